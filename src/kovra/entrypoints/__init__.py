@@ -1,0 +1,1 @@
+"""Processes: the only place where things are wired together."""

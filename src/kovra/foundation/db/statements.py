@@ -1,0 +1,56 @@
+"""Statements: SQLAlchemy Core, compiled once at import for asyncpg; rows become frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql.compiler import SQLCompiler
+
+T = TypeVar("T")
+
+_DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves the constructor untyped
+
+
+class Statement(Generic[T]):
+    """Compiled SQL with ``$n`` parameters, their names and fixed values, and the dataclass of a row."""
+
+    __slots__ = ("_fixed", "names", "row", "sql")
+
+    def __init__(self, construct: Executable, row: type[T]) -> None:
+        compiled = construct.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+        assert isinstance(compiled, SQLCompiler)
+        self.sql: str = str(compiled)
+        self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self.row: type[T] = row
+        # Literals written into the construct (limit(1), status == "live") arrive as anonymous parameters with a value.
+        self._fixed: Mapping[str, Any] = {n: b.effective_value for n, b in compiled.binds.items() if not b.required}
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """The positional arguments; an unknown or missing name is a programming error."""
+        unknown = values.keys() - set(self.names)
+        if unknown:
+            raise TypeError(f"the statement takes no {sorted(unknown)}")
+        return [values[n] if n in values else self._value(n) for n in self.names]
+
+    def _value(self, name: str) -> Any:
+        try:
+            return self._fixed[name]
+        except KeyError:
+            raise TypeError(f"the statement needs {name}") from None
+
+
+class NoRow:
+    """The row type of statements that return nothing."""
+
+
+def statement(construct: Executable, row: type[T]) -> Statement[T]:
+    """Compile a construct whose columns are the fields of ``row``; write parameters as ``bindparam``."""
+    return Statement(construct, row)
+
+
+def command(construct: Executable) -> Statement[NoRow]:
+    """Compile an INSERT, UPDATE or DELETE without RETURNING."""
+    return Statement(construct, NoRow)

@@ -1,0 +1,1 @@
+"""Durable jobs on the same PostgreSQL: enqueued in the caller's transaction, run by the worker."""

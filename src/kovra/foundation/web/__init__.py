@@ -1,0 +1,1 @@
+"""HTTP plumbing shared by all features: guard, sessions, problems, limits, idempotency."""

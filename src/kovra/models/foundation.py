@@ -1,0 +1,125 @@
+"""Tables of foundation's own machinery (ledger, idempotency, rate limits, keys), which reaches them by SQL text."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+from kovra.models.metadata import created, document, identity, metadata, moment, organization, text
+
+event_heads = Table(
+    "event_heads",
+    metadata,
+    Column("org_id", Uuid, ForeignKey("organizations.id"), primary_key=True),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    identity(),
+    organization(),
+    Column("seq", BigInteger, nullable=False),
+    text("type"),
+    text("actor"),
+    text("origin"),
+    text("subject"),
+    document("payload"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("org_id", "id"),
+    UniqueConstraint("org_id", "seq"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    organization(),
+    text("principal"),
+    text("route"),
+    text("key"),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("status", Integer, nullable=False),
+    document("headers"),
+    Column("body", LargeBinary, nullable=True),
+    created(),
+    moment("expires_at", nullable=False),
+    UniqueConstraint("org_id", "principal", "route", "key"),
+)
+
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("tokens", Float, nullable=False),
+    Column("refilled_at", DateTime(timezone=True), nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+holder_keys = Table(
+    "holder_keys",
+    metadata,
+    organization(),
+    text("purpose"),
+    Column("version", Integer, nullable=False),
+    text("state"),
+    text("master_set"),
+    Column("master_version", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("public", LargeBinary, nullable=True),
+    created(),
+    UniqueConstraint("org_id", "purpose", "version"),
+    CheckConstraint("state in ('primary', 'enabled', 'disabled', 'destroyed')", name="state"),
+)
+
+user_holder_keys = Table(
+    "user_holder_keys",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    text("purpose"),
+    Column("version", Integer, nullable=False),
+    text("state"),
+    text("master_set"),
+    Column("master_version", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("public", LargeBinary, nullable=True),
+    created(),
+    UniqueConstraint("user_id", "purpose", "version"),
+    CheckConstraint("state in ('primary', 'enabled', 'disabled', 'destroyed')", name="state"),
+)
+
+master_key_checks = Table(
+    "master_key_checks",
+    metadata,
+    Column("master_set", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("check_value", LargeBinary, nullable=False),
+    created(),
+)
+
+key_rotations = Table(
+    "key_rotations",
+    metadata,
+    identity(),
+    organization(),
+    text("purpose"),
+    Column("from_version", Integer, nullable=False),
+    Column("to_version", Integer, nullable=False),
+    Column("resealed", Integer, nullable=False, server_default="0"),
+    Column("remaining", Integer, nullable=True),
+    text("actor"),
+    created(),
+    moment("finished_at"),
+    UniqueConstraint("org_id", "id"),
+)

@@ -1,0 +1,100 @@
+"""People and their sessions (under RLS by user), api tokens (under RLS by organization)."""
+
+from sqlalchemy import (
+    ARRAY,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+from kovra.models.metadata import (
+    created,
+    document,
+    identity,
+    metadata,
+    moment,
+    organization,
+    reference,
+    text,
+    updated,
+    within,
+)
+
+users = Table(
+    "users",
+    metadata,
+    identity(),
+    text("email"),
+    text("name"),
+    text("password_hash", nullable=True),
+    created(),
+    updated(),
+    moment("email_verified_at"),
+    moment("password_changed_at"),
+    moment("disabled_at"),
+    reference("last_org_id", nullable=True),
+    UniqueConstraint("email"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    identity(),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    reference("current_org_id", nullable=True),
+    text("user_agent", default=""),
+    text("ip", default=""),
+    created(),
+    moment("last_used_at", nullable=False),
+    moment("expires_at", nullable=False),
+    moment("ended_at"),
+    text("ended_reason", nullable=True),
+    Index(None, "user_id", "id"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    identity(),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    reference("parent_id", nullable=True),
+    created(),
+    moment("expires_at", nullable=False),
+    moment("used_at"),
+    UniqueConstraint("hash"),
+    Index(None, "user_id", "session_id"),
+    Index(None, "session_id", "parent_id"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    identity(),
+    organization(),
+    text("name"),
+    Column("hash", LargeBinary, nullable=False),
+    Column("permissions", ARRAY(Text), nullable=False),
+    reference("project_id", nullable=True),
+    reference("app_id", nullable=True),
+    reference("environment_id", nullable=True),
+    reference("created_by", nullable=True),
+    document("creator", default="{}"),
+    created(),
+    moment("expires_at"),
+    moment("last_used_at"),
+    moment("revoked_at"),
+    UniqueConstraint("org_id", "id"),
+    UniqueConstraint("org_id", "hash"),
+    CheckConstraint("cardinality(permissions) > 0", name="some_permission"),
+    within("project_id", "projects"),
+    within("app_id", "apps"),
+    within("environment_id", "environments"),
+)
