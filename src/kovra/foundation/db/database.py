@@ -34,7 +34,7 @@ class PoolOptions:
     """Client-side bound on one statement; the role's statement_timeout is the server's."""
 
 
-class _Connection(asyncpg.Connection):
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is untyped
     """Leaves out the reset query (one round trip per request): nothing here ever sets a session-level value.
 
     asyncpg still rolls back a transaction that was left open.
@@ -135,7 +135,8 @@ class Database:
             wanted = "null" if permission is None else f"'{permission.value}'"
             return f"enter_token({_uuid(principal.org_id)}, {_hex(principal.token_hash)}, {wanted})"
         allowed = "null" if permission is None else self._allowed[permission]
-        return f"enter_session({_uuid(principal.user_id)}, {_uuid(principal.org_id)}, {_uuid(principal.session_id)}, {allowed})"
+        who = ", ".join(_uuid(i) for i in (principal.user_id, principal.org_id, principal.session_id))
+        return f"enter_session({who}, {allowed})"
 
     @asynccontextmanager
     async def organization(self, org_id: UUID) -> AsyncIterator[TenantSession]:
