@@ -1,4 +1,4 @@
-"""Bootstrap: the database and its five roles on an empty server. Run once, by a superuser; running it again changes nothing.
+"""Bootstrap: the database and its five roles on an empty server. Run once by a superuser; again, it changes nothing.
 
 kovra_owner     owns everything; nobody logs in as it
 kovra_migrator  logs in for migrations and acts as the owner
