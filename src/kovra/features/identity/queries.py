@@ -1,0 +1,209 @@
+"""Every statement about people, sessions and api tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Integer, Text, bindparam, func, select
+
+from kovra.foundation.db.statements import command, statement
+from kovra.models.identity import api_tokens, refresh_tokens, sessions, users
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person as fellow members see them."""
+
+    id: UUID
+    email: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One login."""
+
+    id: UUID
+    current_org_id: UUID | None
+    user_agent: str
+    ip: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRow:
+    """A refresh token without its hash."""
+
+    id: UUID
+    parent_id: UUID | None
+    expires_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """An api token without its hash."""
+
+    id: UUID
+    name: str
+    permissions: list[str]
+    project_id: UUID | None
+    app_id: UUID | None
+    environment_id: UUID | None
+    created_by: UUID | None
+    creator: dict[str, Any]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRow:
+    """What the login door answers."""
+
+    user_id: UUID
+    password_hash: str | None
+    disabled: bool
+    last_org_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRow:
+    """What the password door answers."""
+
+    password_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshDoorRow:
+    """What the refresh door answers."""
+
+    token_id: UUID
+    user_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Only that a row is there."""
+
+    id: UUID
+
+
+_u, _s, _r, _t = users.c, sessions.c, refresh_tokens.c, api_tokens.c
+
+USER = statement(
+    select(_u.id, _u.email, _u.name, _u.created_at, _u.updated_at).where(_u.id == bindparam("user_id")), UserRow
+)
+ADD_USER = command(
+    users.insert().values(
+        id=bindparam("id"), email=bindparam("email"), name=bindparam("name"), password_hash=bindparam("password_hash"),
+        password_changed_at=func.now(),
+    )
+)  # fmt: skip
+SET_PASSWORD = command(
+    users.update()
+    .where(_u.id == bindparam("user_id"))
+    .values(password_hash=bindparam("password_hash"), password_changed_at=func.now(), updated_at=func.now())
+)
+REHASH = command(
+    users.update().where(_u.id == bindparam("user_id")).values(password_hash=bindparam("password_hash"))
+)
+REMEMBER_ORGANIZATION = command(
+    users.update().where(_u.id == bindparam("user_id")).values(last_org_id=bindparam("last_org_id"))
+)
+
+ADD_SESSION = command(
+    sessions.insert().values(
+        id=bindparam("id"), user_id=bindparam("user_id"), current_org_id=bindparam("current_org_id"),
+        user_agent=bindparam("user_agent"), ip=bindparam("ip"), last_used_at=func.now(), expires_at=bindparam("expires_at"),
+    )
+)  # fmt: skip
+_SESSION = select(
+    _s.id, _s.current_org_id, _s.user_agent, _s.ip, _s.created_at, _s.last_used_at, _s.expires_at, _s.ended_at
+)
+LIVE_SESSIONS = statement(
+    _SESSION.where(_s.user_id == bindparam("user_id"), _s.ended_at.is_(None), _s.expires_at > func.now())
+    .order_by(_s.id.desc())
+    .limit(200),
+    SessionRow,
+)
+SESSION_FOR_UPDATE = statement(
+    _SESSION.where(_s.user_id == bindparam("user_id"), _s.id == bindparam("session_id")).with_for_update(), SessionRow
+)
+END_SESSION = command(
+    sessions.update()
+    .where(_s.user_id == bindparam("user_id"), _s.id == bindparam("session_id"), _s.ended_at.is_(None))
+    .values(ended_at=func.now(), ended_reason=bindparam("reason"))
+)
+END_ALL_SESSIONS = command(
+    sessions.update()
+    .where(_s.user_id == bindparam("user_id"), _s.id != bindparam("except_id"), _s.ended_at.is_(None))
+    .values(ended_at=func.now(), ended_reason=bindparam("reason"))
+)
+TOUCH_SESSION = command(
+    sessions.update()
+    .where(_s.user_id == bindparam("user_id"), _s.id == bindparam("session_id"))
+    .values(last_used_at=func.now(), current_org_id=bindparam("current_org_id"))
+)
+
+ADD_REFRESH = command(
+    refresh_tokens.insert().values(
+        id=bindparam("id"), user_id=bindparam("user_id"), session_id=bindparam("session_id"), hash=bindparam("hash"),
+        parent_id=bindparam("parent_id"), expires_at=bindparam("expires_at"),
+    )
+)  # fmt: skip
+USE_REFRESH = statement(
+    refresh_tokens.update()
+    .where(
+        _r.user_id == bindparam("user_id"),
+        _r.id == bindparam("token_id"),
+        _r.used_at.is_(None),
+        _r.expires_at > func.now(),
+    )
+    .values(used_at=func.now())
+    .returning(_r.id),
+    Found,
+)
+REFRESH = statement(
+    select(_r.id, _r.parent_id, _r.expires_at, _r.used_at).where(
+        _r.user_id == bindparam("user_id"), _r.id == bindparam("token_id")
+    ),
+    RefreshRow,
+)
+SUCCESSORS = statement(
+    select(_r.id, _r.parent_id, _r.expires_at, _r.used_at)
+    .where(_r.session_id == bindparam("session_id"), _r.parent_id == bindparam("token_id"))
+    .limit(10),
+    RefreshRow,
+)
+
+_TOKEN = select(
+    _t.id, _t.name, _t.permissions, _t.project_id, _t.app_id, _t.environment_id, _t.created_by, _t.creator, _t.created_at,
+    _t.expires_at, _t.last_used_at,
+).where(_t.org_id == bindparam("org_id"), _t.revoked_at.is_(None))  # fmt: skip
+TOKENS = statement(
+    _TOKEN.where(_t.id < bindparam("after")).order_by(_t.id.desc()).limit(bindparam("limit", type_=Integer)), TokenRow
+)
+TOKEN = statement(_TOKEN.where(_t.id == bindparam("token_id")), TokenRow)
+ADD_TOKEN = command(
+    api_tokens.insert().values(
+        id=bindparam("id"), org_id=bindparam("org_id"), name=bindparam("name"), hash=bindparam("hash"),
+        permissions=bindparam("permissions", type_=ARRAY(Text)), project_id=bindparam("project_id"),
+        app_id=bindparam("app_id"), environment_id=bindparam("environment_id"), created_by=bindparam("created_by"),
+        creator=bindparam("creator"), expires_at=bindparam("expires_at"),
+    )
+)  # fmt: skip
+REVOKE_TOKEN = command(
+    api_tokens.update()
+    .where(_t.org_id == bindparam("org_id"), _t.id == bindparam("token_id"), _t.revoked_at.is_(None))
+    .values(revoked_at=func.now())
+)

@@ -1,0 +1,76 @@
+"""Sessions as dependencies: one transaction per request, committed before the response leaves.
+
+``Session`` is function-scoped: FastAPI runs the endpoint, serializes the answer, leaves the dependency (commit) and only
+then sends. A failing commit therefore never answers 2xx. Routes that wait or stream take ``Sessions`` and hold none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from kovra.foundation.db.database import Database
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.registry import Registry
+from kovra.foundation.web import idempotency
+from kovra.foundation.web.guard import policy_of, require_principal
+
+T = TypeVar("T")
+
+
+def registry_of(request: Request) -> Registry:
+    """What this process was wired with."""
+    registry: Registry = request.app.state.registry
+    return registry
+
+
+def wired(kind: type[T]) -> Any:
+    """``keyring: Annotated[Keyring, wired(Keyring)]``: the process's instance."""
+
+    def get(request: Request) -> T:
+        return registry_of(request).get(kind)
+
+    return Depends(get)
+
+
+class SessionFactory:
+    """Opens short sessions for a route that waits or streams; each opening proves the route's right again."""
+
+    def __init__(self, request: Request) -> None:
+        policy = policy_of(request.scope["endpoint"])
+        if policy is None or policy.public:
+            raise RuntimeError("a route that opens tenant sessions names a permission")
+        self.database = registry_of(request).get(Database)
+        self.principal = require_principal(request)
+        self.permission = policy.permission
+
+    def __call__(self) -> AbstractAsyncContextManager[TenantSession]:
+        """Open one."""
+        return self.database.principal(self.principal, self.permission)
+
+    async def hot(self, name: str, row: type[T], *arguments: Any) -> list[T]:
+        """One hot read in the caller's tenant, in one round trip."""
+        if self.permission is None:
+            raise RuntimeError("a hot read needs a permission")
+        return await self.database.hot(name, row, self.principal, self.permission, *arguments)
+
+
+async def _open(request: Request) -> AsyncIterator[TenantSession]:
+    factory = SessionFactory(request)
+    async with factory() as session:
+        await idempotency.begin(request, session, factory.principal)
+        request.scope["kovra.session"] = session
+        yield session
+
+
+Session = Annotated[TenantSession, Depends(_open, scope="function")]
+"""The request's transaction."""
+
+Sessions = Annotated[SessionFactory, Depends(SessionFactory)]
+"""Short transactions for routes that wait, stream or read hot."""
+
+Db = Annotated[Database, wired(Database)]
+"""For public routes, which enter by doors."""
