@@ -79,7 +79,9 @@ class Passwords:
         return len(parts) < 3 or not parts[2].isdigit() or int(parts[2]) < self._options.cost
 
     def _prepare(self, password: str) -> bytes:
-        return base64.b64encode(hmac.digest(self._options.pepper, password.encode("utf-8", "surrogatepass"), hashlib.sha384))
+        return base64.b64encode(
+            hmac.digest(self._options.pepper, password.encode("utf-8", "surrogatepass"), hashlib.sha384)
+        )
 
     async def _run(self, function: Any, *arguments: Any) -> Any:
         if self._waiting >= self._options.waiting:
@@ -181,7 +183,14 @@ class AccessTokens:
         """The public keys as a JSON Web Key Set (RFC 8037)."""
         return {
             "keys": [
-                {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": _b64(key.public_bytes_raw())}
+                {
+                    "kty": "OKP",
+                    "crv": "Ed25519",
+                    "use": "sig",
+                    "alg": "EdDSA",
+                    "kid": kid,
+                    "x": _b64(key.public_bytes_raw()),
+                }
                 for kid, key in sorted(self._public.items())
             ]
         }

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, bindparam, func, select
+from sqlalchemy import ARRAY, Integer, Text, and_, bindparam, func, or_, select
 
 from kovra.foundation.db.statements import command, statement
 from kovra.models.identity import api_tokens, refresh_tokens, sessions, users
+from kovra.models.projects import apps, environments, projects
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,7 @@ SET_PASSWORD = command(
     .where(_u.id == bindparam("user_id"))
     .values(password_hash=bindparam("password_hash"), password_changed_at=func.now(), updated_at=func.now())
 )
-REHASH = command(
-    users.update().where(_u.id == bindparam("user_id")).values(password_hash=bindparam("password_hash"))
-)
+REHASH = command(users.update().where(_u.id == bindparam("user_id")).values(password_hash=bindparam("password_hash")))
 REMEMBER_ORGANIZATION = command(
     users.update().where(_u.id == bindparam("user_id")).values(last_org_id=bindparam("last_org_id"))
 )
@@ -206,4 +205,35 @@ REVOKE_TOKEN = command(
     api_tokens.update()
     .where(_t.org_id == bindparam("org_id"), _t.id == bindparam("token_id"), _t.revoked_at.is_(None))
     .values(revoked_at=func.now())
+)
+
+PROJECT_NAMED = statement(
+    select(projects.c.id).where(
+        projects.c.org_id == bindparam("org_id"),
+        projects.c.deleted_at.is_(None),
+        or_(projects.c.id == bindparam("id"), projects.c.slug == bindparam("slug")),
+    ),
+    Found,
+)
+APP_NAMED = statement(
+    select(apps.c.id).where(
+        apps.c.org_id == bindparam("org_id"),
+        apps.c.deleted_at.is_(None),
+        or_(
+            apps.c.id == bindparam("id"),
+            and_(apps.c.slug == bindparam("slug"), apps.c.project_id == bindparam("project_id")),
+        ),
+    ),
+    Found,
+)
+ENVIRONMENT_NAMED = statement(
+    select(environments.c.id).where(
+        environments.c.org_id == bindparam("org_id"),
+        environments.c.deleted_at.is_(None),
+        or_(
+            environments.c.id == bindparam("id"),
+            and_(environments.c.slug == bindparam("slug"), environments.c.project_id == bindparam("project_id")),
+        ),
+    ),
+    Found,
 )

@@ -77,6 +77,15 @@ class TenantSession:
         with translated():
             await self._connection.executemany(statement.sql, [statement.arguments(r) for r in rows])
 
+    async def door(self, name: str, row: type[T], *arguments: Any) -> list[T]:
+        """Call a door function on this transaction's connection."""
+        places = ", ".join(f"${n}" for n in range(1, len(arguments) + 1))
+        if not name.isidentifier():
+            raise ValueError("a door is named by an identifier")
+        with translated():
+            records = await self._connection.fetch(f"select * from {name}({places})", *arguments)  # noqa: S608
+        return [row(**r) for r in records]
+
     async def lock(self, *key: str | UUID) -> bool:
         """Try to take an advisory lock that ends with the transaction; False when somebody holds it."""
         text = ":".join(str(part) for part in key)

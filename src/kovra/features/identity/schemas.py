@@ -1,0 +1,59 @@
+"""Request and response models of sessions and api tokens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from kovra.foundation.access import Permission
+from kovra.foundation.web.fields import Input, Name, Output, Reference, Time, wire
+
+
+class SessionOut(Output):
+    """One login of the caller."""
+
+    id: Annotated[UUID, wire("ses")]
+    object: Literal["session"] = "session"
+    current: bool
+    user_agent: str
+    ip: str
+    created_at: Time
+    last_used_at: Time
+    expires_at: Time
+
+
+class TokenIn(Input):
+    """A new api token."""
+
+    name: Name = Field(examples=["ci deploys"])
+    permissions: list[Permission] = Field(min_length=1, max_length=50, strict=False, examples=[["deployments:create"]])
+    project: Reference | None = Field(default=None, description="Narrow to this project (id or slug).")
+    app: Reference | None = Field(default=None, description="Narrow to this app (id, or slug with `project`).")
+    environment: Reference | None = Field(default=None, description="Narrow to this environment.")
+    expires_at: datetime | None = Field(default=None, strict=False, description="None: until it is revoked.")
+
+
+class TokenOut(Output):
+    """An api token; its secret is in the answer to its creation alone."""
+
+    id: Annotated[UUID, wire("tok")]
+    object: Literal["token"] = "token"
+    name: str
+    permissions: list[str]
+    project_id: Annotated[UUID | None, wire("prj")]
+    app_id: Annotated[UUID | None, wire("app")]
+    environment_id: Annotated[UUID | None, wire("env")]
+    created_by: Annotated[UUID | None, wire("usr")]
+    creator: str
+    created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None
+
+
+class TokenCreatedOut(TokenOut):
+    """A fresh api token with its secret, shown this once."""
+
+    token: str = Field(description="The credential. It cannot be shown again.")

@@ -1,0 +1,140 @@
+"""Holder keys in the database: loaded within the tenant session, cached in the process by what the row says."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.sql.expression import column, table
+
+from kovra.foundation import clock
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.db.statements import command, statement
+from kovra.foundation.keyring import Holder, HolderKey, HolderKeys, Keyring, Purpose
+from kovra.foundation.keyring.masters import KeyState
+
+_NAMES = ("org_id", "purpose", "version", "state", "master_set", "master_version", "wrapped", "public")
+_KEYS = table("holder_keys", *(column(name) for name in _NAMES))
+
+
+@dataclass(frozen=True, slots=True)
+class HolderKeyRow:
+    """A row of holder_keys."""
+
+    purpose: str
+    version: int
+    state: str
+    master_set: str
+    master_version: int
+    wrapped: bytes = field(repr=False)
+    public: bytes | None
+
+    def key(self) -> HolderKey:
+        """As the keyring takes it."""
+        return HolderKey(
+            purpose=Purpose(self.purpose),
+            version=self.version,
+            state=KeyState(self.state),
+            master_set=self.master_set,
+            master_version=self.master_version,
+            wrapped=self.wrapped,
+            public=self.public,
+        )
+
+
+_ALL = statement(select(*(_KEYS.c[n] for n in _NAMES[1:])).where(_KEYS.c.org_id == bindparam("org_id")), HolderKeyRow)
+_ADD = command(_KEYS.insert().values({name: bindparam(name) for name in _NAMES}))
+_RETIRE = command(
+    _KEYS.update()
+    .where(
+        _KEYS.c.org_id == bindparam("org_id"),
+        _KEYS.c.purpose == bindparam("purpose_is"),
+        _KEYS.c.state == "primary",
+    )
+    .values(state="enabled")
+)
+_REWRAP = command(
+    _KEYS.update()
+    .where(
+        _KEYS.c.org_id == bindparam("org_id"),
+        _KEYS.c.purpose == bindparam("purpose_is"),
+        _KEYS.c.version == bindparam("version_is"),
+        # Compare and swap: a rotation that ran meanwhile wins.
+        _KEYS.c.master_version == bindparam("master_was"),
+    )
+    .values(master_version=bindparam("master_version"), wrapped=bindparam("wrapped"))
+)
+
+CACHE_S = 60.0
+"""A rotation made by another process is seen after at most this long; until then the old version still opens and seals."""
+
+
+class HolderKeyStore:
+    """Loads, makes, rotates and re-wraps the keys of the organization whose session it is given."""
+
+    def __init__(self, keyring: Keyring, *, capacity: int = 2048) -> None:
+        self.keyring = keyring
+        self._capacity = capacity
+        self._cache: OrderedDict[UUID, tuple[float, HolderKeys]] = OrderedDict()
+
+    async def of_organization(self, session: TenantSession, *, fresh: bool = False) -> HolderKeys:
+        """Every version the organization has."""
+        known = self._cache.get(session.org_id)
+        if known is not None and not fresh and known[0] > clock.monotonic():
+            return known[1]
+        rows = await session.all(_ALL, org_id=session.org_id)
+        keys = HolderKeys(Holder("organization", session.org_id), (row.key() for row in rows))
+        self._cache[session.org_id] = (clock.monotonic() + CACHE_S, keys)
+        if len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
+        return keys
+
+    async def create_for_organization(self, session: TenantSession) -> None:
+        """The first version of every purpose."""
+        holder = Holder("organization", session.org_id)
+        made = self.keyring.new_holder_keys(holder)
+        await session.execute_many(_ADD, [_row(session.org_id, key) for key in made])
+
+    async def rotate(self, session: TenantSession, purpose: Purpose) -> HolderKey:
+        """A new primary version for new writes; the old one still opens. The caller enqueues the re-sealing."""
+        keys = await self.of_organization(session, fresh=True)
+        latest = max(k.version for k in keys.all() if k.purpose is purpose)
+        await session.execute(_RETIRE, org_id=session.org_id, purpose_is=purpose)
+        made = self.keyring.new_holder_key(keys.holder, purpose, latest + 1)
+        await session.execute(_ADD, **_row(session.org_id, made))
+        self._cache.pop(session.org_id, None)
+        return made
+
+    async def rewrap(self, session: TenantSession) -> int:
+        """Wrap everything under the primary masters; returns how many rows changed. Safe to repeat and to interrupt."""
+        keys = await self.of_organization(session, fresh=True)
+        changed = 0
+        for key in keys.all():
+            if key.state is not KeyState.destroyed and self.keyring.needs_rewrap(key):
+                again = self.keyring.rewrap(keys.holder, key)
+                changed += await session.execute(
+                    _REWRAP,
+                    org_id=session.org_id,
+                    purpose_is=key.purpose,
+                    version_is=key.version,
+                    master_was=key.master_version,
+                    master_version=again.master_version,
+                    wrapped=again.wrapped,
+                )
+        self._cache.pop(session.org_id, None)
+        return changed
+
+
+def _row(org_id: UUID, key: HolderKey) -> dict[str, object]:
+    return {
+        "org_id": org_id,
+        "purpose": key.purpose,
+        "version": key.version,
+        "state": key.state,
+        "master_set": key.master_set,
+        "master_version": key.master_version,
+        "wrapped": key.wrapped,
+        "public": key.public,
+    }

@@ -1,0 +1,167 @@
+"""Settings: one frozen tree, read once from the environment (``KOVRA_…``) by the entrypoints, then passed down.
+
+There is no default for a secret. Production refuses what is only fit for development.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from kovra.features.identity.credentials import AccessTokenOptions, PasswordOptions
+from kovra.foundation.db.database import PoolOptions
+from kovra.foundation.keyring.masters import FileSource, MasterKeySource, TextSource
+from kovra.foundation.web.logins import LoginThrottleOptions
+from kovra.foundation.web.middleware import EdgeOptions
+
+
+class Registry(BaseModel):
+    """Where the control plane reaches a registry that has another name for pods."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str
+    """``http(s)://host:port``."""
+    plain_http: bool = False
+    """Whether http is meant."""
+    allow_private: bool = False
+    """Whether its address may be a private one."""
+
+
+class Settings(BaseSettings):
+    """Everything a process is told from outside."""
+
+    model_config = SettingsConfigDict(env_prefix="KOVRA_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    environment: Literal["development", "production"] = "production"
+    """``development`` allows plain connections on loopback and serves the docs without a credential."""
+    service: str = "kovra"
+    """The process's name in its log lines."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    database_url: SecretStr | None = None
+    """``postgresql://kovra_app:…@host/db``; in production with ``sslmode=verify-full`` and ``sslrootcert``."""
+    migrator_url: SecretStr | None = None
+    """The same database as kovra_migrator; for `kovra migrate` alone."""
+    pool_max: Annotated[int, Field(ge=2, le=200)] = 16
+    """Connections per process."""
+
+    keyring_file: Path | None = None
+    """Master keys, as `kovra keys generate` writes them; the api's copy holds no private core half."""
+    keyring: SecretStr | None = None
+    """The same document in the environment."""
+    pepper: SecretStr | None = None
+    """base64 of at least 32 bytes, mixed into every password."""
+    cursor_key: SecretStr | None = None
+    """base64 of 32 bytes that sign list cursors; the same on every replica."""
+    token_keys: SecretStr | None = None
+    """JSON ``{"signing": kid, "keys": {kid: base64 of 32 private bytes}}`` (Ed25519)."""
+    bcrypt_cost: Annotated[int, Field(ge=4, le=16)] = 12
+    issuer: str = "https://kovra.dev"
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    metrics_port: int = 9090
+    """/metrics, on loopback or inside the cluster; 0: not served."""
+    public_url: str = "http://127.0.0.1:8080"
+    """How people reach the api; never taken from a request."""
+    trusted_proxies: str = ""
+    """Comma-separated addresses or networks whose X-Forwarded-For and -Proto are believed."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Exact origins of the dashboard, comma-separated."""
+    max_body_bytes: int = 1024 * 1024
+    security_contact: str = "security@kovra.dev"
+
+    kubeconfig: Path | None = None
+    """The cluster that environments live in; None: the service account of the pod."""
+    apps_domain: str = "apps.localhost"
+    """Apps answer under ``<app>-<env>-<id>.<apps domain>``."""
+    apps_scheme: Literal["http", "https"] = "https"
+    apps_port: int | None = None
+    """A port in app addresses, where the standard one is not used."""
+    routing: Literal["gateway", "ingress"] = "gateway"
+    registries: dict[str, Registry] = Field(default_factory=dict)
+    """Registry name → where the control plane reaches it; the only exemption from the outbound rules."""
+    simulated: bool = False
+    """Whether workloads are simulated; said in every answer."""
+    settling_s: float = 10.0
+    """How long a rollout must stay good before it counts as live."""
+    deploy_deadline_s: float = 900.0
+    """How long a deployment may take over all."""
+    worker_concurrency: int = 16
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists(cls, values: dict[str, object]) -> dict[str, object]:
+        origins = values.get("cors_origins")
+        if isinstance(origins, str):
+            values["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())
+        return values
+
+    @model_validator(mode="after")
+    def _fit_for_production(self) -> Settings:
+        if self.environment == "production":
+            if self.simulated:
+                raise ValueError("KOVRA_SIMULATED is for development")
+            if self.bcrypt_cost < 12:
+                raise ValueError("KOVRA_BCRYPT_COST must be at least 12 in production")
+            if any(not o.startswith("https://") for o in self.cors_origins):
+                raise ValueError("KOVRA_CORS_ORIGINS must be https in production")
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether this is production."""
+        return self.environment == "production"
+
+    def pool(self) -> PoolOptions:
+        """Options of the connection pool."""
+        return PoolOptions(max_size=self.pool_max)
+
+    def master_keys(self) -> MasterKeySource:
+        """Where the master keys come from."""
+        if self.keyring_file is not None:
+            return FileSource(self.keyring_file)
+        return TextSource(needed(self.keyring, "KOVRA_KEYRING_FILE"))
+
+    def passwords(self) -> PasswordOptions:
+        """How passwords are hashed."""
+        pepper = base64.b64decode(needed(self.pepper, "KOVRA_PEPPER"))
+        if len(pepper) < 32:
+            raise ValueError("KOVRA_PEPPER must hold at least 32 bytes")
+        return PasswordOptions(pepper=pepper, cost=self.bcrypt_cost)
+
+    def access_tokens(self) -> AccessTokenOptions:
+        """How access tokens are signed."""
+        document = json.loads(needed(self.token_keys, "KOVRA_TOKEN_KEYS"))
+        keys = {
+            kid: Ed25519PrivateKey.from_private_bytes(base64.b64decode(raw)) for kid, raw in document["keys"].items()
+        }
+        return AccessTokenOptions(signing_key_id=document["signing"], private_keys=keys, issuer=self.issuer)
+
+    def cursor_bytes(self) -> bytes:
+        """The key that signs cursors."""
+        return base64.b64decode(needed(self.cursor_key, "KOVRA_CURSOR_KEY"))
+
+    def edge(self) -> EdgeOptions:
+        """What the edge allows."""
+        return EdgeOptions(max_body_bytes=self.max_body_bytes, https_only=self.production, simulated=self.simulated)
+
+    def login_throttle(self) -> LoginThrottleOptions:
+        """How logins are throttled; loosely in development, where one address is everybody."""
+        if self.production:
+            return LoginThrottleOptions()
+        return LoginThrottleOptions(per_account=100, per_network=10_000, sign_ups=10_000)
+
+
+def needed(value: SecretStr | None, name: str) -> str:
+    """The value of a setting this process cannot do without; raises ValueError naming the variable."""
+    if value is None:
+        raise ValueError(f"{name} is not set")
+    return value.get_secret_value()
