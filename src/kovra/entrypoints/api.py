@@ -1,0 +1,98 @@
+"""The api process: one router table, the edge in front, the lifespan that wires it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from kovra import __version__
+from kovra.entrypoints import openapi, platform
+from kovra.entrypoints.wiring import api_registry
+from kovra.features.identity import endpoints as identity
+from kovra.features.identity.credentials import AccessTokens
+from kovra.features.organizations import endpoints as organizations
+from kovra.foundation.registry import Registry
+from kovra.foundation.web import problems
+from kovra.foundation.web.credentials import Credentials
+from kovra.foundation.web.guard import guarded_routes
+from kovra.foundation.web.lists import known_parameters
+from kovra.foundation.web.middleware import Edge
+from kovra.settings import Settings
+
+ROUTERS: Final = (platform.router, organizations.router, identity.router)
+"""Every router of the product; a route that names no policy stops the start."""
+
+Wire = Callable[[Settings], AbstractAsyncContextManager[Registry]]
+
+
+def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
+    """The application; connections are made when its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with wire(settings) as registry:
+            app.state.registry = registry
+            # Start-up objects live for ever: keep the collector from walking them in the middle of requests.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 50)
+            yield
+
+    app = FastAPI(
+        title="Kovra",
+        version=__version__,
+        summary="From an image to a running, isolated, observable app.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(known_parameters)],
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    for router in ROUTERS:
+        app.include_router(router)
+    guarded_routes(app.routes)
+    problems.install(app)
+    openapi.install(app)
+    _edge(app, settings)
+    return app
+
+
+def _edge(app: FastAPI, settings: Settings) -> None:
+    signer = AccessTokens(settings.access_tokens())
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"],
+            expose_headers=["ETag", "Location", "Link", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After",
+                            "Idempotency-Replayed", "Kovra-Simulated"],
+            allow_credentials=True,
+            max_age=600,
+        )  # fmt: skip
+    app.add_middleware(Edge, credentials=Credentials(signer.verify), options=settings.edge())
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Options of uvicorn: no access log of its own (ours holds no query), proxies believed only when named."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": True,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": settings.trusted_proxies or "127.0.0.1",
+        "h11_max_incomplete_event_size": 64 * 1024,
+        "timeout_graceful_shutdown": 30,
+        "timeout_keep_alive": 30,
+        "ws_max_size": 1024 * 1024,
+    }

@@ -1,0 +1,84 @@
+"""The composition root: settings become pools, keyring and adapters, put in a registry by type."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from kovra.features.identity.credentials import AccessTokens, Passwords
+from kovra.features.organizations.roles import ROLES
+from kovra.foundation.db import dsn
+from kovra.foundation.db.database import Database
+from kovra.foundation.db.failures import translated
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.notices import Notices
+from kovra.foundation.db.pages import Cursors
+from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_at_head
+from kovra.foundation.keyring import KeyBroken, Keyring, MasterKeys
+from kovra.foundation.registry import Registry
+from kovra.foundation.web.logins import LoginThrottle
+from kovra.settings import Settings, needed
+
+
+def app_address(settings: Settings) -> dsn.Address:
+    """Where the database is, for this process's role."""
+    return dsn.parse(needed(settings.database_url, "KOVRA_DATABASE_URL"), production=settings.production)
+
+
+@asynccontextmanager
+async def common(settings: Settings) -> AsyncIterator[Registry]:
+    """What api and worker share: database, keyring, notices. Refuses to start on a database that does not protect."""
+    registry = Registry()
+    registry.add(Settings, settings)
+    address = app_address(settings).asyncpg()
+    database = registry.add(Database, await Database.connect(address, roles=ROLES, options=settings.pool()))
+    try:
+        async with database.connection() as connection:
+            await check_schema_at_head(connection)
+            await check_role_and_policies(connection)
+        keyring = registry.add(Keyring, Keyring(MasterKeys(settings.master_keys().load())))
+        await _compare_keys(database, keyring)
+        registry.add(HolderKeyStore, HolderKeyStore(keyring))
+        notices = registry.add(Notices, Notices(address))
+        async with notices.running():
+            yield registry
+    finally:
+        await database.close()
+
+
+async def _compare_keys(database: Database, keyring: Keyring) -> None:
+    """Two nodes that hold different bytes under one version stop here, before either seals anything."""
+    async with database.connection() as connection:
+        with translated():
+            for (group, version), value in keyring.check_values().items():
+                await _record(connection, group, version, value)
+                stored = await connection.fetchval(
+                    "select check_value from master_key_checks where master_set = $1 and version = $2", group, version
+                )
+                if stored != value:
+                    raise KeyBroken(f"Master key {group} {version} differs from the one other nodes use.")
+
+
+async def _record(connection: asyncpg.Connection, group: str, version: int, value: bytes) -> None:
+    await connection.execute(
+        "insert into master_key_checks (master_set, version, check_value) values ($1, $2, $3) on conflict do nothing",
+        group,
+        version,
+        value,
+    )
+
+
+@asynccontextmanager
+async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
+    """What the api needs on top: passwords, access tokens, cursors, throttles."""
+    async with common(settings) as registry:
+        passwords = registry.add(Passwords, Passwords(settings.passwords()))
+        registry.add(Cursors, Cursors(settings.cursor_bytes()))
+        registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
+        registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
+        try:
+            yield registry
+        finally:
+            passwords.close()
