@@ -1,0 +1,1 @@
+"""Container registries: references, and tag → digest by the OCI distribution API."""

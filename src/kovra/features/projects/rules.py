@@ -1,0 +1,53 @@
+"""Pure rules: sizes, process documents, addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from kovra.adapters.oci.reference import ReferenceInvalid, parse
+from kovra.foundation.errors import Invalid
+from kovra.foundation.ids import encode
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What one instance may use."""
+
+    cpu_millis: int
+    memory_mib: int
+
+
+SIZES: Final[dict[str, Size]] = {
+    "nano": Size(100, 128),
+    "micro": Size(250, 256),
+    "small": Size(500, 512),
+    "medium": Size(1000, 1024),
+    "large": Size(2000, 4096),
+}
+DEFAULT_PROCESSES: Final[dict[str, Any]] = {"web": {"port": 8080, "instances": 1, "size": "nano"}}
+
+
+def check_image(image: str | None, *, pointer: str = "/image") -> str | None:
+    """The reference as given, when it is one; raises Invalid naming the field."""
+    if image is None:
+        return None
+    try:
+        parse(image)
+    except ReferenceInvalid as wrong:
+        raise Invalid.field(pointer, "image_invalid", str(wrong)) from None
+    return image
+
+
+def host_label(app_slug: str, environment_slug: str, app_environment_id: UUID) -> str:
+    """``<app>-<env>-<last 8 of its id>``, at most 63 characters (RFC 1035); the id's end keeps it unique."""
+    end = encode("aev", app_environment_id)[-8:]
+    return f"{app_slug[:26].rstrip('-')}-{environment_slug[:26].rstrip('-')}-{end}"
+
+
+def check_scale(scale: dict[str, int], processes: dict[str, Any]) -> None:
+    """Every name must be a process of the app."""
+    for name in scale:
+        if name not in processes:
+            raise Invalid.field(f"/scale/{name}", "unknown_process", "The app has no such process.")

@@ -1,0 +1,162 @@
+"""Reading config and secrets, and the organization's own keys. Routes that may also deploy live with deployments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+
+from kovra.features.projects.paths import CurrentAppEnvironment
+from kovra.features.secrets import queries
+from kovra.features.secrets.queries import SecretRow
+from kovra.features.secrets.rules import NAME
+from kovra.features.secrets.schemas import (
+    ConfigOut,
+    EncryptionOut,
+    KeyVersionOut,
+    RotateIn,
+    RotationOut,
+    SecretOut,
+    SecretsOut,
+)
+from kovra.features.secrets.service import keys, revisions
+from kovra.foundation.access import Permission, Principal
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import NotFound
+from kovra.foundation.keyring import Purpose
+from kovra.foundation.web.etags import ETags
+from kovra.foundation.web.guard import requires
+from kovra.foundation.web.idempotency import KovraRoute
+from kovra.foundation.web.lists import ListOf
+from kovra.foundation.web.sessions import Session, wired
+
+router = APIRouter(route_class=KovraRoute)
+
+Keys = Annotated[HolderKeyStore, wired(HolderKeyStore)]
+
+
+@router.get("/v1/app-environments/{app_environment_id}/config", tags=["config"], operation_id="getConfig")
+async def get_config(
+    row: CurrentAppEnvironment,
+    who: Annotated[Principal, requires(Permission.config_read)],
+    session: Session,
+    store: Keys,
+    etags: ETags,
+) -> ConfigOut:
+    """The newest config revision."""
+    config = await revisions.latest(session, store, row.id)
+    etags.answer(str(config.number))
+    return ConfigOut(app_environment_id=row.id, revision=config.number, vars=config.vars, secrets=config.secrets)
+
+
+def secret_out(row: SecretRow, in_use: dict[str, int]) -> SecretOut:
+    """A secret as it is shown."""
+    return SecretOut(
+        name=row.name,
+        version=row.version,
+        digest=row.digest.hex() if row.digest else None,
+        digest_key_version=row.digest_key_version,
+        in_use=in_use.get(row.name) == row.version,
+        actor=row.actor,
+        created_at=row.created_at,
+    )
+
+
+@router.get("/v1/app-environments/{app_environment_id}/secrets", tags=["secrets"], operation_id="listSecrets")
+async def list_secrets(
+    row: CurrentAppEnvironment,
+    who: Annotated[Principal, requires(Permission.secrets_read)],
+    session: Session,
+    etags: ETags,
+) -> SecretsOut:
+    """Names, versions and keyed digests; never a value."""
+    revision = await session.find(queries.LATEST, org_id=session.org_id, app_environment_id=row.id)
+    found = await session.all(queries.SECRETS, org_id=session.org_id, app_environment_id=row.id)
+    in_use = revision.secrets if revision else {}
+    number = revision.number if revision else 0
+    etags.answer(str(number))
+    return SecretsOut(
+        app_environment_id=row.id,
+        revision=number,
+        data=[secret_out(secret, in_use) for secret in found if secret.name in in_use],
+    )
+
+
+@router.get(
+    "/v1/app-environments/{app_environment_id}/secrets/{name}/versions",
+    tags=["secrets"],
+    operation_id="listSecretVersions",
+)
+async def list_secret_versions(
+    name: str,
+    row: CurrentAppEnvironment,
+    who: Annotated[Principal, requires(Permission.secrets_read)],
+    session: Session,
+) -> ListOf[SecretOut]:
+    """The versions of one secret, newest first."""
+    if NAME.fullmatch(name) is None:
+        raise NotFound("Not found.")
+    found = await session.all(queries.SECRET_VERSIONS, org_id=session.org_id, app_environment_id=row.id, name=name)
+    if not found:
+        raise NotFound("Not found.")
+    revision = await session.find(queries.LATEST, org_id=session.org_id, app_environment_id=row.id)
+    in_use = revision.secrets if revision else {}
+    return ListOf(data=[secret_out(secret, in_use) for secret in found])
+
+
+async def _encryption(session: TenantSession, store: HolderKeyStore) -> EncryptionOut:
+    held = await store.of_organization(session, fresh=True)
+    config = await session.all(queries.CONFIG_BY_VERSION, org_id=session.org_id)
+    secrets = await session.all(queries.SECRETS_BY_VERSION, org_id=session.org_id)
+    counts = {(Purpose.config, c.version): c.n for c in config} | {(Purpose.secret, c.version): c.n for c in secrets}
+    rotations = await session.all(queries.ROTATIONS, org_id=session.org_id)
+    return EncryptionOut(
+        keys=[
+            KeyVersionOut(
+                purpose=key.purpose,
+                version=key.version,
+                state=key.state,
+                values=counts.get((key.purpose, key.version), 0),
+            )
+            for key in held.all()
+        ],
+        rotations=[
+            RotationOut(
+                purpose=r.purpose,
+                from_version=r.from_version,
+                to_version=r.to_version,
+                resealed=r.resealed,
+                remaining=r.remaining,
+                started_at=r.created_at,
+                finished_at=r.finished_at,
+            )  # fmt: skip
+            for r in rotations
+        ],
+    )
+
+
+@router.get("/v1/organization/encryption", tags=["organizations"], operation_id="getEncryption")
+async def get_encryption(
+    who: Annotated[Principal, requires(Permission.keys_read)], session: Session, store: Keys
+) -> EncryptionOut:
+    """The organization's key versions, how many values need each, and how far re-sealing is."""
+    return await _encryption(session, store)
+
+
+@router.post(
+    "/v1/organization/encryption/actions/rotate",
+    tags=["organizations"],
+    operation_id="rotateEncryption",
+    status_code=202,
+)
+async def rotate_encryption(
+    who: Annotated[Principal, requires(Permission.keys_rotate)],
+    session: Session,
+    store: Keys,
+    body: RotateIn | None = None,
+) -> EncryptionOut:
+    """Turn the organization's key: new values use the new version at once, old ones are re-sealed in the background."""
+    wanted = [Purpose(body.purpose)] if body and body.purpose else [Purpose.config, Purpose.secret]
+    await keys.rotate(session, store, wanted)
+    return await _encryption(session, store)

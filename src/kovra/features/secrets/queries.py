@@ -1,0 +1,206 @@
+"""Every statement about config revisions and secret versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Integer, Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from kovra.foundation.db.statements import command, statement
+from kovra.models.foundation import key_rotations
+from kovra.models.projects import app_environments
+from kovra.models.secrets import config_revisions, secret_versions
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """A config revision, sealed."""
+
+    id: UUID
+    number: int
+    vars: bytes = field(repr=False)
+    vars_key_version: int
+    var_names: list[str]
+    secrets: dict[str, int]
+    message: str
+    actor: str
+    restored_from: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRow:
+    """A version of a secret without its value."""
+
+    id: UUID
+    name: str
+    version: int
+    digest: bytes | None
+    digest_key_version: int | None
+    actor: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSecretRow:
+    """A version of a secret, sealed; for the worker."""
+
+    id: UUID
+    name: str
+    version: int
+    value: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """A sealed value that still needs an old key version."""
+
+    id: UUID
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionCount:
+    """How many values need a key version."""
+
+    version: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRow:
+    """A turn of a key and how far the re-sealing is."""
+
+    id: UUID
+    purpose: str
+    from_version: int
+    to_version: int
+    resealed: int
+    remaining: int | None
+    actor: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+_c, _s, _x, _k = config_revisions.c, secret_versions.c, app_environments.c, key_rotations.c
+_MINE = _c.org_id == bindparam("org_id")
+_HERE = _c.app_environment_id == bindparam("app_environment_id")
+
+_REVISION = select(
+    _c.id, _c.number, _c.vars, _c.vars_key_version, _c.var_names, _c.secrets, _c.message, _c.actor, _c.restored_from,
+    _c.created_at,
+).where(_MINE)  # fmt: skip
+LATEST = statement(_REVISION.where(_HERE).order_by(_c.number.desc()).limit(1), RevisionRow)
+REVISION = statement(_REVISION.where(_c.id == bindparam("revision_id")), RevisionRow)
+NEXT_NUMBER = statement(
+    app_environments.update()
+    .where(_x.org_id == bindparam("org_id"), _x.id == bindparam("app_environment_id"))
+    .values(last_config_number=_x.last_config_number + 1, updated_at=func.now())
+    .returning(_x.last_config_number.label("n")),
+    Number,
+)
+ADD_REVISION = command(
+    config_revisions.insert().values(
+        id=bindparam("id"), org_id=bindparam("org_id"), app_environment_id=bindparam("app_environment_id"),
+        number=bindparam("number"), vars=bindparam("vars"), vars_key_version=bindparam("vars_key_version"),
+        var_names=bindparam("var_names", type_=ARRAY(Text)), secrets=bindparam("secrets", type_=JSONB),
+        message=bindparam("message"), actor=bindparam("actor"), restored_from=bindparam("restored_from"),
+    )
+)  # fmt: skip
+
+_SECRET_HERE = (_s.org_id == bindparam("org_id"), _s.app_environment_id == bindparam("app_environment_id"))
+_SECRET = select(_s.id, _s.name, _s.version, _s.digest, _s.digest_key_version, _s.actor, _s.created_at)
+SECRETS = statement(
+    _SECRET.where(*_SECRET_HERE).distinct(_s.name).order_by(_s.name, _s.version.desc()).limit(1000), SecretRow
+)
+SECRET_VERSIONS = statement(
+    _SECRET.where(*_SECRET_HERE, _s.name == bindparam("name")).order_by(_s.version.desc()).limit(200), SecretRow
+)
+SEALED_SECRETS = statement(
+    select(_s.id, _s.name, _s.version, _s.value).where(
+        *_SECRET_HERE, _s.name == func.any(bindparam("names", type_=ARRAY(Text)))
+    ),
+    SealedSecretRow,
+)
+ADD_SECRET = command(
+    secret_versions.insert().values(
+        id=bindparam("id"), org_id=bindparam("org_id"), app_environment_id=bindparam("app_environment_id"),
+        name=bindparam("name"), version=bindparam("version"), value=bindparam("value"),
+        value_key_version=bindparam("value_key_version"), digest=bindparam("digest"),
+        digest_key_version=bindparam("digest_key_version"), actor=bindparam("actor"),
+    )
+)  # fmt: skip
+
+OLD_CONFIG = statement(
+    select(_c.id, _c.vars.label("data"))
+    .where(_MINE, _c.vars_key_version != bindparam("version"))
+    .order_by(_c.id)
+    .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True),
+    SealedRow,
+)
+RESEAL_CONFIG = command(
+    config_revisions.update()
+    .where(_c.org_id == bindparam("org"), _c.id == bindparam("row_id"), _c.vars == bindparam("was"))
+    .values(vars=bindparam("vars"), vars_key_version=bindparam("vars_key_version"))
+)
+OLD_SECRETS = statement(
+    select(_s.id, _s.value.label("data"))
+    .where(_s.org_id == bindparam("org_id"), _s.value.is_not(None), _s.value_key_version != bindparam("version"))
+    .order_by(_s.id)
+    .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True),
+    SealedRow,
+)
+RESEAL_SECRET = command(
+    secret_versions.update()
+    .where(_s.org_id == bindparam("org"), _s.id == bindparam("row_id"), _s.value == bindparam("was"))
+    .values(value=bindparam("value"), value_key_version=bindparam("value_key_version"))
+)
+CONFIG_BY_VERSION = statement(
+    select(_c.vars_key_version.label("version"), func.count().label("n")).where(_MINE).group_by(_c.vars_key_version),
+    VersionCount,
+)
+SECRETS_BY_VERSION = statement(
+    select(_s.value_key_version.label("version"), func.count().label("n"))
+    .where(_s.org_id == bindparam("org_id"), _s.value.is_not(None))
+    .group_by(_s.value_key_version),
+    VersionCount,
+)
+_ROTATION = select(
+    _k.id,
+    _k.purpose,
+    _k.from_version,
+    _k.to_version,
+    _k.resealed,
+    _k.remaining,
+    _k.actor,
+    _k.created_at,
+    _k.finished_at,
+).where(_k.org_id == bindparam("org_id"))
+ROTATIONS = statement(_ROTATION.order_by(_k.id.desc()).limit(20), RotationRow)
+ROTATION = statement(_ROTATION.where(_k.id == bindparam("rotation_id")), RotationRow)
+ADD_ROTATION = command(
+    key_rotations.insert().values(
+        id=bindparam("id"), org_id=bindparam("org_id"), purpose=bindparam("purpose"),
+        from_version=bindparam("from_version"), to_version=bindparam("to_version"), actor=bindparam("actor"),
+    )
+)  # fmt: skip
+PROGRESS = command(
+    key_rotations.update()
+    .where(_k.org_id == bindparam("org"), _k.id == bindparam("rotation_id"))
+    .values(
+        resealed=_k.resealed + bindparam("done", type_=Integer), remaining=bindparam("left", type_=Integer),
+        finished_at=bindparam("finished"),
+    )
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""Request and response models of config, secrets and the organization's keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from kovra.foundation.web.fields import Input, Output, Time, wire
+
+
+class ConfigOut(Output):
+    """The newest config revision: vars in the clear, secrets by version."""
+
+    object: Literal["config"] = "config"
+    app_environment_id: Annotated[UUID, wire("aev")]
+    revision: int
+    vars: dict[str, str]
+    secrets: dict[str, int]
+
+
+class ConfigIn(Input):
+    """A map of changes: null removes (PATCH), or the whole set (PUT)."""
+
+    vars: Annotated[dict[str, str | None], Field(max_length=500, examples=[{"LOG_LEVEL": "info", "OLD": None}])]
+
+
+class SecretsIn(Input):
+    """A map of changes: null removes."""
+
+    secrets: Annotated[dict[str, str | None], Field(max_length=500)]
+
+
+class SecretOut(Output):
+    """A secret without its value, which nobody reads back."""
+
+    name: str
+    object: Literal["secret"] = "secret"
+    version: int
+    digest: str | None = Field(description="Keyed: equal within one key version means equal values.")
+    digest_key_version: int | None
+    in_use: bool = Field(description="Whether the newest config revision names this version.")
+    actor: str
+    created_at: Time
+
+
+class SecretsOut(Output):
+    """The secrets by name."""
+
+    object: Literal["secrets"] = "secrets"
+    app_environment_id: Annotated[UUID, wire("aev")]
+    revision: int
+    data: list[SecretOut]
+
+
+class RotateIn(Input):
+    """Which key to turn; none: those that seal config and secrets."""
+
+    purpose: Literal["config", "secret", "digest"] | None = None
+
+
+class KeyVersionOut(Output):
+    """A version of one of the organization's keys."""
+
+    purpose: str
+    version: int
+    state: str
+    values: int = Field(description="How many stored values need this version.")
+
+
+class RotationOut(Output):
+    """A turn of a key."""
+
+    purpose: str
+    from_version: int
+    to_version: int
+    resealed: int
+    remaining: int | None
+    started_at: Time
+    finished_at: Time | None
+
+
+class EncryptionOut(Output):
+    """The organization's keys and how far re-sealing is."""
+
+    object: Literal["encryption"] = "encryption"
+    keys: list[KeyVersionOut]
+    rotations: list[RotationOut]

@@ -1,0 +1,1 @@
+"""The rules: config revisions and secrets (``revisions``), the organization's keys (``keys``)."""

@@ -1,0 +1,215 @@
+"""Config revisions and secrets: the rules and all writes. The caller holds the app environment's row lock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from kovra.features.secrets import queries
+from kovra.features.secrets.messages import ConfigChanged, ConfigRestored, SecretsChanged
+from kovra.features.secrets.queries import RevisionRow, SealedSecretRow
+from kovra.features.secrets.rules import check_names, check_total, merged
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import Invalid, NotFound
+from kovra.foundation.events import Event, record
+from kovra.foundation.ids import new_id
+from kovra.foundation.keyring import HolderKeys, Place, Purpose, SecretValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A config revision, opened."""
+
+    revision_id: UUID | None
+    number: int
+    vars: dict[str, str] = field(repr=False)
+    secrets: dict[str, int]
+
+
+EMPTY = Config(revision_id=None, number=0, vars={}, secrets={})
+
+
+def vars_place(keys: HolderKeys, revision_id: UUID) -> Place:
+    """Where the vars of a revision are sealed to."""
+    return Place(holder=keys.holder, table="config_revisions", row=revision_id, column="vars", purpose=Purpose.config)
+
+
+def secret_place(keys: HolderKeys, secret_id: UUID) -> Place:
+    """Where a version of a secret is sealed to."""
+    return Place(holder=keys.holder, table="secret_versions", row=secret_id, column="value", purpose=Purpose.secret)
+
+
+def open_vars(store: HolderKeyStore, keys: HolderKeys, row: RevisionRow) -> dict[str, str]:
+    """The config vars of a revision."""
+    opened = store.keyring.open(row.vars, vars_place(keys, row.id), keys)
+    values: dict[str, str] = json.loads(opened.reveal())
+    return values
+
+
+async def latest(session: TenantSession, store: HolderKeyStore, app_environment_id: UUID) -> Config:
+    """The newest revision, opened; revision 0 is empty."""
+    row = await session.find(queries.LATEST, org_id=session.org_id, app_environment_id=app_environment_id)
+    if row is None:
+        return EMPTY
+    keys = await store.of_organization(session)
+    return Config(revision_id=row.id, number=row.number, vars=open_vars(store, keys, row), secrets=row.secrets)
+
+
+async def change_config(
+    session: TenantSession,
+    store: HolderKeyStore,
+    app_environment_id: UUID,
+    changes: Mapping[str, str | None],
+    *,
+    replace: bool,
+) -> Config:
+    """Make the next revision; one that changes nothing is not made."""
+    check_names(changes, pointer="/vars")
+    now = await latest(session, store, app_environment_id)
+    after = merged(now.vars, changes, replace=replace)
+    both = sorted(after.keys() & now.secrets.keys())
+    if both:
+        raise Invalid.field(f"/vars/{both[0]}", "name_in_use", "A secret has this name; remove it first.")
+    check_total(len(after) + len(now.secrets), sum(len(v.encode()) for v in after.values()), pointer="/vars")
+    if after == now.vars and now.number:
+        return now
+    made = await _append(session, store, app_environment_id, after, now.secrets)
+    given = sorted(n for n in after if now.vars.get(n) != after[n])
+    removed = sorted(now.vars.keys() - after.keys())
+    record(session, ConfigChanged(subject_id=app_environment_id, revision=made.number, set=given, removed=removed))
+    return made
+
+
+async def _append(
+    session: TenantSession,
+    store: HolderKeyStore,
+    app_environment_id: UUID,
+    values: dict[str, str],
+    secrets: dict[str, int],
+    *,
+    restored_from: int | None = None,
+) -> Config:
+    keys = await store.of_organization(session)
+    access = await session.access()
+    revision_id = new_id()
+    document = SecretValue(json.dumps(values, separators=(",", ":"), ensure_ascii=False))
+    sealed = store.keyring.seal(document, vars_place(keys, revision_id), keys)
+    numbered = await session.one(queries.NEXT_NUMBER, org_id=session.org_id, app_environment_id=app_environment_id)
+    await session.execute(
+        queries.ADD_REVISION,
+        id=revision_id,
+        org_id=session.org_id,
+        app_environment_id=app_environment_id,
+        number=numbered.n,
+        vars=sealed.data,
+        vars_key_version=sealed.key_version,
+        var_names=sorted(values),
+        secrets=secrets,
+        message="",
+        actor=access.actor,
+        restored_from=restored_from,
+    )
+    return Config(revision_id=revision_id, number=numbered.n, vars=values, secrets=secrets)
+
+
+async def change_secrets(
+    session: TenantSession, store: HolderKeyStore, app_environment_id: UUID, changes: Mapping[str, str | None]
+) -> Config:
+    """Seal new versions for the worker alone, and make the revision that names them."""
+    check_names(changes, pointer="/secrets")
+    now = await latest(session, store, app_environment_id)
+    both = sorted(n for n, v in changes.items() if v is not None and n in now.vars)
+    if both:
+        raise Invalid.field(f"/secrets/{both[0]}", "name_in_use", "A config var has this name; remove it first.")
+    known = await session.all(queries.SECRETS, org_id=session.org_id, app_environment_id=app_environment_id)
+    newest = {row.name: row.version for row in known}
+    after = dict(now.secrets)
+    for name, value in changes.items():
+        if value is None:
+            after.pop(name, None)
+        else:
+            after[name] = newest.get(name, 0) + 1
+    sizes = sum(len(v.encode()) for v in changes.values() if v is not None)
+    check_total(len(after) + len(now.vars), sizes, pointer="/secrets")
+    if after == now.secrets and now.number:
+        return now
+    await _seal(session, store, app_environment_id, {n: (after[n], v) for n, v in changes.items() if v is not None})
+    made = await _append(session, store, app_environment_id, now.vars, dict(sorted(after.items())))
+    given = sorted(n for n, v in changes.items() if v is not None)
+    removed = sorted(now.secrets.keys() - after.keys())
+    record(session, SecretsChanged(subject_id=app_environment_id, revision=made.number, set=given, removed=removed))
+    return made
+
+
+async def _seal(
+    session: TenantSession, store: HolderKeyStore, app_environment_id: UUID, values: dict[str, tuple[int, str]]
+) -> None:
+    keys = await store.of_organization(session)
+    actor = (await session.access()).actor
+    rows = []
+    for name, (version, text) in values.items():
+        secret_id, value = new_id(), SecretValue(text)
+        sealed = store.keyring.seal(value, secret_place(keys, secret_id), keys)
+        digest = store.keyring.digest(value, name, keys)
+        rows.append(
+            {
+                "id": secret_id,
+                "org_id": session.org_id,
+                "app_environment_id": app_environment_id,
+                "name": name,
+                "version": version,
+                "value": sealed.data,
+                "value_key_version": sealed.key_version,
+                "digest": digest.value,
+                "digest_key_version": digest.key_version,
+                "actor": actor,
+            }
+        )
+    if rows:
+        await session.execute_many(queries.ADD_SECRET, rows)
+
+
+async def restore_config(
+    session: TenantSession,
+    store: HolderKeyStore,
+    app_environment_id: UUID,
+    source: RevisionRow,
+    *,
+    config: bool,
+    secrets: bool,
+) -> Config:
+    """Append a revision that repeats an older one: vars sealed anew, secrets by version; the rest stays as it is now."""
+    now = await latest(session, store, app_environment_id)
+    keys = await store.of_organization(session)
+    values = open_vars(store, keys, source) if config else now.vars
+    versions = source.secrets if secrets else now.secrets
+    both = sorted(values.keys() & versions.keys())
+    if both:
+        raise Invalid(
+            f"{both[0]} is a config var in one and a secret in the other; restore both or neither.",
+            code="restore_ambiguous",
+        )
+    if values == now.vars and versions == now.secrets and now.number:
+        return now
+    made = await _append(session, store, app_environment_id, values, versions, restored_from=source.number)
+    restored: Event = ConfigRestored(subject_id=app_environment_id, revision=made.number, restored_from=source.number)
+    record(session, restored)
+    return made
+
+
+async def sealed_secrets(
+    session: TenantSession, app_environment_id: UUID, versions: Mapping[str, int]
+) -> list[SealedSecretRow]:
+    """The sealed versions a revision names; raises NotFound when one is gone."""
+    if not versions:
+        return []
+    rows = await session.all(
+        queries.SEALED_SECRETS, org_id=session.org_id, app_environment_id=app_environment_id, names=list(versions)
+    )
+    chosen = [row for row in rows if versions.get(row.name) == row.version and row.value is not None]
+    if len(chosen) != len(versions):
+        raise NotFound("A version of a secret is gone.")
+    return chosen

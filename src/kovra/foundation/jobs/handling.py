@@ -1,0 +1,50 @@
+"""What a job handler is given, and the table of handlers the wiring fills."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from kovra.foundation.db.database import Database
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.jobs.messages import Job
+from kovra.foundation.registry import Registry
+
+J = TypeVar("J", bound=Job)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobContext:
+    """The job's organization and the process's parts. Handlers open short sessions and hold none over the network."""
+
+    org_id: UUID
+    registry: Registry
+    worker: str
+    """Names this worker process, for leases."""
+
+    def session(self) -> AbstractAsyncContextManager[TenantSession]:
+        """A transaction in the job's organization."""
+        return self.registry.get(Database).organization(self.org_id)
+
+
+Handler = Callable[[JobContext, Any], Awaitable[None]]
+
+
+class HandlerTable:
+    """Job class → its one handler."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[Job], Handler] = {}
+
+    def add(self, kind: type[J], handler: Callable[[JobContext, J], Awaitable[None]]) -> None:
+        """Register; a second handler, or a second job of the same name, is a wiring error."""
+        if kind in self._handlers or any(known.name == kind.name for known in self._handlers) or not kind.name:
+            raise RuntimeError(f"the job {kind.__name__} has a handler already, or no name")
+        self._handlers[kind] = handler
+
+    def items(self) -> list[tuple[type[Job], Handler]]:
+        """All pairs."""
+        return list(self._handlers.items())

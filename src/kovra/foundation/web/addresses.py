@@ -1,0 +1,22 @@
+"""Where apps answer: one setting, used by answers and manifests alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppAddresses:
+    """``https://<label>.<apps domain>``; a port only where it is not the scheme's own."""
+
+    domain: str
+    scheme: str
+    port: int | None = None
+
+    def host(self, label: str) -> str:
+        """The host name."""
+        return f"{label}.{self.domain}"
+
+    def url(self, label: str) -> str:
+        """The address people open."""
+        return f"{self.scheme}://{self.host(label)}" + (f":{self.port}" if self.port else "")
