@@ -130,7 +130,7 @@ async def _encryption(session: TenantSession, store: HolderKeyStore) -> Encrypti
                 remaining=r.remaining,
                 started_at=r.created_at,
                 finished_at=r.finished_at,
-            )  # fmt: skip
+            )
             for r in rotations
         ],
     )

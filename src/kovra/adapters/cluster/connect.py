@@ -1,0 +1,64 @@
+"""Connections: a kubeconfig file, the pod's own service account, or an EKS cluster with tokens made in process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from kubernetes.aio import client as kubernetes
+from kubernetes.aio import config
+
+from kovra.adapters.cluster.client import ClusterClient
+from kovra.foundation.errors import KovraError
+
+
+class ClusterConfigInvalid(KovraError):
+    """The kubeconfig cannot be used; the worker refuses to start with it."""
+
+    code = "kubeconfig_invalid"
+
+
+class TokenSource(Protocol):
+    """Makes bearer tokens that expire; called on every request, so it caches."""
+
+    def token(self) -> str:
+        """A token that is valid for some more minutes."""
+        ...
+
+
+async def from_kubeconfig(source: Path | dict[str, Any]) -> ClusterClient:
+    """By a kubeconfig file or its content."""
+    configuration = kubernetes.Configuration()
+    try:
+        document = source if isinstance(source, dict) else yaml.safe_load(Path(source).read_text())
+        await config.load_kube_config_from_dict(document, client_configuration=configuration)
+    except (OSError, yaml.YAMLError, config.ConfigException, KeyError, TypeError, AttributeError) as error:
+        raise ClusterConfigInvalid(f"The kubeconfig cannot be used ({type(error).__name__}).") from None
+    return ClusterClient(configuration)
+
+
+def in_cluster() -> ClusterClient:
+    """By the service account of the pod this runs in."""
+    configuration = kubernetes.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
+        raise ClusterConfigInvalid("There is no service account here, and no kubeconfig is set.") from None
+    return ClusterClient(configuration)
+
+
+def with_tokens(*, endpoint: str, certificate_authority: Path, tokens: TokenSource) -> ClusterClient:
+    """A cluster reached with short-lived tokens (EKS)."""
+    configuration = kubernetes.Configuration()
+    configuration.host = endpoint
+    configuration.ssl_ca_cert = str(certificate_authority)
+
+    def refresh(target: Any) -> None:
+        target.api_key["BearerToken"] = tokens.token()
+        target.api_key_prefix["BearerToken"] = "Bearer"
+
+    # The hook is asked only when a key is already there.
+    configuration.api_key["BearerToken"] = ""
+    configuration.refresh_api_key_hook = refresh
+    return ClusterClient(configuration)

@@ -1,0 +1,6 @@
+"""Pure manifests: values in, sorted plain dicts out. Names and labels come from ids and checked slugs only."""
+
+from kovra.adapters.cluster.manifests.namespace import namespace_manifests
+from kovra.adapters.cluster.manifests.workload import release_job, workload_manifests
+
+__all__ = ["namespace_manifests", "release_job", "workload_manifests"]

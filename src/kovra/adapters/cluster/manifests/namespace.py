@@ -1,0 +1,145 @@
+"""The objects that surround an environment: namespace, policies, quota, limits, service account."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kovra.adapters.cluster.manifests.labels import document, placement_labels
+from kovra.adapters.cluster.workload import Isolation
+
+_PRIVATE_V4: Final = [
+    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16",
+    "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+]  # fmt: skip
+SERVICE_ACCOUNT: Final = "app"
+
+
+def namespace_manifests(isolation: Isolation) -> list[dict[str, Any]]:
+    """In the order they are applied: nothing runs before its walls stand."""
+    return [
+        _namespace(isolation),
+        *_network_policies(isolation),
+        _quota(isolation),
+        _limits(isolation),
+        document(
+            "v1",
+            "ServiceAccount",
+            SERVICE_ACCOUNT,
+            isolation.placement.namespace,
+            placement_labels(isolation.placement),
+            automountServiceAccountToken=False,
+        ),
+    ]
+
+
+def _namespace(isolation: Isolation) -> dict[str, Any]:
+    labels = placement_labels(isolation.placement) | {
+        f"pod-security.kubernetes.io/{mode}{suffix}": value
+        for mode in ("enforce", "audit", "warn")
+        for suffix, value in (("", "restricted"), ("-version", isolation.pod_security_version))
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": isolation.placement.namespace, "labels": dict(sorted(labels.items()))},
+    }
+
+
+def _network_policies(isolation: Isolation) -> list[dict[str, Any]]:
+    def policy(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+        return document(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            name,
+            isolation.placement.namespace,
+            placement_labels(isolation.placement),
+            spec=spec,
+        )
+
+    everything: dict[str, Any] = {}
+    dns = [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        }
+    ]
+    gateway = {"matchLabels": {"kubernetes.io/metadata.name": isolation.gateway_namespace}}
+    return [
+        policy("deny-all", {"podSelector": everything, "policyTypes": ["Ingress", "Egress"]}),
+        policy(
+            "allow-dns",
+            {
+                "podSelector": everything,
+                "policyTypes": ["Egress"],
+                "egress": [{"to": dns, "ports": [{"protocol": p, "port": 53} for p in ("UDP", "TCP")]}],
+            },
+        ),
+        policy(
+            "allow-environment",
+            {
+                "podSelector": everything,
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{"from": [{"podSelector": everything}]}],
+                "egress": [{"to": [{"podSelector": everything}]}],
+            },
+        ),
+        policy(
+            "allow-gateway",
+            {
+                "podSelector": {"matchLabels": {"kovra.io/process": "web"}},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": [{"namespaceSelector": gateway}]}],
+            },
+        ),
+        policy(
+            "allow-internet",
+            {
+                "podSelector": everything,
+                "policyTypes": ["Egress"],
+                "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": _PRIVATE_V4}}]}],
+            },
+        ),
+    ]
+
+
+def _quota(isolation: Isolation) -> dict[str, Any]:
+    q = isolation.quota
+    hard = {
+        "count/jobs.batch": str(q.jobs),
+        "count/secrets": "400",
+        "limits.cpu": f"{q.cpu_millis}m",
+        "limits.memory": f"{q.memory_mib}Mi",
+        "persistentvolumeclaims": "0",
+        "pods": str(q.pods),
+        "requests.cpu": f"{q.cpu_millis}m",
+        "requests.memory": f"{q.memory_mib}Mi",
+        "services": "100",
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+    }
+    return document(
+        "v1",
+        "ResourceQuota",
+        "environment",
+        isolation.placement.namespace,
+        placement_labels(isolation.placement),
+        spec={"hard": hard},
+    )
+
+
+def _limits(isolation: Isolation) -> dict[str, Any]:
+    small = {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"}
+    limit = {
+        "type": "Container",
+        "default": small,
+        "defaultRequest": small,
+        "max": {"cpu": "4", "memory": "8Gi", "ephemeral-storage": "4Gi"},
+    }
+    return document(
+        "v1",
+        "LimitRange",
+        "environment",
+        isolation.placement.namespace,
+        placement_labels(isolation.placement),
+        spec={"limits": [limit]},
+    )

@@ -1,0 +1,244 @@
+"""The objects of one release: sealed-off pods, an immutable Secret named by its content, services and one route."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from kovra.adapters.cluster.manifests.labels import (
+    base_name,
+    document,
+    release_labels,
+    selector,
+    workload_labels,
+)
+from kovra.adapters.cluster.manifests.namespace import SERVICE_ACCOUNT
+from kovra.adapters.cluster.workload import HealthCheck, Process, Workload
+
+WEB = "web"
+
+
+def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
+    """Everything a release runs, sorted so that what is needed comes first."""
+    found = [_secret(workload)]
+    for process in sorted(workload.processes, key=lambda p: p.name):
+        found.append(_deployment(workload, process))
+        if process.port is not None:
+            found.append(_service(workload, process))
+        if process.instances >= 2:
+            found.append(_disruption_budget(workload, process))
+    web = next((p for p in workload.processes if p.name == WEB and p.port is not None), None)
+    if web is not None and workload.hostname is not None:
+        found.append(_route(workload, web))
+    return found
+
+
+def secret_name(workload: Workload) -> str:
+    """By content: another value is another Secret, and a rollback finds its own again."""
+    digest = hashlib.sha256()
+    for name in sorted(workload.environment):
+        for part in (name.encode(), workload.environment[name].reveal()):
+            digest.update(len(part).to_bytes(8) + part)
+    # The namespace is the tenant's own and the hash is cut, so nothing can be guessed from the name in practice.
+    digest.update(workload.app_environment_id.bytes)
+    return f"{base_name(workload)}-{digest.hexdigest()[:16]}"
+
+
+def _secret(workload: Workload) -> dict[str, Any]:
+    values = {n: base64.b64encode(v.reveal()).decode() for n, v in sorted(workload.environment.items())}
+    return document(
+        "v1",
+        "Secret",
+        secret_name(workload),
+        workload.placement.namespace,
+        workload_labels(workload),
+        type="Opaque",
+        immutable=True,
+        data=values,
+    )
+
+
+def _container(workload: Workload, process: Process) -> dict[str, Any]:
+    resources = {
+        "cpu": f"{process.cpu_millis}m",
+        "memory": f"{process.memory_mib}Mi",
+        "ephemeral-storage": "1Gi",
+    }
+    container: dict[str, Any] = {
+        "name": "app",
+        "image": workload.image,
+        "imagePullPolicy": "Always",
+        "envFrom": [{"secretRef": {"name": secret_name(workload)}}],
+        "env": _injected(workload, process),
+        "resources": {"requests": resources, "limits": resources},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if process.command is not None:
+        container["command"] = [_undollared(word) for word in process.command]
+    if process.port is not None:
+        container["ports"] = [{"name": "app", "containerPort": process.port, "protocol": "TCP"}]
+    for kind, check in (
+        ("startupProbe", process.startup),
+        ("readinessProbe", process.readiness or _default_check(process)),
+        ("livenessProbe", process.liveness),
+    ):
+        if check is not None:
+            container[kind] = _probe(check, process)
+    return container
+
+
+def _undollared(word: str) -> str:
+    """Kubernetes expands ``$(NAME)`` in commands; a doubled dollar is a plain one."""
+    return word.replace("$(", "$$(")
+
+
+def _injected(workload: Workload, process: Process) -> list[dict[str, str]]:
+    values = {"KOVRA_ENVIRONMENT": workload.placement.environment_slug, "KOVRA_RELEASE": str(workload.release_number)}
+    if process.port is not None:
+        values["PORT"] = str(process.port)
+    return [{"name": name, "value": values[name]} for name in sorted(values)]
+
+
+def _default_check(process: Process) -> HealthCheck | None:
+    return HealthCheck() if process.port is not None else None
+
+
+def _probe(check: HealthCheck, process: Process) -> dict[str, Any]:
+    probe: dict[str, Any] = {
+        "initialDelaySeconds": check.initial_delay_s,
+        "periodSeconds": check.period_s,
+        "timeoutSeconds": check.timeout_s,
+        "failureThreshold": check.failures,
+    }
+    port = check.port or process.port or 8080
+    if check.command is not None:
+        probe["exec"] = {"command": list(check.command)}
+    elif check.path is not None:
+        probe["httpGet"] = {"path": check.path, "port": port, "scheme": "HTTP"}
+    else:
+        probe["tcpSocket"] = {"port": port}
+    return probe
+
+
+def _pod_template(workload: Workload, process: Process) -> dict[str, Any]:
+    security: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if process.run_as_user is not None:
+        security["runAsUser"] = process.run_as_user
+    metadata: dict[str, Any] = {
+        "labels": dict(sorted((workload_labels(workload, process.name) | release_labels(workload)).items()))
+    }
+    if workload.restarted_at is not None:
+        metadata["annotations"] = {"kovra.io/restarted-at": workload.restarted_at}
+    return {
+        "metadata": metadata,
+        "spec": {
+            "automountServiceAccountToken": False,
+            "containers": [_container(workload, process)],
+            "enableServiceLinks": False,
+            "securityContext": security,
+            "serviceAccountName": SERVICE_ACCOUNT,
+            "terminationGracePeriodSeconds": workload.drain_s + 20,
+        },
+    }
+
+
+def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
+    return document(
+        "apps/v1",
+        "Deployment",
+        f"{base_name(workload)}-{process.name}",
+        workload.placement.namespace,
+        workload_labels(workload, process.name),
+        spec={
+            "replicas": process.instances,
+            "minReadySeconds": 1,
+            "progressDeadlineSeconds": workload.progress_deadline_s,
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": selector(workload, process.name)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": _pod_template(workload, process),
+        },
+    )
+
+
+def _service(workload: Workload, process: Process) -> dict[str, Any]:
+    """Siblings reach the app at ``<app>:<port>``, further processes at ``<app>--<process>`` (no slug holds ``--``)."""
+    name = workload.app_slug if process.name == WEB else f"{workload.app_slug}--{process.name}"
+    return document(
+        "v1",
+        "Service",
+        name,
+        workload.placement.namespace,
+        workload_labels(workload, process.name),
+        spec={
+            "type": "ClusterIP",
+            "selector": selector(workload, process.name),
+            "ports": [{"name": "app", "port": process.port, "targetPort": "app", "protocol": "TCP"}],
+        },
+    )
+
+
+def _disruption_budget(workload: Workload, process: Process) -> dict[str, Any]:
+    return document(
+        "policy/v1",
+        "PodDisruptionBudget",
+        f"{base_name(workload)}-{process.name}",
+        workload.placement.namespace,
+        workload_labels(workload, process.name),
+        spec={
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": selector(workload, process.name)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    )
+
+
+def _route(workload: Workload, process: Process) -> dict[str, Any]:
+    name, namespace, labels = base_name(workload), workload.placement.namespace, workload_labels(workload, WEB)
+    if workload.routing == "gateway":
+        spec: dict[str, Any] = {
+            "hostnames": [workload.hostname],
+            "parentRefs": [{"namespace": workload.gateway.namespace, "name": workload.gateway.name}],
+            "rules": [{"backendRefs": [{"name": workload.app_slug, "port": process.port}]}],
+        }
+        return document("gateway.networking.k8s.io/v1", "HTTPRoute", name, namespace, labels, spec=spec)
+    backend = {"service": {"name": workload.app_slug, "port": {"name": "app"}}}
+    rule = {"host": workload.hostname, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    return document("networking.k8s.io/v1", "Ingress", name, namespace, labels, spec={"rules": [rule]})
+
+
+def release_job(workload: Workload) -> list[dict[str, Any]]:
+    """The Secret and the Job that runs the release command once; its name tells deployments apart."""
+    if workload.release_command is None:
+        return []
+    process = Process(
+        name="release",
+        command=workload.release_command,
+        port=None,
+        instances=1,
+        cpu_millis=250,
+        memory_mib=256,
+        run_as_user=next((p.run_as_user for p in workload.processes if p.run_as_user), None),
+    )
+    template = _pod_template(workload, process)
+    template["spec"]["restartPolicy"] = "Never"
+    job = document(
+        "batch/v1",
+        "Job",
+        f"{base_name(workload)}-rel-{workload.deployment_id.hex[-12:]}",
+        workload.placement.namespace,
+        workload_labels(workload, "release"),
+        spec={
+            "activeDeadlineSeconds": workload.release_timeout_s,
+            "backoffLimit": 0,
+            "template": template,
+            "ttlSecondsAfterFinished": 3600,
+        },
+    )
+    return [_secret(workload), job]

@@ -1,0 +1,154 @@
+"""What is true: cluster objects read into facts about one release; pure but for the fetching at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.manifests.labels import bare
+from kovra.adapters.cluster.workload import ObjectRef, Placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFacts:
+    """One pod of the release in question."""
+
+    name: str
+    process: str
+    phase: str
+    ready: bool
+    restarts: int
+    waiting_reason: str | None
+    waiting_message: str | None
+    exit_code: int | None
+    """Of the last termination."""
+    oom_killed: bool
+    image_id: str
+    unschedulable: str | None
+    terminating: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """One Deployment."""
+
+    name: str
+    wanted: int
+    observed: bool
+    """The controller has seen the newest generation."""
+    release: str
+    """The release label of its template."""
+    updated: int
+    ready: int
+    available: int
+    replicas: int
+    deadline_exceeded: bool
+    replica_failure: str | None
+    pods: tuple[PodFacts, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadStatus:
+    """All processes of an app environment."""
+
+    processes: tuple[ProcessFacts, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """The release command's Job."""
+
+    found: bool
+    succeeded: bool
+    failed: bool
+    timed_out: bool
+    pods: tuple[PodFacts, ...]
+
+
+def read_pod(pod: Mapping[str, Any]) -> PodFacts:
+    """The facts of a pod."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    containers = status.get("containerStatuses") or []
+    first = containers[0] if containers else {}
+    state, last = first.get("state") or {}, first.get("lastState") or {}
+    waiting = state.get("waiting") or {}
+    ended = last.get("terminated") or state.get("terminated") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    scheduled = conditions.get("PodScheduled") or {}
+    unschedulable = scheduled.get("reason") == "Unschedulable" and scheduled.get("status") == "False"
+    return PodFacts(
+        name=metadata["name"],
+        process=(metadata.get("labels") or {}).get("kovra.io/process", ""),
+        phase=status.get("phase", "Pending"),
+        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        restarts=int(first.get("restartCount") or 0),
+        waiting_reason=waiting.get("reason"),
+        waiting_message=waiting.get("message"),
+        exit_code=ended.get("exitCode"),
+        oom_killed=ended.get("reason") == "OOMKilled",
+        image_id=str(first.get("imageID") or ""),
+        unschedulable=str(scheduled.get("message") or "") if unschedulable else None,
+        terminating="deletionTimestamp" in metadata,
+    )
+
+
+def read_process(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> ProcessFacts:
+    """The facts of a Deployment, with the pods that carry its template's release."""
+    metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status") or {}
+    template = spec["template"]["metadata"].get("labels") or {}
+    name, release = metadata["labels"]["kovra.io/process"], template.get("kovra.io/release", "")
+    stamp = (spec["template"]["metadata"].get("annotations") or {}).get("kovra.io/restarted-at")
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    progressing, failure = conditions.get("Progressing") or {}, conditions.get("ReplicaFailure") or {}
+    return ProcessFacts(
+        name=name,
+        wanted=int(spec.get("replicas", 1)),
+        observed=int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0),
+        release=release,
+        updated=int(status.get("updatedReplicas") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        available=int(status.get("availableReplicas") or 0),
+        replicas=int(status.get("replicas") or 0),
+        deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
+        replica_failure=str(failure.get("message") or "refused") if failure.get("status") == "True" else None,
+        pods=tuple(read_pod(p) for p in pods if _is_of(p, name, release, stamp)),
+    )
+
+
+def _is_of(pod: Mapping[str, Any], process: str, release: str, stamp: str | None) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    annotations = pod["metadata"].get("annotations") or {}
+    return (
+        labels.get("kovra.io/process") == process
+        and labels.get("kovra.io/release") == release
+        and annotations.get("kovra.io/restarted-at") == stamp
+    )
+
+
+async def observe(client: ClusterClient, placement: Placement, app_environment_id: UUID) -> WorkloadStatus:
+    """Two lists by label: the Deployments of the app environment, and its pods."""
+    labels = f"kovra.io/app-environment={bare('aev', app_environment_id)}"
+    deployments = await client.list("apps/v1", "Deployment", placement.namespace, labels=labels)
+    pods = await client.list("v1", "Pod", placement.namespace, labels=labels)
+    found = sorted(deployments["items"], key=lambda d: str(d["metadata"]["name"]))
+    return WorkloadStatus(processes=tuple(read_process(d, pods["items"]) for d in found))
+
+
+async def observe_job(client: ClusterClient, namespace: str, name: str) -> JobStatus:
+    """The Job and its pods."""
+    ref = ObjectRef(api_version="batch/v1", kind="Job", namespace=namespace, name=name)
+    job = await client.find(ref)
+    if job is None:
+        return JobStatus(found=False, succeeded=False, failed=False, timed_out=False, pods=())
+    conditions = {c["type"]: c for c in (job.get("status") or {}).get("conditions") or [] if c["status"] == "True"}
+    pods = await client.list("v1", "Pod", namespace, labels=f"batch.kubernetes.io/job-name={name}")
+    return JobStatus(
+        found=True,
+        succeeded="Complete" in conditions,
+        failed="Failed" in conditions,
+        timed_out=(conditions.get("Failed") or {}).get("reason") == "DeadlineExceeded",
+        pods=tuple(read_pod(p) for p in pods["items"]),
+    )

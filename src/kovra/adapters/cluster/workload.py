@@ -1,0 +1,136 @@
+"""What is to run, free of Kubernetes: made by the deployments feature, turned into objects by ``manifests``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from kovra.foundation.ids import encode
+from kovra.foundation.keyring.values import SecretValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where: one namespace per environment, named by its id."""
+
+    organization_id: UUID
+    project_id: UUID
+    environment_id: UUID
+    environment_slug: str
+    environment_kind: str
+
+    @property
+    def namespace(self) -> str:
+        """``kv-<26 characters of the environment id>``: injective, and never a name of somebody else's."""
+        return "kv-" + encode("env", self.environment_id)[4:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A probe: by HTTP path, by command, or by TCP connect when neither is given."""
+
+    path: str | None = None
+    port: int | None = None
+    command: tuple[str, ...] | None = None
+    initial_delay_s: int = 0
+    period_s: int = 5
+    timeout_s: int = 3
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One kind of process of an app."""
+
+    name: str
+    command: tuple[str, ...] | None
+    port: int | None
+    instances: int
+    cpu_millis: int
+    memory_mib: int
+    startup: HealthCheck | None = None
+    readiness: HealthCheck | None = None
+    liveness: HealthCheck | None = None
+    run_as_user: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The shared gateway that HTTPRoutes attach to."""
+
+    namespace: str = "kovra-gateway"
+    name: str = "apps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One release of one app in one environment."""
+
+    placement: Placement
+    app_id: UUID
+    app_slug: str
+    app_environment_id: UUID
+    release_id: UUID
+    release_number: int
+    deployment_id: UUID
+    image: str
+    """By digest."""
+    processes: tuple[Process, ...]
+    environment: Mapping[str, SecretValue] = field(repr=False)
+    hostname: str | None
+    drain_s: int = 10
+    release_command: tuple[str, ...] | None = None
+    release_timeout_s: int = 600
+    progress_deadline_s: int = 300
+    routing: Literal["gateway", "ingress"] = "gateway"
+    gateway: Gateway = Gateway()  # frozen
+    restarted_at: str | None = None
+    """Changes the pod template without changing the release (restart)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What an environment may use in all, with headroom for a rollout's surge."""
+
+    cpu_millis: int = 8000
+    memory_mib: int = 16384
+    pods: int = 60
+    jobs: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """What surrounds everything an environment runs."""
+
+    placement: Placement
+    quota: Quota = Quota()  # frozen
+    gateway_namespace: str = "kovra-gateway"
+    pod_security_version: str = "v1.35"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ObjectRef:
+    """Names one object, for the inventory by which pruning goes."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, document: Mapping[str, object]) -> ObjectRef:
+        """The reference of a manifest."""
+        metadata = document["metadata"]
+        assert isinstance(metadata, Mapping)
+        return cls(
+            api_version=str(document["apiVersion"]),
+            kind=str(document["kind"]),
+            namespace=str(metadata.get("namespace", "")),
+            name=str(metadata["name"]),
+        )
+
+    def as_dict(self) -> dict[str, str]:
+        """For the inventory column."""
+        return {"api_version": self.api_version, "kind": self.kind, "namespace": self.namespace, "name": self.name}
