@@ -62,7 +62,7 @@ class ClusterClient:
 
     async def close(self) -> None:
         """Close connections."""
-        await self._api.close()
+        await self._api.close()  # type: ignore[no-untyped-call]
 
     async def apply(self, document: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Server-side apply as ``kovra``, taking over conflicting fields: what Kovra made, Kovra decides."""
@@ -200,7 +200,7 @@ class ClusterClient:
         timeout_s: float,
     ) -> Any:
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if content else {})
-        request = self._api.param_serialize(
+        request: Any = self._api.param_serialize(
             method,
             path,
             query_params=list(query),
@@ -210,7 +210,10 @@ class ClusterClient:
         )
         response = await self._api.call_api(*request, _request_timeout=timeout_s)
         if response.status >= 300:
-            raise ApiException(status=response.status, reason=response.reason, body=(await response.read()).decode())
+            text = (await response.response.read()).decode("utf-8", "replace")
+            refused = ApiException(status=response.status, reason=response.reason, body=text)
+            refused.headers = response.headers
+            raise refused
         return response.response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,12 +28,16 @@ class TokenSource(Protocol):
         ...
 
 
+def _read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
 async def from_kubeconfig(source: Path | dict[str, Any]) -> ClusterClient:
     """By a kubeconfig file or its content."""
     configuration = kubernetes.Configuration()
     try:
-        document = source if isinstance(source, dict) else yaml.safe_load(Path(source).read_text())
-        await config.load_kube_config_from_dict(document, client_configuration=configuration)
+        document = source if isinstance(source, dict) else await asyncio.to_thread(_read, source)
+        await config.load_kube_config_from_dict(document, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (OSError, yaml.YAMLError, config.ConfigException, KeyError, TypeError, AttributeError) as error:
         raise ClusterConfigInvalid(f"The kubeconfig cannot be used ({type(error).__name__}).") from None
     return ClusterClient(configuration)
@@ -42,7 +47,7 @@ def in_cluster() -> ClusterClient:
     """By the service account of the pod this runs in."""
     configuration = kubernetes.Configuration()
     try:
-        config.load_incluster_config(client_configuration=configuration)
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException:
         raise ClusterConfigInvalid("There is no service account here, and no kubeconfig is set.") from None
     return ClusterClient(configuration)
@@ -60,5 +65,5 @@ def with_tokens(*, endpoint: str, certificate_authority: Path, tokens: TokenSour
 
     # The hook is asked only when a key is already there.
     configuration.api_key["BearerToken"] = ""
-    configuration.refresh_api_key_hook = refresh
+    configuration.refresh_api_key_hook = refresh  # type: ignore[assignment]  # the library types it as None
     return ClusterClient(configuration)

@@ -1,0 +1,101 @@
+"""Rows → Workload. Pure: what a release means on a cluster, decided in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from kovra.adapters.cluster.workload import Gateway, HealthCheck, Placement, Process, Workload
+from kovra.features.deployments.queries import ReleaseRow
+from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.features.projects.rules import SIZES, host_label
+from kovra.foundation.keyring import SecretValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """How the platform routes and bounds workloads; from settings."""
+
+    apps_domain: str
+    routing: str
+    progress_deadline_s: int = 300
+    gateway: Gateway = Gateway()  # noqa: RUF009  # frozen
+
+
+def placement_of(org_id: UUID, row: AppEnvironmentRow) -> Placement:
+    """Where an app environment runs."""
+    return Placement(
+        organization_id=org_id,
+        project_id=row.project_id,
+        environment_id=row.environment_id,
+        environment_slug=row.environment_slug,
+        environment_kind=row.environment_kind,
+    )
+
+
+def instances_of(row: AppEnvironmentRow, processes: Mapping[str, Any]) -> dict[str, int]:
+    """Process → wanted instances: the app environment's scale over the release's own; none when suspended."""
+    return {
+        name: 0 if row.suspended else int(row.scale.get(name, process.get("instances", 1)))
+        for name, process in processes.items()
+    }
+
+
+def compose(
+    org_id: UUID,
+    row: AppEnvironmentRow,
+    release: ReleaseRow,
+    environment: Mapping[str, SecretValue],
+    *,
+    deployment_id: UUID,
+    placing: Placing,
+    restarted_at: str | None = None,
+    instances: Mapping[str, int] | None = None,
+) -> Workload:
+    """The workload of a release in its app environment."""
+    wanted = instances or instances_of(row, release.processes)
+    return Workload(
+        placement=placement_of(org_id, row),
+        app_id=row.app_id,
+        app_slug=row.app_slug,
+        app_environment_id=row.id,
+        release_id=release.id,
+        release_number=release.number,
+        deployment_id=deployment_id,
+        image=release.pinned,
+        processes=tuple(_process(name, p, wanted[name]) for name, p in sorted(release.processes.items())),
+        environment=environment,
+        hostname=f"{host_label(row.app_slug, row.environment_slug, row.id)}.{placing.apps_domain}",
+        drain_s=release.drain_s,
+        release_command=tuple(release.release_command) if release.release_command else None,
+        progress_deadline_s=placing.progress_deadline_s,
+        routing="ingress" if placing.routing == "ingress" else "gateway",
+        gateway=placing.gateway,
+        restarted_at=restarted_at,
+    )
+
+
+def _process(name: str, document: Mapping[str, Any], instances: int) -> Process:
+    size = SIZES[document.get("size", "nano")]
+    checks = document.get("checks") or {}
+    return Process(
+        name=name,
+        command=tuple(document["command"]) if document.get("command") else None,
+        port=document.get("port"),
+        instances=instances,
+        cpu_millis=size.cpu_millis,
+        memory_mib=size.memory_mib,
+        startup=_check(checks.get("startup")),
+        readiness=_check(checks.get("readiness")),
+        liveness=_check(checks.get("liveness")),
+        run_as_user=document.get("run_as_user"),
+    )
+
+
+def _check(document: Mapping[str, Any] | None) -> HealthCheck | None:
+    if document is None:
+        return None
+    command = document.get("command")
+    return HealthCheck(**{**document, "command": tuple(command) if command else None})

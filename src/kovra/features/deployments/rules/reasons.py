@@ -1,0 +1,88 @@
+"""Why deployments end as they do: one table of codes, with what to do about each. The docs page is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a code says, and the remedy."""
+
+    message: str
+    hint: str
+
+
+REASONS: Final[dict[str, Meaning]] = {
+    "image_invalid": Meaning("The image reference is not valid.", "Check the spelling of the reference."),
+    "image_not_found": Meaning(
+        "The registry has no such image.", "Check name and tag, and that the image was pushed before deploying."
+    ),
+    "image_pull_denied": Meaning("The registry refuses access to the image.", "Make the image readable for Kovra."),
+    "image_user_not_allowed": Meaning(
+        "The image runs as root or as a named user.",
+        "Set a numeric USER in the Dockerfile, or run_as_user on the process.",
+    ),
+    "registry_unavailable": Meaning("The registry does not answer.", "Try again when the registry is back."),
+    "config_invalid": Meaning(
+        "The container could not be created from its configuration.", "See the evidence; check command and user."
+    ),
+    "value_unreadable": Meaning(
+        "A config var or secret could not be opened.", "Set the value again; if it persists, contact the platform."
+    ),
+    "quota_exceeded": Meaning(
+        "The environment's quota does not allow this.", "Use fewer or smaller instances, or a larger plan."
+    ),
+    "admission_refused": Meaning(
+        "The cluster refused an object.", "See the evidence; contact the platform if unclear."
+    ),
+    "unschedulable": Meaning("No node has room for an instance.", "Use a smaller size or fewer instances."),
+    "release_command_failed": Meaning(
+        "The release command failed.", "See its last lines; nothing was rolled out, the previous release keeps serving."
+    ),
+    "crash_loop": Meaning("An instance keeps exiting.", "See exit code and last lines; run the image locally."),
+    "out_of_memory": Meaning("An instance used more memory than its size has.", "Choose a larger size, or use less."),
+    "never_ready": Meaning(
+        "The instances started and never became ready.", "Check that the app listens on $PORT and its health check."
+    ),
+    "deadline_exceeded": Meaning(
+        "The deployment took longer than allowed.", "See the evidence for what it waited for."
+    ),
+    "cluster_unreachable": Meaning("The cluster did not answer in time.", "Deploy again when the cluster is back."),
+    "cluster_denied": Meaning("The cluster refuses Kovra's own credentials.", "The platform's operators are alerted."),
+    "superseded_by": Meaning("A newer deployment took its place.", "Nothing to do."),
+    "canceled_by": Meaning("It was canceled.", "Deploy again when you are ready."),
+    "nothing_changed": Meaning("There was nothing to do.", "Nothing to do."),
+    "gone": Meaning("The app or the environment was deleted meanwhile.", "Restore it, then deploy again."),
+    "internal": Meaning("Kovra failed; this is not your fault.", "Deploy again; contact the platform if it persists."),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """A reason with its evidence."""
+
+    code: str
+    phase: str
+    evidence: tuple[str, ...] = ()
+    message: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As it is stored and shown."""
+        meaning = REASONS[self.code]
+        return {
+            "code": self.code,
+            "phase": self.phase,
+            "message": self.message or meaning.message,
+            "hint": meaning.hint,
+            "evidence": list(self.evidence),
+        }
+
+
+def reason(code: str, phase: str, evidence: Sequence[str] = (), message: str | None = None) -> Reason:
+    """A reason whose code is in the table; evidence is bounded here."""
+    if code not in REASONS:
+        raise KeyError(code)
+    return Reason(code=code, phase=phase, evidence=tuple(line[:2000] for line in evidence[:60]), message=message)

@@ -1,0 +1,115 @@
+"""The verdict: facts seen in the cluster → good, failed with a reason, or not yet. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kovra.adapters.cluster.status import JobStatus, PodFacts, ProcessFacts, WorkloadStatus
+from kovra.features.deployments.rules.reasons import Reason, reason
+
+_PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_CONFIG: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+CRASHES: Final = 3
+"""So many exits are a crash loop; one may be a race at start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """``good``: everything wanted is there now. ``reason``: it never will be. Neither: not yet."""
+
+    good: bool = False
+    reason: Reason | None = None
+    waiting_for: str = ""
+    look_at: PodFacts | None = None
+    """The pod whose last lines are evidence."""
+
+
+def judge(status: WorkloadStatus, release_number: int, wanted: dict[str, int], *, phase: str) -> Verdict:
+    """Judge the processes of one release."""
+    found = {p.name: p for p in status.processes}
+    missing = sorted(wanted.keys() - found.keys())
+    if missing:
+        return Verdict(waiting_for=f"{missing[0]}: not there yet")
+    waiting = ""
+    for name in sorted(wanted):
+        process = found[name]
+        failed = _failed(process, phase)
+        if failed is not None:
+            return failed
+        waiting = waiting or _missing(process, wanted[name], str(release_number))
+    return Verdict(good=not waiting, waiting_for=waiting)
+
+
+def _missing(process: ProcessFacts, wanted: int, release: str) -> str:
+    """What is not yet as it should be; empty when all is."""
+    if not process.observed or process.release != release or process.wanted != wanted:
+        return f"{process.name}: the cluster has not seen the release yet"
+    ready = sum(1 for pod in process.pods if pod.ready and not pod.terminating)
+    if process.updated < wanted or ready < wanted or process.available < wanted:
+        return f"{process.name}: {ready} of {wanted} instances ready"
+    if process.replicas > wanted:
+        return f"{process.name}: {process.replicas - wanted} old instances still stopping"
+    return ""
+
+
+def _failed(process: ProcessFacts, phase: str) -> Verdict | None:
+    if process.replica_failure is not None:
+        return Verdict(reason=_refused(process.replica_failure, phase))
+    for pod in process.pods:
+        if pod.terminating:
+            continue
+        found = _pod_failed(pod, phase)
+        if found is not None:
+            return Verdict(reason=found, look_at=pod)
+    if process.observed and process.deadline_exceeded:
+        return Verdict(reason=_too_late(process, phase), look_at=process.pods[0] if process.pods else None)
+    return None
+
+
+def _refused(message: str, phase: str) -> Reason:
+    if "exceeded quota" in message or "maximum" in message:
+        return reason("quota_exceeded", phase, [message])
+    return reason("admission_refused", phase, [message])
+
+
+def _pod_failed(pod: PodFacts, phase: str) -> Reason | None:
+    where = f"{pod.process} ({pod.name})"
+    if pod.waiting_reason in _PULL:
+        message = pod.waiting_message or ""
+        denied = any(word in message.lower() for word in ("denied", "unauthorized", "forbidden", "401", "403"))
+        return reason("image_pull_denied" if denied else "image_not_found", phase, [f"{where}: {message}"])
+    if pod.waiting_reason in _CONFIG:
+        message = pod.waiting_message or ""
+        code = "image_user_not_allowed" if "non-root" in message or "runAsNonRoot" in message else "config_invalid"
+        return reason(code, phase, [f"{where}: {message}"])
+    crashed = pod.restarts >= CRASHES or (pod.waiting_reason == "CrashLoopBackOff" and pod.restarts >= 2)
+    if crashed and pod.exit_code is not None:
+        if pod.oom_killed:
+            return reason("out_of_memory", phase, [f"{where}: killed for memory, {pod.restarts} restarts"])
+        return reason("crash_loop", phase, [f"{where}: exit code {pod.exit_code}, {pod.restarts} restarts"])
+    return None
+
+
+def _too_late(process: ProcessFacts, phase: str) -> Reason:
+    """The rollout's own deadline passed: say the nearest cause."""
+    for pod in process.pods:
+        if pod.unschedulable is not None:
+            return reason("unschedulable", phase, [f"{pod.name}: {pod.unschedulable}"])
+    seen = [f"{pod.name}: {pod.phase}, ready {pod.ready}, restarts {pod.restarts}" for pod in process.pods]
+    return reason("never_ready", phase, seen)
+
+
+def judge_job(status: JobStatus, *, phase: str) -> Verdict:
+    """Judge the release command."""
+    pod = status.pods[-1] if status.pods else None
+    if status.succeeded:
+        return Verdict(good=True, look_at=pod)
+    if status.failed:
+        how = "it ran longer than allowed" if status.timed_out else f"exit code {pod.exit_code if pod else 'unknown'}"
+        return Verdict(reason=reason("release_command_failed", phase, [f"release command: {how}"]), look_at=pod)
+    if pod is not None:
+        failed = _pod_failed(pod, phase)
+        if failed is not None:
+            return Verdict(reason=failed, look_at=pod)
+    return Verdict(waiting_for="the release command is running")
