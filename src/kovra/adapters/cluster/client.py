@@ -208,7 +208,7 @@ class ClusterClient:
             body=dict(body) if body is not None else None,
             auth_settings=["BearerToken"],
         )
-        response = await self._api.call_api(*request, _request_timeout=timeout_s)
+        response = await self._api.call_api(*request, _request_timeout=timeout_s)  # type: ignore[misc]
         if response.status >= 300:
             text = (await response.response.read()).decode("utf-8", "replace")
             refused = ApiException(status=response.status, reason=response.reason, body=text)
