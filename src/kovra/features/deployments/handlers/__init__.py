@@ -1,0 +1,1 @@
+"""Job handlers: the steps of a deployment (``advance``) and the care of what runs (``upkeep``)."""
