@@ -301,10 +301,12 @@ async def _settle(context: JobContext, step: Step) -> None:
         release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=_release_id(d))
         applied = [ObjectRef(**ref) for ref in d.progress.get("applied", [])]
         recorded = progress.inventory_of(row)
-        await progress.went_live(session, step, row, release, applied)
+        # Until the old objects are gone they stay recorded: a prune that fails is made up for by the next one.
+        await progress.went_live(session, step, row, release, sorted({*recorded, *applied}))
         await progress.finish(session, step, Outcome.live)
-    # Best effort: what stays behind is recorded nowhere else, so a failure here is tried again by the queue.
     await context.registry.get(ClusterClient).prune(recorded, applied)
+    async with context.session() as session:
+        await progress.set_inventory(session, d.app_environment_id, applied)
 
 
 async def _end(context: JobContext, step: Step, outcome: Outcome, why: Reason) -> None:

@@ -1,0 +1,6 @@
+"""Deployments, releases and actions over HTTP; and the routes of config and secrets that may also deploy."""
+
+from kovra.features.deployments.endpoints.actions import router as actions
+from kovra.features.deployments.endpoints.deployments import router as deployments
+
+__all__ = ["actions", "deployments"]

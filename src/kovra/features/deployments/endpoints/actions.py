@@ -1,0 +1,196 @@
+"""Actions on what serves, and changes of config and secrets, which may deploy at once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from kovra.features.deployments.endpoints.deployments import Options, Store, accepted
+from kovra.features.deployments.queries import DeploymentRow
+from kovra.features.deployments.schemas import DeploymentOut, DiffOut, RollbackIn, ScaleIn
+from kovra.features.deployments.service import rollback
+from kovra.features.deployments.service import start as starting
+from kovra.features.deployments.service.rollback import Restore
+from kovra.features.deployments.service.start import DeployOptions
+from kovra.features.deployments.states import Source
+from kovra.features.projects.paths import CurrentAppEnvironment
+from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.features.secrets.schemas import ConfigIn, ConfigOut, SecretsIn
+from kovra.features.secrets.service import revisions
+from kovra.foundation.access import Permission, Principal
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import Invalid
+from kovra.foundation.ids import encode
+from kovra.foundation.web.etags import ETags
+from kovra.foundation.web.guard import requires
+from kovra.foundation.web.idempotency import KovraRoute
+from kovra.foundation.web.sessions import Session
+
+router = APIRouter(route_class=KovraRoute, prefix="/v1/app-environments/{app_environment_id}")
+
+MayDeploy = Annotated[Principal, requires(Permission.deployments_create)]
+DeployToo = Annotated[bool, Query(description="Also deploy what is live now with the new values (202).")]
+
+
+@router.post("/actions/rollback", tags=["deployments"], operation_id="rollBack", status_code=202)
+async def roll_back(
+    body: RollbackIn,
+    pair: CurrentAppEnvironment,
+    who: MayDeploy,
+    session: Session,
+    store: Store,
+    options: Options,
+    response: Response,
+) -> DeploymentOut | DiffOut:
+    """Go back to an older release: a new release that copies it. `dry_run` answers what would change."""
+    row = await starting.lock(session, pair.id)
+    target = await rollback.find_release(session, row, body.release)
+    restore = Restore(image=body.restore.image, config=body.restore.config, secrets=body.restore.secrets)
+    if body.dry_run:
+        response.status_code = 200
+        return DiffOut(**asdict(await rollback.diff(session, store, row, target, restore)))
+    return accepted(await rollback.roll_back(session, store, row, target, restore, options), response)
+
+
+@router.post("/actions/restart", tags=["deployments"], operation_id="restart", status_code=202)
+async def restart(
+    pair: CurrentAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+) -> DeploymentOut:
+    """Replace every instance of what serves, one after the other."""
+    row = await starting.lock(session, pair.id)
+    return accepted(await starting.act(session, store, row, Source.restart, options), response)
+
+
+@router.post("/actions/scale", tags=["deployments"], operation_id="scale", status_code=202)
+async def scale(
+    body: ScaleIn,
+    pair: CurrentAppEnvironment,
+    who: MayDeploy,
+    session: Session,
+    store: Store,
+    options: Options,
+    response: Response,
+) -> DeploymentOut:
+    """Run so many instances of each named process."""
+    row = await starting.lock(session, pair.id)
+    made = await starting.act(session, store, row, Source.scale, options, scale=body.scale)
+    return accepted(made, response)
+
+
+@router.post("/actions/suspend", tags=["deployments"], operation_id="suspend", status_code=202)
+async def suspend(
+    pair: CurrentAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+) -> DeploymentOut:
+    """Run nothing until it is resumed."""
+    row = await starting.lock(session, pair.id)
+    return accepted(await starting.act(session, store, row, Source.suspend, options), response)
+
+
+@router.post("/actions/resume", tags=["deployments"], operation_id="resume", status_code=202)
+async def resume(
+    pair: CurrentAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+) -> DeploymentOut:
+    """Run the suspended release again."""
+    row = await starting.lock(session, pair.id)
+    return accepted(await starting.act(session, store, row, Source.resume, options), response)
+
+
+async def _deploy_current(
+    session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, options: DeployOptions
+) -> DeploymentRow:
+    """The live release's image with the newest config; or, when nothing is live yet, the app's own image."""
+    (await session.access()).require(Permission.deployments_create, granted_by="admin")
+    if row.current_release_id is None:
+        return await starting.deploy_image(session, store, row, None, options)
+    release = await rollback.find_release(session, row, encode("rel", row.current_release_id))
+    return await rollback.redeploy(session, store, row, release, options)
+
+
+async def _changed(
+    session: TenantSession,
+    store: HolderKeyStore,
+    row: AppEnvironmentRow,
+    config: revisions.Config,
+    deploy: bool,
+    options: DeployOptions,
+    etags: ETags,
+    response: Response,
+) -> ConfigOut | DeploymentOut:
+    if deploy:
+        response.status_code = 202
+        return accepted(await _deploy_current(session, store, row, options), response)
+    etags.answer(str(config.number))
+    may_read = (await session.access()).may(Permission.config_read)
+    return ConfigOut(
+        app_environment_id=row.id,
+        revision=config.number,
+        vars=config.vars if may_read else {},
+        secrets=config.secrets,
+    )
+
+
+def _etag_matches(etags: ETags, row: AppEnvironmentRow, *, required: bool) -> None:
+    etags.check(str(row.last_config_number), required=required)
+
+
+@router.patch("/config", tags=["config"], operation_id="updateConfig")
+async def update_config(
+    body: ConfigIn,
+    pair: CurrentAppEnvironment,
+    who: Annotated[Principal, requires(Permission.config_write)],
+    session: Session,
+    store: Store,
+    options: Options,
+    etags: ETags,
+    response: Response,
+    deploy: DeployToo = False,
+) -> ConfigOut | DeploymentOut:
+    """Change config vars; null removes. Staged until the next deployment, unless `deploy=true`."""
+    row = await starting.lock(session, pair.id)
+    _etag_matches(etags, row, required=False)
+    config = await revisions.change_config(session, store, row.id, body.vars, replace=False)
+    return await _changed(session, store, row, config, deploy, options, etags, response)
+
+
+@router.put("/config", tags=["config"], operation_id="replaceConfig")
+async def replace_config(
+    body: ConfigIn,
+    pair: CurrentAppEnvironment,
+    who: Annotated[Principal, requires(Permission.config_write)],
+    session: Session,
+    store: Store,
+    options: Options,
+    etags: ETags,
+    response: Response,
+    deploy: DeployToo = False,
+) -> ConfigOut | DeploymentOut:
+    """Replace all config vars; needs If-Match with the revision that was seen."""
+    row = await starting.lock(session, pair.id)
+    _etag_matches(etags, row, required=True)
+    for name, value in body.vars.items():
+        if value is None:
+            raise Invalid.field(f"/vars/{name[:128]}", "null_not_allowed", "Leave it out instead.")
+    config = await revisions.change_config(session, store, row.id, body.vars, replace=True)
+    return await _changed(session, store, row, config, deploy, options, etags, response)
+
+
+@router.patch("/secrets", tags=["secrets"], operation_id="updateSecrets")
+async def update_secrets(
+    body: SecretsIn,
+    pair: CurrentAppEnvironment,
+    who: Annotated[Principal, requires(Permission.secrets_write)],
+    session: Session,
+    store: Store,
+    options: Options,
+    etags: ETags,
+    response: Response,
+    deploy: DeployToo = False,
+) -> ConfigOut | DeploymentOut:
+    """Set secrets; null removes. Sealed on receipt for the worker alone; nobody reads them back."""
+    row = await starting.lock(session, pair.id)
+    _etag_matches(etags, row, required=False)
+    config = await revisions.change_secrets(session, store, row.id, body.secrets)
+    return await _changed(session, store, row, config, deploy, options, etags, response)

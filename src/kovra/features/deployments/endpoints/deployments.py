@@ -1,0 +1,215 @@
+"""Start, list, wait for, cancel and repeat deployments; releases."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from kovra.features.deployments import queries
+from kovra.features.deployments.endpoints.shapes import deployment_out, deployment_tag, release_out
+from kovra.features.deployments.queries import DeploymentRow
+from kovra.features.deployments.schemas import DeploymentIn, DeploymentOut, ReleaseOut
+from kovra.features.deployments.service import rollback
+from kovra.features.deployments.service import start as starting
+from kovra.features.deployments.service.start import DeployOptions
+from kovra.features.projects.paths import CurrentApp
+from kovra.features.projects.service import pair_of
+from kovra.foundation import clock
+from kovra.foundation.access import Permission, Principal
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.notices import Notices
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import Conflict
+from kovra.foundation.ids import encode
+from kovra.foundation.web.etags import ETags
+from kovra.foundation.web.fields import path_id
+from kovra.foundation.web.guard import requires
+from kovra.foundation.web.idempotency import KovraRoute
+from kovra.foundation.web.lists import ListOf, Pages
+from kovra.foundation.web.sessions import Session, SessionFactory, Sessions, wired
+
+router = APIRouter(route_class=KovraRoute)
+
+Store = Annotated[HolderKeyStore, wired(HolderKeyStore)]
+Options = Annotated[DeployOptions, wired(DeployOptions)]
+Bell = Annotated[Notices, wired(Notices)]
+PhaseName = Literal["queued", "waiting", "preparing", "building", "releasing", "rolling_out", "verifying", "done"]
+OutcomeName = Literal["live", "failed", "canceled", "superseded", "skipped"]
+
+
+def accepted(row: DeploymentRow, response: Response) -> DeploymentOut:
+    """202: where to look, and its place in the queue."""
+    response.headers["Location"] = f"/v1/deployments/{encode('dep', row.id)}"
+    return deployment_out(row)
+
+
+@router.post("/v1/apps/{app_id}/deployments", tags=["deployments"], operation_id="createDeployment", status_code=202)
+async def create_deployment(
+    body: DeploymentIn,
+    app: CurrentApp,
+    who: Annotated[Principal, requires(Permission.deployments_create)],
+    session: Session,
+    store: Store,
+    options: Options,
+    response: Response,
+) -> DeploymentOut:
+    """Deploy an image, or a release's image again. The answer comes at once; wait with `GET …?wait=30`."""
+    pair = await pair_of(session, app, body.environment)
+    row = await starting.lock(session, pair.id)
+    if body.release is not None:
+        release = await rollback.find_release(session, row, body.release)
+        return accepted(await rollback.redeploy(session, store, row, release, options), response)
+    made = await starting.deploy_image(
+        session, store, row, body.image, options, trigger=body.trigger, message=body.message
+    )
+    return accepted(made, response)
+
+
+async def _filter(session: TenantSession, prefix: str, text: str | None) -> UUID | None:
+    return path_id(prefix, text) if text else None
+
+
+@router.get("/v1/deployments", tags=["deployments"], operation_id="listDeployments")
+async def list_deployments(
+    who: Annotated[Principal, requires(Permission.deployments_read)],
+    session: Session,
+    pages: Pages,
+    app: Annotated[str | None, Query(max_length=40, description="App id.")] = None,
+    environment: Annotated[str | None, Query(max_length=40, description="Environment id.")] = None,
+    phase: Annotated[PhaseName | None, Query()] = None,
+    outcome: Annotated[OutcomeName | None, Query()] = None,
+) -> ListOf[DeploymentOut]:
+    """Deployments, newest first."""
+    app_id, environment_id = await _filter(session, "app", app), await _filter(session, "env", environment)
+    rows, more = await pages.run(
+        session.org_id,
+        {"app": app, "environment": environment, "phase": phase, "outcome": outcome},
+        lambda after, limit: session.all(
+            queries.DEPLOYMENTS, org_id=session.org_id, after=after, limit=limit, app_id=app_id,
+            environment_id=environment_id, phase=phase, outcome=outcome,
+        ),
+        lambda row: row.id,
+    )  # fmt: skip
+    return ListOf(data=[deployment_out(row) for row in rows], next=more, has_more=more is not None)
+
+
+async def _read(sessions: SessionFactory, deployment_id: UUID) -> DeploymentRow:
+    async with sessions() as session:
+        return await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment_id)
+
+
+@router.get("/v1/deployments/{deployment_id}", tags=["deployments"], operation_id="getDeployment")
+async def get_deployment(
+    deployment_id: str,
+    who: Annotated[Principal, requires(Permission.deployments_read)],
+    sessions: Sessions,
+    bell: Bell,
+    etags: ETags,
+    wait: Annotated[int, Query(ge=0, le=60, description="Seconds to wait for a change.")] = 0,
+    until: Annotated[Literal["terminal"] | None, Query(description="Wait for the end only.")] = None,
+) -> DeploymentOut:
+    """One deployment; with `wait`, at the next change of phase, or at its end, or when the time is over."""
+    found = path_id("dep", deployment_id)
+    # Subscribed first, read then: a change between the two rings the bell.
+    with bell.subscribed(who.org_id) as rung:
+        row = await _read(sessions, found)
+        seen = etags.known or deployment_tag(row)
+        deadline = clock.monotonic() + wait
+        while row.outcome is None and (until == "terminal" or deployment_tag(row) == seen):
+            left = deadline - clock.monotonic()
+            if left <= 0:
+                break
+            try:
+                # The bell is a hint; without one look again now and then.
+                await asyncio.wait_for(rung.wait(), min(left, 5.0))
+            except TimeoutError:
+                pass
+            rung.clear()
+            row = await _read(sessions, found)
+    etags.answer(deployment_tag(row))
+    return deployment_out(row)
+
+
+@router.post(
+    "/v1/deployments/{deployment_id}/actions/cancel",
+    tags=["deployments"],
+    operation_id="cancelDeployment",
+    status_code=202,
+)
+async def cancel_deployment(
+    deployment_id: str,
+    who: Annotated[Principal, requires(Permission.deployments_create)],
+    session: Session,
+    response: Response,
+) -> DeploymentOut:
+    """Stop a deployment; what served before is put back."""
+    found = path_id("dep", deployment_id)
+    deployment = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=found)
+    await starting.lock(session, deployment.app_environment_id)
+    asked = await starting.request_cancel(
+        session, deployment.app_environment_id, found, by=(await session.access()).actor
+    )
+    if not asked:
+        raise Conflict("It has ended already.", code="already_finished", facts={"outcome": deployment.outcome})
+    row = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=found)
+    return accepted(row, response)
+
+
+@router.post(
+    "/v1/deployments/{deployment_id}/actions/redeploy", tags=["deployments"], operation_id="redeploy", status_code=202
+)
+async def redeploy(
+    deployment_id: str,
+    who: Annotated[Principal, requires(Permission.deployments_create)],
+    session: Session,
+    store: Store,
+    options: Options,
+    response: Response,
+) -> DeploymentOut:
+    """Deploy the same image again, with the newest config."""
+    deployment = await session.one(
+        queries.DEPLOYMENT, org_id=session.org_id, deployment_id=path_id("dep", deployment_id)
+    )
+    row = await starting.lock(session, deployment.app_environment_id)
+    if deployment.release_id is not None:
+        release = await session.one(queries.RELEASE, org_id=session.org_id, release_id=deployment.release_id)
+        return accepted(await rollback.redeploy(session, store, row, release, options), response)
+    made = await starting.deploy_image(session, store, row, deployment.source.get("image"), options)
+    return accepted(made, response)
+
+
+@router.get("/v1/releases", tags=["releases"], operation_id="listReleases")
+async def list_releases(
+    who: Annotated[Principal, requires(Permission.deployments_read)],
+    session: Session,
+    pages: Pages,
+    app_environment: Annotated[str | None, Query(max_length=40, description="App environment id.")] = None,
+) -> ListOf[ReleaseOut]:
+    """Releases, newest first."""
+    inside = path_id("aev", app_environment) if app_environment else None
+    rows, more = await pages.run(
+        session.org_id,
+        {"app_environment": app_environment},
+        lambda after, limit: session.all(
+            queries.RELEASES, org_id=session.org_id, after=after, limit=limit, app_environment_id=inside
+        ),
+        lambda row: row.id,
+    )
+    return ListOf(data=[release_out(row) for row in rows], next=more, has_more=more is not None)
+
+
+@router.get("/v1/releases/{release_id}", tags=["releases"], operation_id="getRelease")
+async def get_release(
+    release_id: str,
+    who: Annotated[Principal, requires(Permission.deployments_read)],
+    session: Session,
+    store: Store,
+    etags: ETags,
+) -> ReleaseOut:
+    """One release, and whether it can be rolled back to."""
+    row = await session.one(queries.RELEASE, org_id=session.org_id, release_id=path_id("rel", release_id))
+    etags.answer(f"r{row.number}")
+    return release_out(row, await rollback.rollbackable(session, row, store))

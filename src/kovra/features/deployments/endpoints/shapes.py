@@ -1,0 +1,79 @@
+"""Rows as they are shown."""
+
+from __future__ import annotations
+
+from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
+from kovra.features.deployments.schemas import (
+    DeploymentOut,
+    PhaseOut,
+    QueueOut,
+    ReasonOut,
+    ReleaseFace,
+    ReleaseOut,
+    RollbackableOut,
+)
+from kovra.foundation.web.actors import shown
+
+
+def deployment_out(row: DeploymentRow) -> DeploymentOut:
+    """A deployment."""
+    release = None
+    if row.release_id is not None:
+        release = ReleaseFace(
+            id=row.release_id,
+            number=row.release_number or 0,
+            image=row.release_image or "",
+            digest=row.release_digest or "",
+        )
+    queue = None
+    if row.outcome is None and row.phase in ("queued", "waiting"):
+        queue = QueueOut(position=row.ahead, blocked_by=row.blocked_by)
+    waiting = str(row.progress.get("waiting_for") or "") or None
+    return DeploymentOut(
+        id=row.id,
+        app_id=row.app_id,
+        environment_id=row.environment_id,
+        app_environment_id=row.app_environment_id,
+        number=row.number,
+        source=row.source,
+        release=release,
+        previous_release_id=row.previous_release_id,
+        trigger=row.trigger,
+        actor=shown(row.actor),
+        message=row.message,
+        phase=row.phase,
+        outcome=row.outcome,
+        reason=ReasonOut(**row.reason) if row.reason else None,
+        restored_release=row.restored_release_id,
+        waiting_for=waiting if row.outcome is None else None,
+        phases=[PhaseOut(**p) for p in row.phases],
+        queue=queue,
+        deadline_at=row.deadline_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        finished_at=row.finished_at,
+    )
+
+
+def deployment_tag(row: DeploymentRow) -> str:
+    """The ETag: changes with the phase, the outcome and the place in the queue, not with every look at the cluster."""
+    return f"{row.phase}-{row.outcome or 'open'}-{row.ahead}-{int(row.cancel_requested_at is not None)}"
+
+
+def release_out(row: ReleaseRow, reasons: list[str] | None = None) -> ReleaseOut:
+    """A release; with reasons, whether it can be rolled back to."""
+    return ReleaseOut(
+        id=row.id,
+        app_environment_id=row.app_environment_id,
+        number=row.number,
+        image=row.image,
+        digest=row.digest,
+        config_revision=row.config_number,
+        processes=row.processes,
+        release_command=row.release_command,
+        warnings=row.warnings,
+        copied_from=row.copied_from_id,
+        actor=shown(row.actor),
+        created_at=row.created_at,
+        rollbackable=None if reasons is None else RollbackableOut(value=not reasons, reasons=reasons),
+    )

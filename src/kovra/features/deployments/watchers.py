@@ -1,0 +1,120 @@
+"""The watcher of a cluster: its changes become the next step of whatever waits for them.
+
+One per cluster (its caller leads by advisory lock). What it says is a hint: the step looks for itself. After a gap it
+lists, and asks for every live release that the cluster no longer has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.errors import WatchExpired
+from kovra.features.deployments import queries
+from kovra.features.deployments.messages import AdvanceDeployment, ReapplyRelease
+from kovra.features.deployments.states import Phase
+from kovra.foundation.db.database import Database
+from kovra.foundation.errors import KovraError, NotFound
+from kovra.foundation.ids import decode
+from kovra.foundation.jobs.messages import enqueue
+from kovra.foundation.observability import logger
+
+LABELS: Final = "app.kubernetes.io/managed-by=kovra,kovra.io/app-environment"
+_KINDS: Final = (("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"))
+_QUIET_S: Final = 0.1
+"""Changes of one app environment within this time wake one step."""
+
+
+class Due:
+    """A row of the due_work door."""
+
+    __slots__ = ("id", "org_id")
+
+    def __init__(self, org_id: UUID, id: UUID) -> None:  # noqa: A002  # the door's column
+        self.org_id = org_id
+        self.id = id
+
+
+class ClusterWatcher:
+    """Watches one cluster until it is cancelled."""
+
+    def __init__(self, database: Database, client: ClusterClient) -> None:
+        self._database = database
+        self._client = client
+        self._woken: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Watch every kind; a failing watch begins again with a list."""
+        async with asyncio.TaskGroup() as group:
+            for api_version, kind in _KINDS:
+                group.create_task(self._forever(api_version, kind))
+
+    async def _forever(self, api_version: str, kind: str) -> None:
+        while True:
+            try:
+                await self._watch(api_version, kind)
+            except WatchExpired:
+                continue
+            except KovraError as error:
+                logger.warning("watch_interrupted", kind=kind, code=error.error_code)
+                await asyncio.sleep(0.5 + random.random())  # noqa: S311  # jitter
+
+    async def _watch(self, api_version: str, kind: str) -> None:
+        listed = await self._client.list(api_version, kind, labels=LABELS)
+        for item in listed["items"]:
+            self._notice(item)
+        if kind == "Deployment":
+            await self._reapply_lost(listed["items"])
+        version = str(listed["metadata"].get("resourceVersion", "0"))
+        while True:
+            async for event in self._client.watch(api_version, kind, labels=LABELS, resource_version=version):
+                item = event["object"]
+                version = str(item["metadata"]["resourceVersion"])
+                if event["type"] != "BOOKMARK":
+                    self._notice(item)
+
+    def _notice(self, item: Mapping[str, Any]) -> None:
+        labels = item["metadata"].get("labels") or {}
+        org_id = decode("org", f"org_{labels.get('kovra.io/organization', '')}")
+        app_environment_id = decode("aev", f"aev_{labels.get('kovra.io/app-environment', '')}")
+        if org_id is None or app_environment_id is None:
+            return
+        key = (org_id, app_environment_id)
+        if key not in self._woken:
+            loop = asyncio.get_running_loop()
+            self._woken[key] = loop.call_later(_QUIET_S, self._spawn, key)
+
+    def _spawn(self, key: tuple[UUID, UUID]) -> None:
+        del self._woken[key]
+        task = asyncio.get_running_loop().create_task(self._wake(*key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _wake(self, org_id: UUID, app_environment_id: UUID) -> None:
+        try:
+            async with self._database.organization(org_id) as session:
+                waiting = await session.all(
+                    queries.OPEN_DEPLOYMENTS, org_id=org_id, app_environment_id=app_environment_id
+                )
+                if waiting and waiting[0].phase in (Phase.releasing, Phase.verifying):
+                    job = AdvanceDeployment(id=waiting[0].id, app_environment_id=app_environment_id)
+                    enqueue(session, job)
+        except NotFound:  # an object of an organization this database does not know
+            return
+        except KovraError as error:
+            logger.warning("wake_failed", code=error.error_code)
+
+    async def _reapply_lost(self, deployments: list[Mapping[str, Any]]) -> None:
+        present = {(d["metadata"].get("labels") or {}).get("kovra.io/app-environment") for d in deployments}
+        known = {decode("aev", f"aev_{label}") for label in present if label}
+        lost = [due for due in await self._database.door("due_work", Due, "live", 0) if due.id not in known]
+        for due in lost:
+            async with self._database.organization(due.org_id) as session:
+                enqueue(session, ReapplyRelease(id=due.id))
+        if lost:
+            logger.warning("releases_lost_by_cluster", count=len(lost))
