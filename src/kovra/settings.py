@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Whether workloads are simulated; said in every answer."""
     settling_s: float = 10.0
     """How long a rollout must stay good before it counts as live."""
+    progress_deadline_s: int = 300
+    """How long a rollout may make no progress before the cluster calls it failed."""
     deploy_deadline_s: float = 900.0
     """How long a deployment may take over all."""
     worker_concurrency: int = 16

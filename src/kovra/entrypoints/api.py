@@ -13,9 +13,13 @@ from fastapi.middleware.cors import CORSMiddleware
 from kovra import __version__
 from kovra.entrypoints import openapi, platform
 from kovra.entrypoints.wiring import api_registry
+from kovra.features.deployments import endpoints as deployments
 from kovra.features.identity import endpoints as identity
 from kovra.features.identity.credentials import AccessTokens
 from kovra.features.organizations import endpoints as organizations
+from kovra.features.projects import endpoints as projects
+from kovra.features.realtime import endpoints as realtime
+from kovra.features.secrets import endpoints as secrets
 from kovra.foundation.registry import Registry
 from kovra.foundation.web import problems
 from kovra.foundation.web.credentials import Credentials
@@ -24,7 +28,16 @@ from kovra.foundation.web.lists import known_parameters
 from kovra.foundation.web.middleware import Edge
 from kovra.settings import Settings
 
-ROUTERS: Final = (platform.router, organizations.router, identity.router)
+ROUTERS: Final = (
+    platform.router,
+    organizations.router,
+    identity.router,
+    projects.router,
+    secrets.router,
+    deployments.deployments,
+    deployments.actions,
+    realtime.router,
+)
 """Every router of the product; a route that names no policy stops the start."""
 
 Wire = Callable[[Settings], AbstractAsyncContextManager[Registry]]

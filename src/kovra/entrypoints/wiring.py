@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.identity.credentials import AccessTokens, Passwords
 from kovra.features.organizations.roles import ROLES
 from kovra.foundation.db import dsn
@@ -18,6 +19,7 @@ from kovra.foundation.db.pages import Cursors
 from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_at_head
 from kovra.foundation.keyring import KeyBroken, Keyring, MasterKeys
 from kovra.foundation.registry import Registry
+from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.logins import LoginThrottle
 from kovra.settings import Settings, needed
 
@@ -78,6 +80,11 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(Cursors, Cursors(settings.cursor_bytes()))
         registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
         registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
+        registry.add(DeployOptions, DeployOptions(deadline_s=settings.deploy_deadline_s))
+        registry.add(
+            AppAddresses,
+            AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),
+        )
         try:
             yield registry
         finally:

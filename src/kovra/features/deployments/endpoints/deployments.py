@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -122,11 +123,9 @@ async def get_deployment(
             left = deadline - clock.monotonic()
             if left <= 0:
                 break
-            try:
+            with contextlib.suppress(TimeoutError):
                 # The bell is a hint; without one look again now and then.
                 await asyncio.wait_for(rung.wait(), min(left, 5.0))
-            except TimeoutError:
-                pass
             rung.clear()
             row = await _read(sessions, found)
     etags.answer(deployment_tag(row))

@@ -1,0 +1,162 @@
+"""The worker process: jobs, the cluster's watcher under one leader, sweeps, and a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from kovra.adapters.cluster import connect
+from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.oci.client import Endpoint, Registries
+from kovra.entrypoints.wiring import app_address, common
+from kovra.features.deployments.compose import Placing
+from kovra.features.deployments.handlers import advance, upkeep
+from kovra.features.deployments.handlers.advance import Settling
+from kovra.features.deployments.messages import (
+    AdvanceDeployment,
+    CancelDeployment,
+    CheckHealth,
+    ReapplyRelease,
+)
+from kovra.features.deployments.watchers import ClusterWatcher
+from kovra.features.projects.messages import (
+    PurgeApp,
+    PurgeEnvironment,
+    PurgeProject,
+    RetireAppEnvironment,
+    ReviveAppEnvironment,
+)
+from kovra.features.secrets.handlers import reseal_values
+from kovra.features.secrets.messages import ResealValues
+from kovra.foundation.db.database import Database
+from kovra.foundation.db.leader import lead
+from kovra.foundation.errors import NotFound
+from kovra.foundation.jobs.handling import HandlerTable
+from kovra.foundation.jobs.messages import Job, enqueue
+from kovra.foundation.jobs.runner import Runner, RunnerOptions, every
+from kovra.foundation.observability import logger
+from kovra.foundation.outbound import Outbound
+from kovra.foundation.registry import Registry
+from kovra.settings import Settings
+
+WATCHER_LOCK: Final = 4_012_026_12
+SWEEP_LOCK: Final = 4_012_026_13
+
+
+def handlers() -> HandlerTable:
+    """Every job and its handler: a map of what the worker does."""
+    table = HandlerTable()
+    table.add(AdvanceDeployment, advance.advance)
+    table.add(CancelDeployment, advance.advance)
+    table.add(ReapplyRelease, upkeep.reapply)
+    table.add(CheckHealth, upkeep.check_health)
+    table.add(RetireAppEnvironment, upkeep.retire)
+    table.add(ReviveAppEnvironment, upkeep.revive)
+    table.add(PurgeEnvironment, upkeep.purge_environment)
+    table.add(PurgeApp, upkeep.purge_app)
+    table.add(PurgeProject, upkeep.purge_project)
+    table.add(ResealValues, reseal_values)
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A row of the due_work door."""
+
+    org_id: UUID
+    id: UUID
+
+
+SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
+    ("deployments", AdvanceDeployment),
+    ("watching", CheckHealth),
+    ("purge_environments", PurgeEnvironment),
+    ("purge_apps", PurgeApp),
+    ("purge_projects", PurgeProject),
+    ("key_rotations", ResealValues),
+)
+"""What a door finds due → the job that sees to it: deadlines passed, leases abandoned, windows over."""
+
+
+async def sweep(database: Database) -> None:
+    """Ask the doors what is due and enqueue it; a superfluous job finds nothing to do."""
+    for kind, job in SWEPT:
+        for due in await database.door("due_work", Due, kind, 200):
+            with contextlib.suppress(NotFound):
+                async with database.organization(due.org_id) as session:
+                    enqueue(session, job(id=due.id))
+
+
+@asynccontextmanager
+async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
+    """What the worker needs on top: the cluster, registries, how to place workloads."""
+    async with common(settings) as registry:
+        outbound = registry.add(Outbound, Outbound())
+        endpoints = {
+            name: Endpoint(url=r.endpoint, allow_private=r.allow_private) for name, r in settings.registries.items()
+        }
+        registry.add(Registries, Registries(outbound, endpoints))
+        registry.add(Settling, Settling(seconds=settings.settling_s))
+        registry.add(
+            Placing,
+            Placing(
+                apps_domain=settings.apps_domain,
+                routing=settings.routing,
+                progress_deadline_s=settings.progress_deadline_s,
+            ),
+        )
+        client = (
+            connect.in_cluster() if settings.kubeconfig is None else await connect.from_kubeconfig(settings.kubeconfig)
+        )
+        registry.add(ClusterClient, client)
+        try:
+            yield registry
+        finally:
+            await client.close()
+            await outbound.close()
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[Registry]:
+    """The whole worker, running until the block is left."""
+    async with worker_registry(settings) as registry:
+        address = app_address(settings)
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        options = RunnerOptions(concurrency=settings.worker_concurrency)
+        runner = Runner(address.psycopg(), handlers(), registry, options, name=name)
+        database = registry.get(Database)
+        watcher = ClusterWatcher(database, registry.get(ClusterClient))
+        tasks = [
+            asyncio.create_task(lead(address.asyncpg(), WATCHER_LOCK, watcher.run)),
+            asyncio.create_task(
+                lead(address.asyncpg(), SWEEP_LOCK, lambda: every(5.0, "sweep", lambda: sweep(database)))
+            ),
+        ]
+        async with runner.running():
+            logger.info("worker_ready", worker=name)
+            try:
+                yield registry
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then let the steps at work end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with working(settings):
+        await stop.wait()
+        logger.info("worker_draining")
