@@ -24,7 +24,8 @@ async def lead(address: dict[str, Any], key: int, work: Callable[[], Awaitable[N
 async def _term(address: dict[str, Any], key: int, work: Callable[[], Awaitable[None]]) -> None:
     connection = await asyncpg.connect(**address, timeout=10)
     try:
-        while not await connection.fetchval("select pg_try_advisory_lock($1)", key):
+        # Polled, not waited for: a waiting lock call would hold a snapshot open.
+        while not await connection.fetchval("select pg_try_advisory_lock($1)", key):  # noqa: ASYNC110
             await asyncio.sleep(2.0)
         working = asyncio.ensure_future(work())
         try:

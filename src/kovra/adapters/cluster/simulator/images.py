@@ -1,0 +1,114 @@
+"""Test images and how their containers behave; and the OCI answers about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+REGISTRY: Final = "registry.test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """How a container of this image behaves. Seconds are divided by the simulator's speed."""
+
+    behaviour: str
+    tags: tuple[str, ...] = ("1",)
+    user: str = "65532"
+    starts_after_s: float = 0.3
+    known: bool = True
+
+
+IMAGES: Final[dict[str, Image]] = {
+    "kovra/ok": Image(behaviour="serves", tags=("1", "2")),
+    "kovra/slow": Image(behaviour="serves", starts_after_s=10),
+    "kovra/drain": Image(behaviour="serves", tags=("1", "2")),
+    "kovra/crash": Image(behaviour="crashes"),
+    "kovra/oom": Image(behaviour="oom"),
+    "kovra/never-ready": Image(behaviour="never-ready"),
+    "kovra/hang": Image(behaviour="hangs"),
+    "kovra/task": Image(behaviour="ends"),
+    "kovra/root": Image(behaviour="serves", user=""),
+}
+
+
+def find(repository: str, tag: str | None) -> Image | None:
+    """The image, or None where the registry has none; any name outside the test images behaves as ok."""
+    if repository in IMAGES:
+        return IMAGES[repository] if tag is None or tag in IMAGES[repository].tags else None
+    if repository.startswith("kovra/") or repository.rsplit("/", 1)[-1] == "missing":
+        return None
+    return Image(behaviour="serves", known=False)
+
+
+def config_of(repository: str, tag: str) -> bytes:
+    """The config blob of an image."""
+    image = find(repository, tag)
+    user = image.user if image else ""
+    document = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"User": user, "Labels": {"test.image": f"{repository}:{tag}"}},
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def manifest_of(repository: str, tag: str) -> bytes:
+    """The manifest of an image; its digest follows from its text."""
+    config = config_of(repository, tag)
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": digest(config),
+            "size": len(config),
+        },
+        "layers": [],
+    }
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def digest(data: bytes) -> str:
+    """``sha256:…``."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class Catalogue:
+    """Remembers which digests were handed out, so that a pod that names one is recognised."""
+
+    def __init__(self) -> None:
+        self._by_digest: dict[tuple[str, str], str] = {}
+        for repository, image in IMAGES.items():
+            for tag in image.tags:
+                self.tag_digest(repository, tag)
+
+    def tag_digest(self, repository: str, tag: str) -> str | None:
+        """The digest of a tag, or None."""
+        if find(repository, tag) is None:
+            return None
+        found = digest(manifest_of(repository, tag))
+        self._by_digest[repository, found] = tag
+        return found
+
+    def tag_of(self, repository: str, wanted: str) -> str | None:
+        """The tag behind a digest."""
+        return self._by_digest.get((repository, wanted))
+
+    def image_of(self, reference: str) -> tuple[Image | None, str]:
+        """(image, digest) of what a container names."""
+        name, _, wanted = reference.partition("@")
+        head, _, rest = name.partition("/")
+        repository = rest if "." in head or ":" in head or head == "localhost" else name
+        tag = "latest"
+        if ":" in repository.rsplit("/", 1)[-1]:
+            repository, _, tag = repository.rpartition(":")
+        if wanted:
+            if repository in IMAGES:
+                known = self.tag_of(repository, wanted)
+                return (find(repository, known), wanted) if known else (None, wanted)
+            return find(repository, None), wanted
+        return find(repository, tag), self.tag_digest(repository, tag) or ""

@@ -1,0 +1,315 @@
+"""REST over the store: discovery, reading, writing, patching, watching, logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+
+import yaml
+from aiohttp import web
+
+from kovra.adapters.cluster.simulator.kinds import BY_PATH, KINDS, ApiError, Kind
+from kovra.adapters.cluster.simulator.kubelet import Kubelet
+from kovra.adapters.cluster.simulator.merge import json_patch, merge_patch, strategic_patch
+from kovra.adapters.cluster.simulator.selectors import fields_match, labels_match
+from kovra.adapters.cluster.simulator.store import Change, Object, Store, managed_fields
+from kovra.foundation import clock
+
+BOOKMARK_S: Final = 30.0
+_END: Final = Change(-1, "END", KINDS[0], {})
+
+
+class Resources:
+    """Answers API calls."""
+
+    def __init__(self, store: Store, kubelet: Kubelet) -> None:
+        self._store = store
+        self._kubelet = kubelet
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Route by the path's own grammar."""
+        parts = [p for p in request.path.split("/") if p]
+        if parts == ["version"]:
+            return web.json_response({"major": "1", "minor": "35", "gitVersion": "v1.35.0+kovra-simulated"})
+        if parts in (["healthz"], ["readyz"], ["livez"]):
+            return web.Response(text="ok")
+        if parts[:1] == ["api"]:
+            group, rest = "", parts[1:]
+        elif parts[:1] == ["apis"] and len(parts) > 1:
+            group, rest = parts[1], parts[2:]
+        elif parts == ["apis"]:
+            return web.json_response(_groups())
+        else:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        if len(rest) < 2:
+            return web.json_response(_discovery(group, rest))
+        return await self._resource(request, group, rest)
+
+    async def _resource(self, request: web.Request, group: str, rest: list[str]) -> web.StreamResponse:
+        version, namespace, path = rest[0], "", rest[1:]
+        if path[0] == "namespaces" and len(path) > 2:
+            namespace, path = path[1], path[2:]
+        kind = BY_PATH.get((group, version, path[0]))
+        if kind is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        name = path[1] if len(path) > 1 else ""
+        below = path[2] if len(path) > 2 else ""
+        if not name:
+            return await self._collection(request, kind, namespace)
+        if below == "log" and kind.kind == "Pod":
+            return await self._log(request, kind, namespace, name)
+        return await self._object(request, kind, namespace, name, below)
+
+    async def _collection(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
+        if request.method == "GET":
+            if request.query.get("watch") in ("true", "1"):
+                return await self._watch(request, kind, namespace)
+            return web.json_response(self._list(request, kind, namespace))
+        if request.method == "POST":
+            document = await _body(request)
+            manager = request.query.get("fieldManager", "client")
+            made = self._store.create(kind, namespace, document, manager=manager, dry_run=_dry(request))
+            return web.json_response(self._shown(made), status=201)
+        if request.method == "DELETE":
+            for item in self._selected(request, kind, namespace):
+                self._store.delete(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+            return web.json_response(self._list(request, kind, namespace))
+        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
+
+    def _selected(self, request: web.Request, kind: Kind, namespace: str) -> list[Object]:
+        labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
+        items = self._store.list(kind.kind, namespace)
+        return [i for i in items if labels_match(i, labels) and fields_match(i, fields)]
+
+    def _list(self, request: web.Request, kind: Kind, namespace: str) -> Object:
+        items = self._selected(request, kind, namespace)
+        start, limit = int(request.query.get("continue") or 0), int(request.query.get("limit") or 0)
+        page = items[start : start + limit] if limit else items[start:]
+        metadata: dict[str, Any] = {"resourceVersion": str(self._store.version)}
+        if start + len(page) < len(items):
+            metadata["continue"] = str(start + len(page))
+        shown = [self._shown(item) for item in page]
+        return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": shown}
+
+    async def _object(
+        self, request: web.Request, kind: Kind, namespace: str, name: str, below: str
+    ) -> web.StreamResponse:
+        if below not in ("", "status", "scale"):
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        match request.method:
+            case "GET":
+                found = self._store.get(kind, namespace, name)
+                return web.json_response(_scale_of(found) if below == "scale" else self._shown(found))
+            case "DELETE":
+                return web.json_response(self._shown(self._store.delete(kind, namespace, name)))
+            case "PUT":
+                return web.json_response(self._write(request, kind, namespace, name, below, await _body(request)))
+            case "PATCH":
+                return await self._patch(request, kind, namespace, name, below)
+        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
+
+    def _write(
+        self, request: web.Request, kind: Kind, namespace: str, name: str, below: str, document: Object
+    ) -> Object:
+        now = self._store.get(kind, namespace, name)
+        if below == "status":
+            self._store.set_status(kind.kind, namespace, name, document.get("status") or {})
+            return self._shown(self._store.get(kind, namespace, name))
+        if below == "scale":
+            document = {**now, "spec": {**now["spec"], "replicas": document["spec"]["replicas"]}}
+        else:
+            document = {**document, "status": now.get("status")} if "status" in now else document
+        return self._shown(self._store.update(kind, namespace, name, document, dry_run=_dry(request)))
+
+    async def _patch(
+        self, request: web.Request, kind: Kind, namespace: str, name: str, below: str
+    ) -> web.StreamResponse:
+        content = request.headers.get("Content-Type", "").partition(";")[0]
+        patch = await _body(request)
+        if content == "application/apply-patch+yaml":
+            manager = request.query.get("fieldManager")
+            if not manager:
+                raise ApiError(400, "BadRequest", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+            force = request.query.get("force") == "true"
+            made, created = self._store.apply(
+                kind, namespace, name, patch, manager=manager, force=force, dry_run=_dry(request)
+            )
+            return web.json_response(self._shown(made), status=201 if created else 200)
+        now = self._store.get(kind, namespace, name)
+        match content:
+            case "application/merge-patch+json":
+                document = merge_patch(now, patch)
+            case "application/strategic-merge-patch+json":
+                document = strategic_patch(now, patch)
+            case "application/json-patch+json":
+                document = json_patch(now, patch)
+            case _:
+                raise ApiError(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+        if below == "" and not (isinstance(patch, dict) and "resourceVersion" in (patch.get("metadata") or {})):
+            document["metadata"] = {k: v for k, v in document["metadata"].items() if k != "resourceVersion"}
+        return web.json_response(self._write(request, kind, namespace, name, below, document))
+
+    def _shown(self, document: Object) -> Object:
+        metadata = document["metadata"]
+        key = (document["kind"], metadata.get("namespace", ""), metadata["name"])
+        owners = self._store.owners.get(key, {})
+        return {**document, "metadata": {**metadata, "managedFields": managed_fields(owners)}}
+
+    # Watching
+
+    async def _watch(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
+        given = request.query.get("resourceVersion", "")
+        since = int(given) if given.isdigit() else 0
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Kovra-Simulated": "true"})
+        await response.prepare(request)
+        if since and (since < self._store.oldest() or since > self._store.version):
+            expired = ApiError(410, "Expired", f"too old resource version: {since} ({self._store.version})")
+            await response.write(_line("ERROR", expired.status()))
+            return response
+        queue: asyncio.Queue[Change] = asyncio.Queue(maxsize=10_000)
+        store = self._store
+        store.watchers.add(queue)
+        try:
+            await self._replay(request, response, kind, namespace, since)
+            await self._follow(request, response, kind, namespace, queue)
+        except (ConnectionResetError, asyncio.QueueFull):
+            pass
+        finally:
+            store.watchers.discard(queue)
+        return response
+
+    async def _replay(
+        self, request: web.Request, response: web.StreamResponse, kind: Kind, namespace: str, since: int
+    ) -> None:
+        if not since:
+            for item in self._selected(request, kind, namespace):
+                await response.write(_line("ADDED", self._shown(item)))
+            return
+        for change in [c for c in self._store.history if c.version > since]:
+            await self._send(request, response, kind, namespace, change)
+
+    async def _follow(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        kind: Kind,
+        namespace: str,
+        queue: asyncio.Queue[Change],
+    ) -> None:
+        ends = clock.monotonic() + float(request.query.get("timeoutSeconds") or 1800)
+        bookmarks = request.query.get("allowWatchBookmarks") in ("true", "1")
+        while (left := ends - clock.monotonic()) > 0:
+            try:
+                change = await asyncio.wait_for(queue.get(), min(left, BOOKMARK_S))
+            except TimeoutError:
+                if bookmarks:
+                    mark = {
+                        "kind": kind.kind,
+                        "apiVersion": kind.api_version,
+                        "metadata": {"resourceVersion": str(self._store.version)},
+                    }
+                    await response.write(_line("BOOKMARK", mark))
+                continue
+            if change is _END:
+                return
+            await self._send(request, response, kind, namespace, change)
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, kind: Kind, namespace: str, change: Change
+    ) -> None:
+        item = change.object
+        if change.kind.kind != kind.kind or (namespace and item["metadata"].get("namespace") != namespace):
+            return
+        if labels_match(item, request.query.get("labelSelector", "")) and fields_match(
+            item, request.query.get("fieldSelector", "")
+        ):
+            await response.write(_line(change.type, item))
+
+    def end_watches(self, store: Store) -> None:
+        """Close every watch of a store that is no more."""
+        for queue in list(store.watchers):
+            queue.put_nowait(_END)
+
+    # Logs
+
+    async def _log(self, request: web.Request, kind: Kind, namespace: str, name: str) -> web.StreamResponse:
+        pod = self._store.get(kind, namespace, name)
+        run = self._kubelet.runs.get(pod["metadata"]["uid"])
+        if run is None or run.state == "pulling":
+            raise ApiError(400, "BadRequest", f'container "app" in pod "{name}" is waiting to start')
+        if request.query.get("previous") == "true":
+            if not run.previous:
+                raise ApiError(400, "BadRequest", f'previous terminated container "app" in pod "{name}" not found')
+            lines = list(run.previous)
+        else:
+            lines = list(run.logs)
+        tail = request.query.get("tailLines")
+        shown = lines[-int(tail) :] if tail else lines
+        if request.query.get("follow") != "true":
+            return web.Response(text="".join(f"{line}\n" for line in shown))
+        response = web.StreamResponse(headers={"Content-Type": "text/plain", "Kovra-Simulated": "true"})
+        await response.prepare(request)
+        sent = list(lines)
+        await response.write("".join(f"{line}\n" for line in shown).encode())
+        while self._store.find("Pod", namespace, name) is not None:
+            await asyncio.sleep(0.1)
+            new = list(run.logs)[len(sent) :]
+            for line in new:
+                await response.write(f"{line}\n".encode())
+            sent += new
+        return response
+
+
+def _line(event: str, document: Object) -> bytes:
+    return json.dumps({"type": event, "object": document}).encode() + b"\n"
+
+
+async def _body(request: web.Request) -> Any:
+    raw = await request.read()
+    try:
+        return json.loads(raw) if raw[:1] in (b"{", b"[") else yaml.safe_load(raw)
+    except (ValueError, yaml.YAMLError):
+        raise ApiError(400, "BadRequest", "the body cannot be read") from None
+
+
+def _dry(request: web.Request) -> bool:
+    return request.query.get("dryRun") == "All"
+
+
+def _scale_of(document: Object) -> Object:
+    metadata = {k: document["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": metadata,
+        "spec": {"replicas": document["spec"].get("replicas", 1)},
+        "status": {"replicas": (document.get("status") or {}).get("replicas", 0)},
+    }
+
+
+def _groups() -> Object:
+    names = sorted({k.group for k in KINDS if k.group})
+    groups = [
+        {
+            "name": name,
+            "versions": [{"groupVersion": f"{name}/v1", "version": "v1"}],
+            "preferredVersion": {"groupVersion": f"{name}/v1", "version": "v1"},
+        }
+        for name in names
+    ]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def _discovery(group: str, rest: list[str]) -> Object:
+    known = [k for k in KINDS if k.group == group]
+    if not known:
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+    if not rest:
+        return {"kind": "APIVersions", "versions": ["v1"]} if not group else _groups()
+    verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
+    resources = [
+        {"name": k.plural, "kind": k.kind, "namespaced": k.namespaced, "singularName": k.kind.lower(), "verbs": verbs}
+        for k in known
+    ]
+    return {"kind": "APIResourceList", "groupVersion": known[0].api_version, "resources": resources}
