@@ -1,0 +1,5 @@
+"""``python -m kovra`` is the CLI."""
+
+from kovra.entrypoints.cli import main
+
+main()

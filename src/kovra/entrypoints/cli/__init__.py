@@ -1,0 +1,22 @@
+"""The command line: server verbs and user verbs. Light to import: what a command needs is loaded when it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from kovra.entrypoints.cli import server, user
+
+app = typer.Typer(
+    name="kovra",
+    help="From an image to a running, isolated, observable app.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+server.add_to(app)
+user.add_to(app)
+
+
+def main() -> None:
+    """Run a command; exit codes are those of the reference: 0 live, 1 failed, 2 canceled, 3 timed out, 4 denied, 5 usage."""
+    user.run(app)

@@ -1,0 +1,205 @@
+"""Server verbs: the processes, migrations, keys, jobs, the description of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+keys = typer.Typer(help="Master keys.", no_args_is_help=True)
+jobs = typer.Typer(help="The queue's dead letters.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs."""
+    for verb in (api, worker, simulator, dev, migrate, bootstrap, openapi):
+        app.command(rich_help_panel="Server")(verb)
+    app.add_typer(keys, name="keys", rich_help_panel="Server")
+    app.add_typer(jobs, name="jobs", rich_help_panel="Server")
+
+
+def api() -> None:
+    """Serve the HTTP API."""
+    from kovra.entrypoints import serve
+    from kovra.settings import Settings
+
+    serve.api(Settings())
+
+
+def worker() -> None:
+    """Run jobs, watch the cluster, sweep what is due."""
+    from kovra.entrypoints import worker as process
+    from kovra.foundation.observability import configure
+    from kovra.settings import Settings
+
+    settings = Settings()
+    configure("worker", level=settings.log_level)
+    asyncio.run(process.run(settings))
+
+
+def simulator(
+    kubeconfig: Annotated[Path, typer.Option(help="Where to write how to reach it.")],
+    port: Annotated[int, typer.Option(help="API port; 0: any.")] = 0,
+    apps_port: Annotated[int, typer.Option(help="Port on which apps answer; 0: any.")] = 0,
+    speed: Annotated[float, typer.Option(help="How much faster than real its clock runs.")] = 1.0,
+    ready_file: Annotated[Path | None, typer.Option(help="Written when it listens.")] = None,
+) -> None:
+    """Simulate a cluster, with a registry and app pages."""
+    from kovra.adapters.cluster.simulator import SimulatorOptions
+    from kovra.entrypoints import serve
+    from kovra.foundation.observability import configure
+
+    configure("simulator")
+    token = os.environ.get("KOVRA_SIMULATOR_TOKEN")
+    options = SimulatorOptions(port=port, apps_port=apps_port, speed=speed, token=token)
+    asyncio.run(serve.simulator(options, kubeconfig, ready_file))
+
+
+def dev(
+    data_dir: Annotated[Path, typer.Option(help="Database, keys and logs.")] = Path(".kovra"),
+    port: Annotated[int, typer.Option(help="The API's port.")] = 8080,
+    apps_port: Annotated[int, typer.Option(help="Port on which simulated apps answer.")] = 8081,
+    kubeconfig: Annotated[Path | None, typer.Option(help="A real cluster; default: the simulator.")] = None,
+    speed: Annotated[float, typer.Option(help="The simulator's clock.")] = 2.0,
+    demo: Annotated[bool, typer.Option(help="Make demo data at the first start.")] = True,
+) -> None:
+    """Run the whole product on this machine, with nothing else installed."""
+    from kovra.entrypoints import dev as product
+    from kovra.foundation.errors import KovraError
+    from kovra.foundation.observability import configure
+
+    configure("dev")
+    options = product.DevOptions(
+        data_dir=data_dir.absolute(), port=port, apps_port=apps_port, kubeconfig=kubeconfig, speed=speed, demo=demo
+    )
+    try:
+        asyncio.run(product.run(options))
+    except KovraError as error:
+        sys.stderr.write(f"{error.message}\n{error.hint or ''}\n")
+        raise typer.Exit(1) from None
+
+
+def migrate() -> None:
+    """Bring the database's schema to this program's head (KOVRA_MIGRATOR_URL)."""
+    from kovra.entrypoints import migrate as migrations
+    from kovra.settings import Settings, needed
+
+    settings = Settings()
+    migrations.upgrade(needed(settings.migrator_url, "KOVRA_MIGRATOR_URL"), production=settings.production)
+
+
+def bootstrap(
+    database: Annotated[str, typer.Option(help="The database to make.")] = "kovra",
+) -> None:
+    """Make roles and database on an empty server: KOVRA_ADMIN_URL (a superuser), KOVRA_{APP,MIGRATOR,BACKUP}_PASSWORD."""
+    from kovra.foundation.db import dsn
+    from kovra.foundation.db.bootstrap import RolePasswords
+    from kovra.foundation.db.bootstrap import bootstrap as make
+    from kovra.settings import Settings
+
+    address = dsn.parse(os.environ["KOVRA_ADMIN_URL"], production=Settings().production)
+    passwords = RolePasswords(
+        migrator=os.environ["KOVRA_MIGRATOR_PASSWORD"],
+        app=os.environ["KOVRA_APP_PASSWORD"],
+        backup=os.environ["KOVRA_BACKUP_PASSWORD"],
+    )
+    asyncio.run(make(address.asyncpg(), database=database, passwords=passwords))
+
+
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    import json
+
+    from kovra.entrypoints import description
+
+    print(json.dumps(description.document(), indent=2, sort_keys=True))
+
+
+@keys.command("generate")
+def keys_generate(
+    folder: Annotated[Path, typer.Argument(help="Where keyring-api.json and keyring-worker.json go.")],
+) -> None:
+    """Make the first version of both sets: one file for the api (no private core half), one for the worker."""
+    from kovra.foundation.keyring.masters import MasterSet, generate, write_file
+
+    made = [generate(MasterSet.edge, 1), generate(MasterSet.core, 1)]
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_file(folder / "keyring-worker.json", made)
+    write_file(folder / "keyring-api.json", made, private=False)
+    print(f"Wrote {folder}/keyring-api.json and {folder}/keyring-worker.json (0600).")
+
+
+@keys.command("list")
+def keys_list(file: Annotated[Path, typer.Argument(help="A keyring file.")]) -> None:
+    """Versions and states; never a key."""
+    from kovra.foundation.keyring.masters import FileSource
+
+    for key in FileSource(file).load():
+        private = "" if key.set == "edge" else ("  with private half" if key.secret else "  public half only")
+        print(f"{key.set:5} {key.version:3}  {key.state}{private}")
+
+
+@keys.command("rotate")
+def keys_rotate(
+    folder: Annotated[Path, typer.Argument(help="The folder of both keyring files.")],
+    group: Annotated[str, typer.Option("--set", help="edge or core.")] = "edge",
+) -> None:
+    """Add a new primary version; the old one still opens. Restart the processes, then `kovra keys rewrap`."""
+    from kovra.entrypoints import keys as keyfiles
+
+    version = keyfiles.rotate(folder, group)
+    print(f"{group} {version} is the primary now. Restart api and worker, then run `kovra keys rewrap`.")
+
+
+@keys.command("rewrap")
+def keys_rewrap() -> None:
+    """Wrap every organization's keys under the primary masters (with the worker's keyring). Safe to repeat."""
+    from kovra.entrypoints import keys as keyfiles
+    from kovra.settings import Settings
+
+    organizations, changed = asyncio.run(keyfiles.rewrap_all(Settings()))
+    print(f"{changed} keys of {organizations} organizations were wrapped anew.")
+
+
+@keys.command("status")
+def keys_status() -> None:
+    """How many holder keys each master version wraps: a version may go when it wraps none."""
+    from kovra.entrypoints import keys as keyfiles
+    from kovra.settings import Settings
+
+    for line in asyncio.run(keyfiles.status(Settings())):
+        print(line)
+
+
+@jobs.command("list")
+def jobs_list() -> None:
+    """Dead letters: jobs that failed for good."""
+    from kovra.entrypoints import queue
+    from kovra.settings import Settings
+
+    for letter in asyncio.run(queue.dead_letters(Settings())):
+        print(f"{letter.id}  {letter.task}  attempts {letter.attempts}  {letter.args}")
+
+
+@jobs.command("retry")
+def jobs_retry(number: Annotated[int, typer.Argument(help="The job's number.")]) -> None:
+    """Give a dead letter another round."""
+    from kovra.entrypoints import queue
+    from kovra.settings import Settings
+
+    if not asyncio.run(queue.retry(Settings(), number)):
+        raise typer.Exit(1)
+
+
+@jobs.command("drop")
+def jobs_drop(number: Annotated[int, typer.Argument(help="The job's number.")]) -> None:
+    """Forget a dead letter."""
+    from kovra.entrypoints import queue
+    from kovra.settings import Settings
+
+    if not asyncio.run(queue.drop(Settings(), number)):
+        raise typer.Exit(1)

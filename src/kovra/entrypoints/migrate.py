@@ -1,0 +1,34 @@
+"""Migrations and bootstrap as calls, for the CLI, `kovra dev` and tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from kovra.foundation.db import dsn
+from kovra.foundation.errors import KovraError
+
+
+class MigrationsMissing(KovraError):
+    """The folder of migrations is not beside the program."""
+
+    code = "migrations_missing"
+
+
+def _configuration() -> Config:
+    for folder in (Path.cwd(), *Path(__file__).resolve().parents):
+        if (folder / "alembic.ini").exists() and (folder / "migrations").is_dir():
+            return Config(str(folder / "alembic.ini"))
+    raise MigrationsMissing("alembic.ini and migrations/ were not found.", hint="Run it in the project's folder.")
+
+
+def upgrade(url: str, *, production: bool) -> None:
+    """Bring the schema to this program's head, as kovra_migrator; TLS by the same policy as every client."""
+    address = dsn.parse(url, production=production)
+    configuration = _configuration()
+    configuration.attributes["url"] = address.url()
+    arguments = {k: v for k, v in address.psycopg().items() if k in ("sslmode", "sslrootcert")}
+    configuration.attributes["connect_args"] = arguments
+    command.upgrade(configuration, "head")
