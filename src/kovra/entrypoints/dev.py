@@ -20,13 +20,20 @@ from typing import Any, Final
 from kovra.entrypoints import demo, migrate
 from kovra.foundation import clock
 from kovra.foundation.db.bootstrap import RolePasswords, bootstrap
-from kovra.foundation.db.embedded import EmbeddedPostgres, free_port
+from kovra.foundation.db.embedded import EmbeddedPostgres, die_with_parent, free_port
+from kovra.foundation.errors import KovraError
 from kovra.foundation.keyring.masters import MasterSet, generate, write_file
 from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Outbound, OutboundFailed
 
 DATABASE: Final = "kovra"
 _RESTART_S: Final = 1.0
+
+
+class StartFailed(KovraError):
+    """A process did not become ready; its log says why."""
+
+    code = "start_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,14 +158,21 @@ class Dev:
 
     def _simulator_command(self) -> list[str]:
         folder = self._options.data_dir
-        return [
-            "simulator", "--port", str(self._simulator_port), "--apps-port", str(self._options.apps_port), "--speed", str(self._options.speed),
-            "--kubeconfig", str(folder / "simulator.kubeconfig"), "--ready-file", str(folder / "simulator.ready"),
-        ]  # fmt: skip
+        options = {
+            "--port": str(self._simulator_port),
+            "--apps-port": str(self._options.apps_port),
+            "--speed": str(self._options.speed),
+            "--kubeconfig": str(folder / "simulator.kubeconfig"),
+            "--ready-file": str(folder / "simulator.ready"),
+        }
+        return ["simulator", *(word for pair in options.items() for word in pair)]
 
     async def _simulated(self) -> dict[str, str]:
         ready = self._options.data_dir / "simulator.ready"
-        while not ready.exists():  # noqa: ASYNC110  # another process writes it
+        deadline = clock.monotonic() + 30
+        while not ready.exists():  # another process writes it
+            if self._stopping.is_set() or clock.monotonic() > deadline:
+                raise StartFailed(f"the simulator did not start; see {self._options.data_dir / 'simulator.log'}")
             await asyncio.sleep(0.05)
         where = json.loads(ready.read_text())
         registry = {"registry.test": {"endpoint": f"http://127.0.0.1:{where['port']}", "plain_http": True}}
@@ -192,6 +206,7 @@ class Dev:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "kovra", *command, env=environment, stdout=log, stderr=log,
                     stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+                    preexec_fn=die_with_parent,
                 )  # fmt: skip
                 self.running.processes[name] = process
                 code = await process.wait()
@@ -203,13 +218,13 @@ class Dev:
         outbound = Outbound()
         try:
             deadline = clock.monotonic() + 60
-            while clock.monotonic() < deadline:
+            while clock.monotonic() < deadline and not self._stopping.is_set():
                 with contextlib.suppress(OutboundFailed):
                     answer = await outbound.internal("GET", f"{self.running.url}/readyz", deadline_s=2)
                     if answer.status == 200:
                         return
                 await asyncio.sleep(0.1)
-            raise TimeoutError(f"the api did not become ready; see {self._options.data_dir / 'api.log'}")
+            raise StartFailed(f"the api did not become ready; see {self._options.data_dir / 'api.log'}")
         finally:
             await outbound.close()
 

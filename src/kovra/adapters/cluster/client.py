@@ -200,7 +200,7 @@ class ClusterClient:
         timeout_s: float,
     ) -> Any:
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if content else {})
-        request: Any = self._api.param_serialize(
+        request: Any = await self._api.param_serialize(
             method,
             path,
             query_params=list(query),

@@ -221,10 +221,7 @@ def secrets_set(
     output: Form = Output.text,
 ) -> None:
     """Set a secret; its value is read from stdin, so that it is in no history and no process list."""
-    if sys.stdin.isatty():
-        value = getpass.getpass(f"Value of {name}: ")
-    else:
-        value = sys.stdin.read().removesuffix("\n")
+    value = getpass.getpass(f"Value of {name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
     _change(app, environment, "secrets", {"secrets": {name: value}}, deploy, output)
 
 

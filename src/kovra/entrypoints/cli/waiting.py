@@ -27,7 +27,7 @@ def wait(client: Client, deployment: dict[str, Any], timeout_s: int) -> dict[str
 
 
 def _progress(deployment: dict[str, Any], shown: str) -> str:
-    line = deployment["phase"]
+    line = str(deployment["phase"])
     queue = deployment.get("queue")
     if queue and queue["position"]:
         line += f" (behind {queue['position']})"

@@ -226,7 +226,7 @@ FINISH = command(
 )  # fmt: skip
 SUPERSEDE = command(
     deployments.update()
-    .where(_d.org_id == bindparam("org"), _d.id == bindparam("deployment_id"), _d.phase.in_(("queued", "waiting")))
+    .where(_d.org_id == bindparam("org"), _d.id == bindparam("deployment_id"), or_(_d.phase == "queued", _d.phase == "waiting"))
     .values(
         phase="done", outcome="superseded", reason=bindparam("reason", type_=JSONB), finished_at=func.now(),
         updated_at=func.now(), fence=_d.fence + 1, lease_owner=None, lease_expires_at=None,

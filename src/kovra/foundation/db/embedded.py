@@ -179,7 +179,7 @@ class EmbeddedPostgres:
                 stderr=file,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # runs after the change of user, so it survives
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # runs after the change of user, so it survives
                 **self._as_nobody,
             )
 
@@ -196,7 +196,8 @@ class EmbeddedPostgres:
         raise PostgresUnavailable("PostgreSQL did not become ready in time.")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """In a child before it runs: end when the parent ends, however that ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 

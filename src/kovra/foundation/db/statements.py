@@ -20,7 +20,7 @@ class Statement(Generic[T]):
     __slots__ = ("_fixed", "names", "row", "sql")
 
     def __init__(self, construct: Executable, row: type[T]) -> None:
-        compiled = construct.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+        compiled = construct.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
         assert isinstance(compiled, SQLCompiler)
         self.sql: str = str(compiled)
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
