@@ -16,7 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kovra.features.identity.credentials import AccessTokenOptions, PasswordOptions
 from kovra.foundation.db.database import PoolOptions
-from kovra.foundation.keyring.masters import FileSource, MasterKeySource, TextSource
+from kovra.foundation.keyring.documents import FileSource, TextSource
+from kovra.foundation.keyring.masters import MasterKeySource
 from kovra.foundation.web.logins import LoginThrottleOptions
 from kovra.foundation.web.middleware import EdgeOptions
 

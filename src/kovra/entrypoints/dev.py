@@ -22,7 +22,8 @@ from kovra.foundation import clock
 from kovra.foundation.db.bootstrap import RolePasswords, bootstrap
 from kovra.foundation.db.embedded import EmbeddedPostgres, die_with_parent, free_port
 from kovra.foundation.errors import KovraError
-from kovra.foundation.keyring.masters import MasterSet, generate, write_file
+from kovra.foundation.keyring.documents import write_file
+from kovra.foundation.keyring.masters import MasterSet, generate
 from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Outbound, OutboundFailed
 

@@ -9,7 +9,8 @@ from uuid import UUID
 from kovra.entrypoints.wiring import common
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.holder_keys import HolderKeyStore
-from kovra.foundation.keyring.masters import FileSource, KeyState, MasterSet, generate, write_file
+from kovra.foundation.keyring.documents import FileSource, write_file
+from kovra.foundation.keyring.masters import KeyState, MasterSet, generate
 from kovra.settings import Settings
 
 

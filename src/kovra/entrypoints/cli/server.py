@@ -124,7 +124,8 @@ def keys_generate(
     folder: Annotated[Path, typer.Argument(help="Where keyring-api.json and keyring-worker.json go.")],
 ) -> None:
     """Make the first version of both sets: one file for the api (no private core half), one for the worker."""
-    from kovra.foundation.keyring.masters import MasterSet, generate, write_file
+    from kovra.foundation.keyring.documents import write_file
+    from kovra.foundation.keyring.masters import MasterSet, generate
 
     made = [generate(MasterSet.edge, 1), generate(MasterSet.core, 1)]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -136,7 +137,7 @@ def keys_generate(
 @keys.command("list")
 def keys_list(file: Annotated[Path, typer.Argument(help="A keyring file.")]) -> None:
     """Versions and states; never a key."""
-    from kovra.foundation.keyring.masters import FileSource
+    from kovra.foundation.keyring.documents import FileSource
 
     for key in FileSource(file).load():
         private = "" if key.set == "edge" else ("  with private half" if key.secret else "  public half only")

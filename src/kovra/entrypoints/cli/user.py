@@ -39,7 +39,9 @@ def add_to(app: typer.Typer) -> None:
 def run(app: typer.Typer) -> None:
     """Run, and turn what the API refuses into a message and an exit code."""
     try:
-        app(standalone_mode=False)
+        # Without standalone mode an Exit comes back as its code.
+        code = app(standalone_mode=False)
+        raise SystemExit(code if isinstance(code, int) else 0)
     except ApiRefused as refused:
         sys.stderr.write(f"error: {refused}\n")
         for wrong in refused.problem.get("errors") or []:

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Integer, Text, bindparam, func, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from kovra.foundation.db.statements import command, statement
 from kovra.models.foundation import key_rotations
@@ -121,7 +121,7 @@ ADD_REVISION = command(
 _SECRET_HERE = (_s.org_id == bindparam("org_id"), _s.app_environment_id == bindparam("app_environment_id"))
 _SECRET = select(_s.id, _s.name, _s.version, _s.digest, _s.digest_key_version, _s.actor, _s.created_at)
 SECRETS = statement(
-    _SECRET.where(*_SECRET_HERE).distinct(_s.name).order_by(_s.name, _s.version.desc()).limit(1000), SecretRow
+    _SECRET.where(*_SECRET_HERE).ext(distinct_on(_s.name)).order_by(_s.name, _s.version.desc()).limit(1000), SecretRow
 )
 SECRET_VERSIONS = statement(
     _SECRET.where(*_SECRET_HERE, _s.name == bindparam("name")).order_by(_s.version.desc()).limit(200), SecretRow

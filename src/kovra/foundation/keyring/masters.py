@@ -1,27 +1,25 @@
 """Master keys: two versioned sets from a provider. ``edge`` is symmetric; ``core`` are X25519 pairs.
 
 The api holds ``edge`` and only the public half of ``core``; the worker holds both. States: ``primary`` wraps new holder
-keys, ``enabled`` still unwraps, ``disabled`` refuses until enabled again, ``destroyed`` is gone.
+keys, ``enabled`` still unwraps, ``disabled`` refuses until enabled again, ``destroyed`` is gone and has no bytes left.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
-import json
 import os
-import stat
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Final, Protocol
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from kovra.foundation.errors import KovraError, Unavailable
+
+_VERSIONS: Final = 2**31 - 1
+"""The database counts versions in an integer."""
 
 
 class KeyVersionMissing(Unavailable):
@@ -58,13 +56,29 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterKey:
-    """One version. ``secret`` is 32 symmetric bytes (edge) or the private half (core; None where only sealing is allowed)."""
+    """One version.
+
+    ``secret`` is 32 symmetric bytes (edge) or the private half (core; None where only sealing is allowed). A destroyed
+    version has neither half: its number stays taken.
+    """
 
     set: MasterSet
     version: int
     state: KeyState
     secret: bytes | None = field(repr=False)
     public: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a key; the message never shows bytes."""
+        if not 1 <= self.version <= _VERSIONS:
+            raise KeyBroken(f"A version of the master set {self.set} is not a number from 1.")
+        if self.state is KeyState.destroyed:
+            if self.secret is not None or self.public is not None:
+                raise KeyBroken(f"Master key {self.set} {self.version} is destroyed and still has bytes; remove them.")
+            return
+        needed = (self.secret,) if self.set is MasterSet.edge else (self.public, self.secret or self.public)
+        if any(half is None or len(half) != 32 for half in needed):
+            raise KeyBroken(f"Master key {self.set} {self.version} does not have 32 bytes.")
 
     def check_value(self) -> bytes:
         """Tells two keys of one version apart without telling anything of the key (compared by all nodes)."""
@@ -78,7 +92,10 @@ class MasterKeySource(Protocol):
     """Where master keys come from: a file, the environment, or blobs wrapped by AWS KMS."""
 
     def load(self) -> list[MasterKey]:
-        """All versions; raises KeyBroken for a wrong configuration and Unavailable when the provider is away."""
+        """All versions; raises KeyBroken for a wrong configuration and Unavailable when the provider is away.
+
+        May block on the network: an event loop calls it in a thread.
+        """
         ...
 
 
@@ -126,108 +143,27 @@ def generate(group: MasterSet, version: int) -> MasterKey:
     )
 
 
-def to_document(keys: Iterable[MasterKey], *, private: bool = True) -> dict[str, Any]:
-    """The keyring file's JSON: ``{"edge": [{version, state, key}], "core": [{version, state, public, private?}]}``."""
-    document: dict[str, Any] = {"edge": [], "core": []}
-    for key in keys:
-        entry: dict[str, Any] = {"version": key.version, "state": key.state.value}
-        if key.set is MasterSet.edge:
-            entry["key"] = _encode(key.secret)
-        else:
-            entry["public"] = _encode(key.public)
-            if private and key.secret is not None:
-                entry["private"] = _encode(key.secret)
-        document[key.set.value].append(entry)
-    return document
+def rotated(keys: Iterable[MasterKey], group: MasterSet, *, staged: bool = False) -> list[MasterKey]:
+    """The keys with one more version: the new primary, or, staged, one that only opens until it is promoted.
+
+    A version must be on every node before any node wraps under it; nodes that restart one by one need the staged form.
+    """
+    known = list(keys)
+    version = max((k.version for k in known if k.set is group), default=0) + 1
+    made = generate(group, version)
+    if staged:
+        return [*known, replace(made, state=KeyState.enabled)]
+    return promoted([*known, replace(made, state=KeyState.enabled)], group, version)
 
 
-def from_document(document: Mapping[str, Any]) -> list[MasterKey]:
-    """Read the JSON form; raises KeyBroken naming the entry, never its bytes."""
-    try:
-        edge = [_edge(entry) for entry in document["edge"]]
-        core = [_core(entry) for entry in document["core"]]
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise KeyBroken(f"The keyring is not of the documented form ({type(error).__name__}).") from None
-    return edge + core
+def promoted(keys: Iterable[MasterKey], group: MasterSet, version: int) -> list[MasterKey]:
+    """The keys with this version as primary and the present primary as enabled; raises KeyVersionMissing."""
+    known = list(keys)
+    MasterKeys(known).usable(group, version)
+    return [k if k.set is not group else _ranked(k, version) for k in known]
 
 
-def _edge(entry: Mapping[str, Any]) -> MasterKey:
-    return MasterKey(
-        set=MasterSet.edge, version=int(entry["version"]), state=KeyState(entry["state"]), secret=_decode(entry["key"])
-    )
-
-
-def _core(entry: Mapping[str, Any]) -> MasterKey:
-    private = _decode(entry["private"]) if entry.get("private") else None
-    public = _decode(entry["public"])
-    X25519PublicKey.from_public_bytes(public)
-    if private is not None and X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw() != public:
-        raise ValueError("halves do not match")
-    return MasterKey(
-        set=MasterSet.core,
-        version=int(entry["version"]),
-        state=KeyState(entry["state"]),
-        secret=private,
-        public=public,
-    )
-
-
-def _encode(raw: bytes | None) -> str:
-    return base64.b64encode(raw or b"").decode()
-
-
-def _decode(text: str) -> bytes:
-    raw = base64.b64decode(text, validate=True)
-    if len(raw) != 32:
-        raise ValueError("a key has 32 bytes")
-    return raw
-
-
-@dataclass(frozen=True, slots=True)
-class FileSource:
-    """A JSON file that only its owner may read."""
-
-    path: Path
-
-    def load(self) -> list[MasterKey]:
-        """Read it; raises KeyBroken when others may read it too."""
-        try:
-            mode = self.path.stat().st_mode
-            text = self.path.read_text()
-        except OSError as error:
-            raise KeyBroken(f"The keyring file cannot be read: {error.strerror}.") from None
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyBroken("The keyring file may be read by others; set its mode to 0600.")
-        return _parse(text)
-
-
-@dataclass(frozen=True, slots=True)
-class TextSource:
-    """The same JSON from an environment variable."""
-
-    text: str = field(repr=False)
-
-    def load(self) -> list[MasterKey]:
-        """Parse it."""
-        return _parse(self.text)
-
-
-def _parse(text: str) -> list[MasterKey]:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        raise KeyBroken("The keyring is not JSON.") from None
-    if not isinstance(document, dict):
-        raise KeyBroken("The keyring is not a JSON object.")
-    return from_document(document)
-
-
-def write_file(path: Path, keys: Iterable[MasterKey], *, private: bool = True) -> None:
-    """Write a keyring file with mode 0600, whole or not at all."""
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(to_document(keys, private=private), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+def _ranked(key: MasterKey, primary: int) -> MasterKey:
+    if key.version == primary:
+        return replace(key, state=KeyState.primary)
+    return replace(key, state=KeyState.enabled) if key.state is KeyState.primary else key

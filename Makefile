@@ -1,0 +1,59 @@
+# make run: set everything up and start the product. make test: set everything up and check everything.
+# Needs Python >= 3.11 with pip, and make; nothing else, and no root.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+STAMP := $(VENV)/.set-up
+WORKERS ?= 2
+
+.PHONY: help run test set-up dev lint types laws unit golden openapi migration bench clean
+
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: set-up ## Set up, then start the whole product with demo data
+	@$(BIN)/kovra dev $(ARGS)
+
+test: set-up lint types laws unit ## Set up, then run everything: lint, types, contracts, all tests
+
+set-up: $(STAMP) ## Make the virtual environment from the lock file
+
+# Debian's Python has no ensurepip: the environment is made without pip, and filled from outside.
+$(STAMP): uv.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed: put it on PATH or say make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(BIN)/python -c 'import uv' 2>/dev/null || $(PYTHON) -m pip --python $(BIN)/python install --quiet uv==$(UV_VERSION)
+	@UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv sync --quiet --frozen --extra embedded --inexact
+	@touch $(STAMP)
+
+lint: set-up ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: set-up ## Strict types
+	$(BIN)/mypy
+
+laws: set-up ## Who may import whom
+	$(BIN)/lint-imports
+
+unit: set-up ## All tests, in parallel
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+golden: set-up ## Write the golden manifests and generated documents anew; read the diff
+	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/laws/test_documents.py
+
+openapi: set-up ## Print the description of the API
+	@$(BIN)/kovra openapi
+
+migration: set-up ## A new migration: make migration NAME="add something"
+	$(BIN)/alembic revision -m "$(NAME)"
+
+bench: set-up ## Measure the request path against its references
+	$(BIN)/python -m bench.run
+
+clean: ## Remove the environment and the development data
+	rm -rf $(VENV) .kovra

@@ -1,0 +1,105 @@
+"""Few fixtures: a database, the product (api and worker in this process, the simulator beside), people to act as."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
+from kovra.entrypoints.api import create_app
+from kovra.entrypoints.worker import working
+from kovra.foundation.db.embedded import Server
+from kovra.foundation.keyring.documents import write_file
+from kovra.foundation.keyring.masters import MasterSet, generate
+from kovra.foundation.observability import configure
+from kovra.settings import Settings
+from tests.support.postgres import TestDatabase, clone, postgres
+from tests.support.product import Product
+
+__all__ = ["postgres"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet(tmp_path_factory: pytest.TempPathFactory) -> None:
+    stream = (tmp_path_factory.getbasetemp() / "product.log").open("w")
+    os.environ["KOVRA_TEST_LOG"] = stream.name
+    configure("test", level="debug", terminal=False, stream=stream)
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(scope="module")
+async def database(postgres: Server) -> TestDatabase:
+    """A database of this module's own."""
+    return await clone(postgres)
+
+
+@pytest.fixture(scope="session")
+def keyrings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the api's and the worker's keyring files."""
+    folder = tmp_path_factory.mktemp("keys")
+    made = [generate(MasterSet.edge, 1), generate(MasterSet.core, 1)]
+    write_file(folder / "api.json", made, private=False)
+    write_file(folder / "worker.json", made)
+    return folder
+
+
+def settings_for(database: TestDatabase, keyring: Path, **more: object) -> Settings:
+    """Settings of a process under test."""
+    raw = base64.b64encode(b"k" * 32).decode()
+    known: dict[str, object] = {
+        "environment": "development",
+        "database_url": database.url,
+        "keyring_file": keyring,
+        "pepper": raw,
+        "cursor_key": raw,
+        "token_keys": json.dumps({"signing": "t", "keys": {"t": raw}}),
+        "bcrypt_cost": 4,
+        "pool_max": 8,
+        "apps_domain": "apps.test",
+        "settling_s": 0.05,
+        "progress_deadline_s": 20,
+    }
+    return Settings(**{**known, **more})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+async def product(database: TestDatabase, keyrings: Path) -> AsyncIterator[Product]:
+    """The api, without a worker."""
+    settings = settings_for(database, keyrings / "api.json")
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield Product(app=app, database=database, settings=settings)
+
+
+@pytest.fixture(scope="module")
+async def simulator() -> AsyncIterator[Simulator]:
+    """A cluster whose clock runs fast."""
+    simulated = Simulator(SimulatorOptions(speed=20, token=secrets.token_hex(8)))
+    await simulated.start()
+    yield simulated
+    await simulated.stop()
+
+
+@pytest.fixture(scope="module")
+async def running(
+    product: Product, simulator: Simulator, keyrings: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Product]:
+    """The whole product: a worker drives the simulated cluster."""
+    kubeconfig = tmp_path_factory.mktemp("cluster") / "kubeconfig"
+    kubeconfig.write_text(json.dumps(simulator.kubeconfig()))
+    registries = {"registry.test": {"endpoint": simulator.url}, "docker.io": {"endpoint": simulator.url}}
+    settings = settings_for(product.database, keyrings / "worker.json", kubeconfig=kubeconfig, registries=registries)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(working(settings))
+        product.simulator = simulator
+        yield product
+        await asyncio.sleep(0)

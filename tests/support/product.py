@@ -1,0 +1,151 @@
+"""The product as a test drives it: over HTTP, as somebody."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from kovra.adapters.cluster.simulator import Simulator
+from kovra.settings import Settings
+from tests.support.postgres import TestDatabase
+
+
+@dataclass
+class Caller:
+    """Somebody with a credential, or nobody."""
+
+    product: Product
+    token: str | None = None
+    organization: dict[str, Any] = field(default_factory=dict)
+    user: dict[str, Any] = field(default_factory=dict)
+    email: str = ""
+    password: str = ""
+    refresh_token: str = ""
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """One call; header names with underscores."""
+        named = {k.replace("_", "-"): v for k, v in headers.items()}
+        if self.token:
+            named["Authorization"] = f"Bearer {self.token}"
+        async with self.product.client() as client:
+            return await client.request(method, path, json=body, headers=named)
+
+    async def ok(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """One call that must succeed; its JSON."""
+        response = await self.send(method, path, body, **headers)
+        assert response.status_code < 300, (method, path, response.status_code, response.text)
+        return response.json() if response.content else None
+
+    async def get(self, path: str) -> Any:
+        return await self.ok("GET", path)
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return await self.ok("POST", path, body, **headers)
+
+    async def patch(self, path: str, body: Any, **headers: str) -> Any:
+        return await self.ok("PATCH", path, body, **headers)
+
+    async def app(self, image: str | None = "registry.test/kovra/ok:1", **more: Any) -> App:
+        """A project, its production environment and an app in it."""
+        slug = f"p{secrets.token_hex(4)}"
+        project = await self.post("/v1/projects", {"name": slug, "slug": slug})
+        body = {"project": slug, "name": "Web", "slug": "web", "image": image, **more}
+        made = await self.post("/v1/apps", body)
+        environment = (await self.get(f"/v1/environments?project={slug}"))["data"][0]
+        pair = (await self.get(f"/v1/app-environments?app={made['id']}"))["data"][0]
+        return App(caller=self, project=project, environment=environment, app=made, pair=pair)
+
+
+@dataclass
+class App:
+    """An app in its first environment."""
+
+    caller: Caller
+    project: dict[str, Any]
+    environment: dict[str, Any]
+    app: dict[str, Any]
+    pair: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"/v1/app-environments/{self.pair['id']}"
+
+    async def start(self, **body: Any) -> Any:
+        """Ask for a deployment."""
+        return await self.caller.post(f"/v1/apps/{self.app['id']}/deployments", {"environment": "production", **body})
+
+    async def finished(self, deployment: dict[str, Any], wait: int = 40) -> Any:
+        """Wait for the verdict."""
+        found = await self.caller.get(f"/v1/deployments/{deployment['id']}?wait={wait}&until=terminal")
+        assert found["outcome"] is not None, found
+        return found
+
+    async def deploy(self, **body: Any) -> Any:
+        """Deploy and wait for the verdict."""
+        return await self.finished(await self.start(**body))
+
+    async def now(self) -> Any:
+        return await self.caller.get(self.path)
+
+
+@dataclass
+class Product:
+    """The api in this process."""
+
+    app: FastAPI
+    database: TestDatabase
+    settings: Settings
+    simulator: Simulator | None = None
+
+    def client(self) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=90)
+
+    def nobody(self) -> Caller:
+        return Caller(self)
+
+    async def sign_up(self, name: str = "Ada") -> Caller:
+        """A new person with a new organization, its owner."""
+        tag = secrets.token_hex(5)
+        body = {
+            "email": f"{name.lower()}-{tag}@example.test",
+            "password": f"correct horse {tag}",
+            "name": name,
+            "organization": {"name": f"Org {tag}"},
+        }
+        made = await Caller(self).post("/v1/auth/signup", body)
+        return Caller(
+            self,
+            made["access_token"],
+            organization=made["organization"],
+            user=made["user"],
+            email=body["email"],
+            password=body["password"],
+            refresh_token=made["refresh_token"],
+        )
+
+    async def member(self, owner: Caller, role: str) -> Caller:
+        """Another person in the owner's organization, placed there by the database's superuser."""
+        import asyncpg
+
+        from kovra.foundation.ids import decode, new_id
+
+        person = await self.sign_up(role.title())
+        connection = await asyncpg.connect(**self.database.superuser())  # type: ignore[arg-type]
+        try:
+            await connection.execute(
+                "insert into memberships (id, org_id, user_id, role) values ($1, $2, $3, $4)",
+                new_id(),
+                decode("org", owner.organization["id"]),
+                decode("usr", person.user["id"]),
+                role,
+            )
+        finally:
+            await connection.close()
+        pair = await person.post("/v1/auth/switch", {"organization": owner.organization["id"]})
+        person.token, person.organization = pair["access_token"], pair["organization"]
+        return person
