@@ -29,7 +29,9 @@ class TokenIn(Input):
     """A new api token."""
 
     name: Name = Field(examples=["ci deploys"])
-    permissions: list[Permission] = Field(min_length=1, max_length=50, strict=False, examples=[["deployments:create"]])
+    permissions: list[Annotated[Permission, Field(strict=False)]] = Field(
+        min_length=1, max_length=50, examples=[["deployments:create"]]
+    )
     project: Reference | None = Field(default=None, description="Narrow to this project (id or slug).")
     app: Reference | None = Field(default=None, description="Narrow to this app (id, or slug with `project`).")
     environment: Reference | None = Field(default=None, description="Narrow to this environment.")
