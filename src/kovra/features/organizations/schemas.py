@@ -52,7 +52,7 @@ class LoginIn(Input):
 class RefreshIn(Input):
     """The refresh token, unless the cookie carries it."""
 
-    refresh_token: Annotated[str, StringConstraints(max_length=200)] | None = None
+    refresh_token: Annotated[str, StringConstraints(max_length=4096)] | None = None
 
 
 class SwitchIn(Input):

@@ -168,14 +168,26 @@ def shows_secret(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
+async def _check_text(request: Request) -> None:
+    """JSON between systems is UTF-8 (RFC 8259 §8.1); the parser would also guess at UTF-16 and UTF-32."""
+    if request.method in _UNSAFE:
+        try:
+            text = (await request.body()).decode()
+        except UnicodeDecodeError:
+            raise Malformed("The body must be UTF-8.") from None
+        if "\x00" in text or text.startswith("\ufeff"):
+            raise Malformed("The body must be UTF-8 without a byte order mark.")
+
+
 class KovraRoute(APIRoute):
-    """The route class of every router: stores and replays answers by idempotency key."""
+    """The route class of every router: reads UTF-8 only, stores and replays answers by idempotency key."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler, inside the request's transaction."""
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            await _check_text(request)
             try:
                 response = await inner(request)
             except Replay as replay:

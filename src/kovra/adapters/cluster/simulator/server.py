@@ -62,7 +62,7 @@ class Simulator:
         """As after a restart: nothing is there any more, and every watch ends."""
         old = self.store
         self._fresh()
-        self.store.version = old.version + 1000
+        self.store.version = self.store.floor = old.version + 1000
         self._resources.end_watches(old)
 
     @property

@@ -36,6 +36,8 @@ class Store:
 
     admission: Admission
     version: int = 1
+    floor: int = 0
+    """No watch begins before this version: what was before is forgotten."""
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=HISTORY))
     owners: dict[tuple[str, str, str], dict[str, set[Any]]] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Store:
 
     def oldest(self) -> int:
         """The oldest version a watch may begin from."""
-        return self.history[0].version - 1 if len(self.history) == HISTORY else 0
+        return self.history[0].version - 1 if len(self.history) == HISTORY else self.floor
 
     # Writing
 

@@ -1,0 +1,129 @@
+"""The verdict as a pure function of what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kovra.adapters.cluster.status import JobStatus, PodFacts, ProcessFacts, WorkloadStatus
+from kovra.features.deployments.rules.masking import Mask
+from kovra.features.deployments.rules.reasons import REASONS, reason
+from kovra.features.deployments.states import MOVES, Phase
+from kovra.features.deployments.verdict import judge, judge_job
+from kovra.foundation.keyring import SecretValue
+
+POD = PodFacts(
+    name="p1", process="web", phase="Running", ready=True, restarts=0, waiting_reason=None, waiting_message=None,
+    exit_code=None, oom_killed=False, image_id="", unschedulable=None, terminating=False,
+)  # fmt: skip
+GOOD = ProcessFacts(
+    name="web", wanted=1, observed=True, release="3", updated=1, ready=1, available=1, replicas=1,
+    deadline_exceeded=False, replica_failure=None, pods=(POD,),
+)  # fmt: skip
+
+
+def verdict(process: ProcessFacts, wanted: int = 1) -> object:
+    return judge(WorkloadStatus(processes=(process,)), 3, {"web": wanted}, phase="verifying")
+
+
+def test_everything_wanted_and_ready_is_good() -> None:
+    assert judge(WorkloadStatus(processes=(GOOD,)), 3, {"web": 1}, phase="verifying").good
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        replace(GOOD, observed=False),
+        replace(GOOD, release="2"),
+        replace(GOOD, updated=0),
+        replace(GOOD, available=0),
+        replace(GOOD, replicas=2),
+        replace(GOOD, pods=(replace(POD, ready=False),)),
+        replace(GOOD, pods=(replace(POD, terminating=True),)),
+    ],
+)
+def test_anything_less_is_not_yet(process: ProcessFacts) -> None:
+    found = judge(WorkloadStatus(processes=(process,)), 3, {"web": 1}, phase="verifying")
+    assert (found.good, found.reason) == (False, None)
+    assert found.waiting_for
+
+
+def test_a_process_that_is_not_there_is_not_yet() -> None:
+    assert judge(WorkloadStatus(processes=()), 3, {"web": 1}, phase="verifying").waiting_for == "web: not there yet"
+
+
+@pytest.mark.parametrize(
+    ("pod", "code"),
+    [
+        ({"waiting_reason": "ImagePullBackOff", "waiting_message": "not found"}, "image_not_found"),
+        ({"waiting_reason": "ErrImagePull", "waiting_message": "403 Forbidden"}, "image_pull_denied"),
+        ({"waiting_reason": "CreateContainerConfigError", "waiting_message": "secret not found"}, "config_invalid"),
+        (
+            {"waiting_reason": "CreateContainerConfigError", "waiting_message": "container has runAsNonRoot"},
+            "image_user_not_allowed",
+        ),
+        ({"waiting_reason": "CrashLoopBackOff", "restarts": 2, "exit_code": 3}, "crash_loop"),
+        ({"restarts": 3, "exit_code": 137, "oom_killed": True}, "out_of_memory"),
+    ],
+)
+def test_a_pod_that_will_never_be_ready_fails_the_deployment(pod: dict[str, object], code: str) -> None:
+    process = replace(GOOD, pods=(replace(POD, ready=False, **pod),))  # type: ignore[arg-type]
+    found = judge(WorkloadStatus(processes=(process,)), 3, {"web": 1}, phase="verifying")
+    assert found.reason is not None
+    assert found.reason.code == code
+
+
+def test_one_crash_is_no_crash_loop() -> None:
+    process = replace(GOOD, pods=(replace(POD, ready=False, restarts=1, exit_code=1),))
+    assert judge(WorkloadStatus(processes=(process,)), 3, {"web": 1}, phase="verifying").reason is None
+
+
+@pytest.mark.parametrize(
+    ("message", "code"), [("exceeded quota: x", "quota_exceeded"), ('violates PodSecurity "r"', "admission_refused")]
+)
+def test_refused_replicas_fail_with_the_plugin_that_refused(message: str, code: str) -> None:
+    process = replace(GOOD, replica_failure=message, pods=())
+    found = judge(WorkloadStatus(processes=(process,)), 3, {"web": 1}, phase="verifying").reason
+    assert found is not None
+    assert (found.code, found.evidence) == (code, (message,))
+
+
+def test_the_progress_deadline_names_the_nearest_cause() -> None:
+    stuck = replace(POD, ready=False, phase="Pending", unschedulable="0/1 nodes")
+    late = replace(GOOD, available=0, deadline_exceeded=True, pods=(stuck,))
+    first = judge(WorkloadStatus(processes=(late,)), 3, {"web": 1}, phase="verifying").reason
+    second = judge(
+        WorkloadStatus(processes=(replace(late, pods=(replace(POD, ready=False),)),)), 3, {"web": 1}, phase="verifying"
+    ).reason
+    assert first is not None
+    assert second is not None
+    assert (first.code, second.code) == ("unschedulable", "never_ready")
+
+
+def test_the_release_command_is_judged_by_its_job() -> None:
+    job = JobStatus(found=True, succeeded=True, failed=False, timed_out=False, pods=())
+    assert judge_job(job, phase="releasing").good
+    failed = judge_job(replace(job, succeeded=False, failed=True), phase="releasing").reason
+    assert failed is not None
+    assert failed.code == "release_command_failed"
+    assert not judge_job(replace(job, succeeded=False), phase="releasing").good
+
+
+def test_every_phase_has_its_moves_and_done_is_final() -> None:
+    assert set(MOVES) == set(Phase)
+    assert MOVES[Phase.done] == frozenset()
+    assert all(Phase.done in moves for phase, moves in MOVES.items() if phase is not Phase.done)
+
+
+def test_reasons_outside_the_table_are_a_mistake() -> None:
+    with pytest.raises(KeyError):
+        reason("made_up", "verifying")
+    assert all(meaning.message.endswith(".") and meaning.hint for meaning in REASONS.values())
+
+
+def test_evidence_is_masked_in_every_form() -> None:
+    mask = Mask([SecretValue("p@ss w0rd/long"), SecretValue("short")])
+    text = "a p@ss w0rd/long b p%40ss%20w0rd%2Flong c cEBzcyB3MHJkL2xvbmc= d short"
+    assert mask(text) == "a *** b *** c ***= d short"
+    assert repr(mask) == "Mask(***)"
