@@ -52,7 +52,7 @@ def leaves(value: Any, path: Path = (), field: str = "") -> dict[Path, Any]:
     if keys is not None:
         found = {}
         for item in value:
-            found |= leaves(item, (*path, ("#", _key(item, keys))))
+            found |= leaves(item, (*path, ("#", keys, _key(item, keys))))
         return found
     return {path: value}
 
@@ -86,7 +86,7 @@ def remove(target: Any, path: Path) -> None:
         return
     head, rest = path[0], path[1:]
     if isinstance(head, tuple):
-        _remove_item(target, head[1], rest)
+        _remove_item(target, head[1], head[2], rest)
         return
     if not isinstance(target, dict) or head not in target:
         return
@@ -98,13 +98,15 @@ def remove(target: Any, path: Path) -> None:
         del target[head]
 
 
-def _remove_item(target: Any, key: Path, rest: Path) -> None:
+def _remove_item(target: Any, keys: tuple[str, ...], key: Path, rest: Path) -> None:
     if not isinstance(target, list):
         return
     for item in list(target):
-        if isinstance(item, dict) and set(key) <= {*item.values(), "TCP"}:
-            remove(item, rest)
-            if not item or set(item.values()) <= set(key):
+        if isinstance(item, dict) and all(k in item or k == "protocol" for k in keys) and _key(item, keys) == key:
+            # The key goes with the last of the item's other fields.
+            if rest and rest[0] not in keys:
+                remove(item, rest)
+            if set(item) <= set(keys):
                 target.remove(item)
             return
 

@@ -1,0 +1,241 @@
+"""One contract, for the simulator always and for a real API server where KOVRA_TEST_KUBECONFIG names one.
+
+Where they differ, the simulator is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.connect import from_kubeconfig
+from kovra.adapters.cluster.errors import ClusterConflict, ClusterNotFound, ClusterRefused, WatchExpired
+from kovra.adapters.cluster.manifests import namespace_manifests
+from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
+from kovra.adapters.cluster.workload import Isolation, ObjectRef, Placement
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+async def client() -> AsyncIterator[ClusterClient]:
+    named = os.environ.get("KOVRA_TEST_KUBECONFIG")
+    simulator = None if named else Simulator(SimulatorOptions(speed=20))
+    if simulator is not None:
+        await simulator.start()
+    found = await from_kubeconfig(Path(named) if named else simulator.kubeconfig())  # type: ignore[union-attr]
+    yield found
+    await found.close()
+    if simulator is not None:
+        await simulator.stop()
+
+
+@pytest.fixture
+async def namespace(client: ClusterClient) -> AsyncIterator[str]:
+    name = f"contract-{secrets.token_hex(4)}"
+    await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for _ in range(100):
+        if await client.find(ObjectRef(api_version="v1", kind="ServiceAccount", namespace=name, name="default")):
+            break
+        await asyncio.sleep(0.1)
+    yield name
+    await client.delete(ObjectRef(api_version="v1", kind="Namespace", namespace="", name=name))
+
+
+def config_map(namespace: str, name: str = "c", **data: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"suite": "contract"}},
+        "data": data,
+    }
+
+
+def deployment(
+    namespace: str, *, image: str = "registry.test/kovra/ok:1", replicas: int = 1, **env: str
+) -> dict[str, Any]:
+    container = {"name": "app", "image": image, "env": [{"name": k, "value": v} for k, v in env.items()]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "d", "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "d"}},
+            "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+def ref(document: dict[str, Any]) -> ObjectRef:
+    return ObjectRef.of(document)
+
+
+async def test_apply_creates_then_changes_then_removes_what_is_no_longer_applied(
+    client: ClusterClient, namespace: str
+) -> None:
+    first = await client.apply(config_map(namespace, a="1", b="2"))
+    assert first["metadata"]["uid"]
+    second = await client.apply(config_map(namespace, a="9"))
+    assert second["data"] == {"a": "9"}
+    assert second["metadata"]["uid"] == first["metadata"]["uid"]
+    assert int(second["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
+
+
+async def test_applying_the_same_again_changes_nothing(client: ClusterClient, namespace: str) -> None:
+    first = await client.apply(config_map(namespace, a="1"))
+    again = await client.apply(config_map(namespace, a="1"))
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+async def test_keyed_lists_are_merged_by_their_key(client: ClusterClient, namespace: str) -> None:
+    await client.apply(deployment(namespace, A="1", B="2"))
+    changed = await client.apply(deployment(namespace, B="3", C="4"))
+    env = changed["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {e["name"]: e["value"] for e in env} == {"B": "3", "C": "4"}
+
+
+async def test_the_generation_counts_changes_of_the_spec_alone(client: ClusterClient, namespace: str) -> None:
+    first = await client.apply(deployment(namespace))
+    labelled = deployment(namespace)
+    labelled["metadata"]["labels"] = {"x": "y"}
+    second = await client.apply(labelled)
+    third = await client.apply({**labelled, "spec": deployment(namespace, replicas=2)["spec"]})
+    generations = [d["metadata"]["generation"] for d in (first, second, third)]
+    assert generations == [1, 1, 2]
+
+
+async def test_a_dry_run_leaves_nothing(client: ClusterClient, namespace: str) -> None:
+    made = await client.apply(config_map(namespace, "dry", a="1"), dry_run=True)
+    assert made["data"] == {"a": "1"}
+    with pytest.raises(ClusterNotFound):
+        await client.get(ref(config_map(namespace, "dry")))
+
+
+async def test_immutable_secrets_refuse_other_data(client: ClusterClient, namespace: str) -> None:
+    secret = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": namespace}, "type": "Opaque",
+        "immutable": True, "data": {"a": "MQ=="},
+    }  # fmt: skip
+    await client.apply(secret)
+    with pytest.raises(ClusterRefused):
+        await client.apply({**secret, "data": {"a": "Mg=="}})
+
+
+async def test_selectors_are_immutable(client: ClusterClient, namespace: str) -> None:
+    await client.apply(deployment(namespace))
+    other = deployment(namespace)
+    other["spec"]["selector"]["matchLabels"] = {"app": "e"}
+    other["spec"]["template"]["metadata"]["labels"] = {"app": "e"}
+    with pytest.raises(ClusterRefused):
+        await client.apply(other)
+
+
+async def test_what_is_wrong_is_refused(client: ClusterClient, namespace: str) -> None:
+    wrong = deployment(namespace)
+    wrong["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
+    with pytest.raises(ClusterRefused):
+        await client.apply(wrong)
+    with pytest.raises((ClusterRefused, ClusterConflict)):
+        await client.apply(config_map(namespace, "Not_A_Name", a="1"))
+
+
+async def test_nothing_can_be_put_into_a_namespace_that_is_not_there(client: ClusterClient) -> None:
+    with pytest.raises(ClusterNotFound):
+        await client.apply(config_map(f"absent-{uuid4().hex[:8]}", a="1"))
+
+
+async def test_lists_select_by_label_and_field(client: ClusterClient, namespace: str) -> None:
+    for name, color in (("a", "red"), ("b", "blue"), ("c", "red")):
+        document = config_map(namespace, name)
+        document["metadata"]["labels"] = {"color": color}
+        await client.apply(document)
+
+    async def names(**selectors: str) -> list[str]:
+        found = await client.list("v1", "ConfigMap", namespace, **selectors)
+        return sorted(i["metadata"]["name"] for i in found["items"] if i["metadata"]["name"] != "kube-root-ca.crt")
+
+    assert await names(labels="color=red") == ["a", "c"]
+    assert await names(labels="color in (blue, green)") == ["b"]
+    assert await names(labels="color!=red,color") == ["b"]
+    assert await names(labels="!color") == []
+    assert await names(fields="metadata.name=b") == ["b"]
+
+
+async def test_deleting_is_told_apart_from_nothing_to_delete(client: ClusterClient, namespace: str) -> None:
+    document = config_map(namespace)
+    await client.apply(document)
+    assert await client.delete(ref(document)) is True
+    assert await client.delete(ref(document)) is False
+
+
+async def test_prune_removes_the_recorded_and_keeps_the_wanted(client: ClusterClient, namespace: str) -> None:
+    documents = [config_map(namespace, name) for name in ("keep", "go", "stranger")]
+    for document in documents:
+        await client.apply(document)
+    await client.prune([ref(documents[0]), ref(documents[1])], [ref(documents[0])])
+    assert await client.find(ref(documents[0])) is not None
+    assert await client.find(ref(documents[1])) is None
+    assert await client.find(ref(documents[2])) is not None
+
+
+async def test_a_watch_tells_what_happens_after_a_list(client: ClusterClient, namespace: str) -> None:
+    listed = await client.list("v1", "ConfigMap", namespace, labels="suite=contract")
+    version = listed["metadata"]["resourceVersion"]
+    await client.apply(config_map(namespace, a="1"))
+    await client.apply(config_map(namespace, a="2"))
+    await client.delete(ref(config_map(namespace)))
+    seen: list[str] = []
+    async with asyncio.timeout(20):
+        async for event in client.watch(
+            "v1", "ConfigMap", labels="suite=contract", resource_version=version, timeout_s=5
+        ):
+            if event["object"]["metadata"].get("namespace") == namespace:
+                seen.append(event["type"])
+            if len(seen) == 3:
+                break
+    assert seen == ["ADDED", "MODIFIED", "DELETED"]
+
+
+async def test_a_watch_from_the_future_or_the_distant_past_is_expired(client: ClusterClient, namespace: str) -> None:
+    if os.environ.get("KOVRA_TEST_KUBECONFIG"):
+        pytest.skip("a real API server compacts on its own schedule")
+    with pytest.raises(WatchExpired):
+        async for _ in client.watch("v1", "ConfigMap", labels="a", resource_version="999999999", timeout_s=2):
+            pass
+
+
+async def test_a_namespace_of_ours_is_walled_in_and_refuses_what_is_not_restricted(client: ClusterClient) -> None:
+    placement = Placement(
+        organization_id=uuid4(),
+        project_id=uuid4(),
+        environment_id=uuid4(),
+        environment_slug="e",
+        environment_kind="staging",
+    )
+    for document in namespace_manifests(Isolation(placement=placement)):
+        await client.apply(document)
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": placement.namespace},
+        "spec": {"containers": [{"name": "a", "image": "registry.test/kovra/ok:1"}]},
+    }  # fmt: skip
+    try:
+        with pytest.raises(ClusterRefused) as refused:
+            await _retrying(client, pod)
+        assert refused.value.kind == "admission_refused"
+        assert "violates PodSecurity" in refused.value.message
+    finally:
+        await client.delete(ObjectRef(api_version="v1", kind="Namespace", namespace="", name=placement.namespace))
+
+
+async def _retrying(client: ClusterClient, document: dict[str, Any]) -> None:
+    """The default service account of a fresh namespace takes a moment on every real cluster."""
+    await client.apply(document)

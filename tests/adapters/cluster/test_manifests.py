@@ -1,0 +1,135 @@
+"""Manifests: golden, valid against the published schemas, restricted, and structurally closed to what users type."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import kubernetes_validate
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kovra.adapters.cluster.manifests import namespace_manifests, release_job, workload_manifests
+from kovra.adapters.cluster.simulator.admission import violations
+from kovra.adapters.cluster.workload import HealthCheck, Isolation, Placement, Process, Workload
+from kovra.foundation.keyring import SecretValue
+
+GOLDEN = Path(__file__).parent / "golden"
+PLACEMENT = Placement(
+    organization_id=UUID(int=1), project_id=UUID(int=2), environment_id=UUID(int=3), environment_slug="production",
+    environment_kind="production",
+)  # fmt: skip
+WEB = Process(name="web", command=None, port=8080, instances=2, cpu_millis=100, memory_mib=128,
+              readiness=HealthCheck(path="/healthz"), liveness=HealthCheck(command=("true",)))  # fmt: skip
+WORKER = Process(
+    name="worker", command=("run", "$(HOME)"), port=None, instances=1, cpu_millis=250, memory_mib=256, run_as_user=1000
+)
+WORKLOAD = Workload(
+    placement=PLACEMENT, app_id=UUID(int=4), app_slug="shop", app_environment_id=UUID(int=5), release_id=UUID(int=6),
+    release_number=7, deployment_id=UUID(int=8), image="registry.test/kovra/ok@sha256:" + "a" * 64,
+    processes=(WEB, WORKER), environment={"B": SecretValue("two"), "A": SecretValue("one")},
+    hostname="shop-production-00000005.apps.test", release_command=("migrate",),
+)  # fmt: skip
+SETS = {
+    "namespace": namespace_manifests(Isolation(placement=PLACEMENT)),
+    "workload": workload_manifests(WORKLOAD),
+    "workload-ingress": workload_manifests(replace(WORKLOAD, routing="ingress", processes=(WEB,))),
+    "release-job": release_job(WORKLOAD),
+}
+
+
+def pods(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [d["spec"]["template"]["spec"] for d in documents if d["kind"] in ("Deployment", "Job")]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_manifests_are_as_they_were_reviewed(name: str) -> None:
+    path = GOLDEN / f"{name}.yaml"
+    text = yaml.safe_dump_all(SETS[name], sort_keys=True)
+    if os.environ.get("KOVRA_UPDATE_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("version", ["1.33", "1.34", "1.35"])
+def test_manifests_fit_the_published_schemas_strictly(name: str, version: str) -> None:
+    """T126. Gateway API objects are no part of Kubernetes' own schemas."""
+    for document in SETS[name]:
+        if document["kind"] != "HTTPRoute":
+            kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_pod_is_restricted_and_has_no_token(name: str) -> None:
+    """T128."""
+    for pod in pods(SETS[name]):
+        assert violations(pod) == []
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        for container in pod["containers"]:
+            assert set(container["resources"]) == {"requests", "limits"}
+            assert container["imagePullPolicy"] == "Always"
+            assert "@sha256:" in container["image"]
+
+
+def test_values_stand_in_the_secret_alone() -> None:
+    documents = workload_manifests(replace(WORKLOAD, environment={"A": SecretValue("canary-value-1")}))
+    others = yaml.safe_dump_all([d for d in documents if d["kind"] != "Secret"])
+    assert "canary-value-1" not in others
+
+
+def test_another_value_is_another_secret_and_the_same_is_the_same() -> None:
+    def name_of(value: str) -> str:
+        documents = workload_manifests(replace(WORKLOAD, environment={"A": SecretValue(value)}))
+        return str(next(d["metadata"]["name"] for d in documents if d["kind"] == "Secret"))
+
+    assert name_of("x") == name_of("x") != name_of("y")
+
+
+def test_network_policies_deny_first_and_select_no_foreign_namespace() -> None:
+    """T138."""
+    policies = {d["metadata"]["name"]: d["spec"] for d in SETS["namespace"] if d["kind"] == "NetworkPolicy"}
+    assert policies["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for spec in policies.values():
+        assert spec["policyTypes"]
+        for rule in [*spec.get("ingress", []), *spec.get("egress", [])]:
+            for peer in [*rule.get("from", []), *rule.get("to", [])]:
+                assert peer.get("namespaceSelector") != {}
+    private = policies["allow-internet"]["egress"][0]["to"][0]["ipBlock"]["except"]
+    assert {"10.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"} <= set(private)
+
+
+def test_namespaces_are_injective_and_fit() -> None:
+    """T131."""
+    names = {replace(PLACEMENT, environment_id=UUID(int=n * 7919)).namespace for n in range(5000)}
+    assert len(names) == 5000
+    assert all(len(n) <= 63 and n.startswith("kv-") for n in names)
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=st.lists(st.text(min_size=1, max_size=50), min_size=1, max_size=4), value=st.text(max_size=200))
+def test_nothing_typed_changes_the_structure(words: list[str], value: str) -> None:
+    """T127: whatever stands in commands and values, kinds, names, labels and annotations stay."""
+    changed = replace(
+        WORKLOAD,
+        processes=(replace(WEB, command=tuple(words)),),
+        environment={"A": SecretValue(value)},
+        release_command=tuple(words),
+    )
+    plain = replace(WORKLOAD, processes=(replace(WEB, command=("x",)),), environment={"A": SecretValue("x")})
+
+    def shape(documents: list[dict[str, Any]]) -> list[Any]:
+        return [
+            (d["kind"], d["metadata"]["name"] if d["kind"] != "Secret" else "", d["metadata"]["labels"])
+            for d in documents
+        ]
+
+    assert shape(workload_manifests(changed)) == shape(workload_manifests(plain))
+    assert shape(release_job(changed)) == shape(release_job(replace(plain, release_command=("x",))))
