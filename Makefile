@@ -40,8 +40,9 @@ types: set-up ## Strict types
 laws: set-up ## Who may import whom
 	$(BIN)/lint-imports
 
-unit: set-up ## All tests, in parallel
+unit: set-up ## All tests, in parallel; then the tenant's part again on policies that raise when no tenant is set
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	KOVRA_TEST_RAISING_POLICIES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not unset_tenant" -q tests/laws tests/features tests/journeys
 
 golden: set-up ## Write the golden manifests and generated documents anew; read the diff
 	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/laws/test_documents.py

@@ -58,17 +58,16 @@ async def _raising(server: Server) -> None:
     """Policies that raise where the tenant is unset: every policy's expression goes through a strict function."""
     connection = await asyncpg.connect(**server.superuser(TEMPLATE))
     try:
-        for name in ("org_id", "user_id"):
-            await connection.execute(
-                f"""create function strict_{name}() returns uuid language plpgsql stable as $$
-                begin
-                    if coalesce(current_setting('kovra.{name}', true), '') = '' then
-                        raise exception 'kovra.{name} is unset' using errcode = 'KV500';
-                    end if;
-                    return current_setting('kovra.{name}')::uuid;
-                end $$"""
-            )
-            await connection.execute(f"grant execute on function strict_{name}() to public")
+        await connection.execute(
+            """create function strict_id(p_value text) returns uuid language plpgsql stable as $$
+            begin
+                if coalesce(p_value, '') = '' then
+                    raise exception 'the tenant is unset' using errcode = 'KV500';
+                end if;
+                return p_value::uuid;
+            end $$"""
+        )
+        await connection.execute("grant execute on function strict_id(text) to public")
         rows = await connection.fetch(
             "select tablename, policyname, qual, with_check from pg_policies where qual like '%kovra.org_id%' "
             "or qual like '%kovra.user_id%' or with_check like '%kovra.%_id%'"
@@ -79,7 +78,8 @@ async def _raising(server: Server) -> None:
                 if text:
                     for name in ("org_id", "user_id"):
                         text = text.replace(
-                            f"(NULLIF(current_setting('kovra.{name}'::text, true), ''::text))::uuid", f"strict_{name}()"
+                            f"(NULLIF(current_setting('kovra.{name}'::text, true), ''::text))::uuid",
+                            f"strict_id(current_setting('kovra.{name}', true))",
                         )
                     clauses.append(f"{keyword} ({text})")
             await connection.execute(f"alter policy {row['policyname']} on {row['tablename']} {' '.join(clauses)}")

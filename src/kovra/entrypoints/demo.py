@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kovra.entrypoints.cli.client import ApiRefused, Client
+from kovra.entrypoints.client import ApiRefused, Client
 
 
 def make(url: str, known: dict[str, str]) -> None:

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import typer
 
-from kovra.entrypoints.cli.client import ApiRefused, Client, connect, keep_login, load_login
 from kovra.entrypoints.cli.output import Output, show, table
 from kovra.entrypoints.cli.waiting import exit_code, wait
+from kovra.entrypoints.client import ApiRefused, Client, connect, keep_login, load_login
 
 projects = typer.Typer(help="Projects.", no_args_is_help=True)
 environments = typer.Typer(help="Environments.", no_args_is_help=True)

@@ -6,8 +6,8 @@ import sys
 import time
 from typing import Any
 
-from kovra.entrypoints.cli.client import Client
 from kovra.entrypoints.cli.output import Output, show
+from kovra.entrypoints.client import Client
 
 _EXITS = {"live": 0, "failed": 1, "canceled": 2, "superseded": 2, "skipped": 0}
 

@@ -2,121 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Integer, Select, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 
+from kovra.features.projects.queries.rows import AppEnvironmentRow, AppRow, EnvironmentRow, Id, PairRow, ProjectRow
 from kovra.foundation.db.statements import command, statement
 from kovra.models.deployments import releases
 from kovra.models.identity import api_tokens
 from kovra.models.projects import app_environments, apps, environments, projects
 from kovra.models.secrets import config_revisions, secret_versions
 
-
-@dataclass(frozen=True, slots=True)
-class ProjectRow:
-    """A project."""
-
-    id: UUID
-    name: str
-    slug: str
-    description: str
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None
-    purge_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentRow:
-    """An environment."""
-
-    id: UUID
-    project_id: UUID
-    name: str
-    slug: str
-    kind: str
-    protected: bool
-    delete_protected: bool
-    overlap_policy: str
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None
-    purge_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class AppRow:
-    """An app."""
-
-    id: UUID
-    project_id: UUID
-    name: str
-    slug: str
-    image: str | None
-    processes: dict[str, Any]
-    release_command: list[str] | None
-    drain_s: int
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None
-    purge_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class AppEnvironmentRow:
-    """An app in an environment, with what both parents say."""
-
-    id: UUID
-    project_id: UUID
-    app_id: UUID
-    environment_id: UUID
-    app_slug: str
-    environment_slug: str
-    environment_kind: str
-    protected: bool
-    environment_overlap_policy: str
-    scale: dict[str, int]
-    overlap_policy: str | None
-    watch_window_s: int
-    auto_rollback: bool
-    suspended: bool
-    auto_deploy_paused: bool
-    last_config_number: int
-    last_release_number: int
-    last_deployment_number: int
-    current_release_id: UUID | None
-    current_release_number: int | None
-    current_release_image: str | None
-    current_release_digest: str | None
-    current_deployment_id: UUID | None
-    health: str
-    watch_until: datetime | None
-    inventory: list[dict[str, str]]
-    seen: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PairRow:
-    """Which app in which environment."""
-
-    app_id: UUID
-    environment_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Id:
-    """Only an id."""
-
-    id: UUID
-
+__all__ = [
+    "ADD_APP",
+    "ADD_APP_ENVIRONMENT",
+    "ADD_ENVIRONMENT",
+    "ADD_PROJECT",
+    "ALL_ENVIRONMENTS_OF_PROJECT",
+    "ANY_APP_ENVIRONMENT",
+    "ANY_APP_ENVIRONMENTS_UNDER",
+    "APP",
+    "APPS_OF_PROJECT",
+    "APP_DELETED_FOR_UPDATE",
+    "APP_ENVIRONMENT",
+    "APP_ENVIRONMENTS",
+    "APP_ENVIRONMENTS_UNDER",
+    "APP_ENVIRONMENT_FOR_UPDATE",
+    "APP_ENVIRONMENT_OF_PAIR",
+    "APP_FOR_UPDATE",
+    "ENVIRONMENT",
+    "ENVIRONMENTS",
+    "ENVIRONMENTS_OF_PROJECT",
+    "ENVIRONMENT_DELETED_FOR_UPDATE",
+    "ENVIRONMENT_FOR_UPDATE",
+    "ENVIRONMENT_NAMED",
+    "MARK_APP",
+    "MARK_APP_ENVIRONMENTS",
+    "MARK_ENVIRONMENT",
+    "MARK_PROJECT",
+    "PAIRS_UNDER",
+    "PROJECT",
+    "PROJECTS",
+    "PROJECT_DELETED_FOR_UPDATE",
+    "PROJECT_FOR_UPDATE",
+    "PROJECT_NAMED",
+    "PURGE_APP",
+    "PURGE_APPS_OF",
+    "PURGE_CONFIG",
+    "PURGE_ENVIRONMENT",
+    "PURGE_ENVIRONMENTS_OF",
+    "PURGE_PROJECT",
+    "PURGE_SECRETS",
+    "REVIVE_APP_ENVIRONMENTS",
+    "REVOKE_TOKENS_OF",
+    "UPDATE_APP",
+    "UPDATE_APP_ENVIRONMENT",
+    "UPDATE_ENVIRONMENT",
+    "UPDATE_PROJECT",
+    "AppEnvironmentRow",
+    "AppRow",
+    "EnvironmentRow",
+    "Id",
+    "PairRow",
+    "ProjectRow",
+]
 
 _p, _e, _a, _x, _r = projects.c, environments.c, apps.c, app_environments.c, releases.c
 _LIMIT = bindparam("limit", type_=Integer)

@@ -1,4 +1,4 @@
-"""Projects, environments, apps and app environments over HTTP."""
+"""Projects, environments and apps over HTTP."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from kovra.features.projects import queries, service
-from kovra.features.projects.paths import CurrentAppEnvironment, CurrentEnvironment, CurrentProject
-from kovra.features.projects.queries import AppEnvironmentRow, AppRow, EnvironmentRow, ProjectRow
-from kovra.features.projects.rules import host_label
+from kovra.features.projects.paths import CurrentEnvironment, CurrentProject
+from kovra.features.projects.queries import AppRow, EnvironmentRow, ProjectRow
 from kovra.features.projects.schemas import (
-    AppEnvironmentOut,
-    AppEnvironmentPatch,
     AppIn,
     AppOut,
     AppPatch,
@@ -23,7 +20,6 @@ from kovra.features.projects.schemas import (
     ProjectIn,
     ProjectOut,
     ProjectPatch,
-    ReleaseRef,
 )
 from kovra.features.projects.service import NewApp, NewEnvironment
 from kovra.foundation.access import Permission, Principal
@@ -46,7 +42,7 @@ SlugFilter = Annotated[str | None, Query(max_length=40)]
 Cascade = Annotated[str | None, Query(max_length=40, description="The slug, to delete what is inside too.")]
 
 
-def _changes(body: Input, *nullable: str) -> dict[str, Any]:
+def changes_of(body: Input, *nullable: str) -> dict[str, Any]:
     """The fields the caller sent; null only where it means something."""
     given = body.model_dump(exclude_unset=True)
     for name, value in given.items():
@@ -115,7 +111,7 @@ async def update_project(
         queries.PROJECT_FOR_UPDATE, org_id=session.org_id, project_id=path_id("prj", project_id)
     )
     etags.check(version_of(project.updated_at))
-    row = await service.update_project(session, project, _changes(body))
+    row = await service.update_project(session, project, changes_of(body))
     etags.answer(version_of(row.updated_at))
     return project_out(row)
 
@@ -144,7 +140,7 @@ def environment_out(row: EnvironmentRow) -> EnvironmentOut:
     return EnvironmentOut.model_validate(row, from_attributes=True)
 
 
-async def _project_filter(session: TenantSession, project: str | None) -> UUID | None:
+async def project_filter(session: TenantSession, project: str | None) -> UUID | None:
     if project is None:
         return None
     return (await service.project_named(session, project, pointer="query:project")).id
@@ -159,7 +155,7 @@ async def list_environments(
     slug: SlugFilter = None,
 ) -> ListOf[EnvironmentOut]:
     """Environments, newest first."""
-    project_id = await _project_filter(session, project)
+    project_id = await project_filter(session, project)
     rows, more = await pages.run(
         session.org_id,
         {"project": project, "slug": slug},
@@ -211,7 +207,7 @@ async def update_environment(
         queries.ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, environment_id=path_id("env", environment_id)
     )
     etags.check(version_of(row.updated_at))
-    after = await service.update_environment(session, row, _changes(body))
+    after = await service.update_environment(session, row, changes_of(body))
     etags.answer(version_of(after.updated_at))
     return environment_out(after)
 
@@ -308,7 +304,7 @@ async def update_app(
     """Change an app; it takes effect with the next deployment."""
     app = await session.one(queries.APP_FOR_UPDATE, org_id=session.org_id, app_id=path_id("app", app_id))
     etags.check(version_of(app.updated_at))
-    changes = _changes(body, "image", "release_command")
+    changes = changes_of(body, "image", "release_command")
     if body.processes:
         changes["processes"] = {n: p.model_dump(exclude_none=True) for n, p in body.processes.items()}
     row = await service.update_app(session, app, changes)
@@ -330,78 +326,3 @@ async def restore_app(
 ) -> AppOut:
     """Undo a deletion; what was live comes back."""
     return app_out(await service.restore_app(session, path_id("app", app_id)))
-
-
-def app_environment_out(row: AppEnvironmentRow, addresses: AppAddresses) -> AppEnvironmentOut:
-    """The app environment as it is shown."""
-    current = None
-    if row.current_release_id is not None:
-        current = ReleaseRef(
-            id=row.current_release_id, number=row.current_release_number or 0, image=row.current_release_image or "",
-            digest=row.current_release_digest or "",
-        )  # fmt: skip
-    return AppEnvironmentOut(
-        id=row.id, project_id=row.project_id, app_id=row.app_id, environment_id=row.environment_id,
-        url=addresses.url(host_label(row.app_slug, row.environment_slug, row.id)), scale=row.scale,
-        overlap_policy=row.overlap_policy or row.environment_overlap_policy, watch_window_s=row.watch_window_s,
-        auto_rollback=row.auto_rollback, auto_deploy_paused=row.auto_deploy_paused, suspended=row.suspended,
-        config_revision=row.last_config_number, current_release=current,
-        current_deployment_id=row.current_deployment_id, health=row.health, created_at=row.created_at,
-        updated_at=row.updated_at,
-    )  # fmt: skip
-
-
-@router.get("/v1/app-environments", tags=["app environments"], operation_id="listAppEnvironments")
-async def list_app_environments(
-    who: Annotated[Principal, requires(Permission.apps_read)],
-    session: Session,
-    pages: Pages,
-    addresses: Addresses,
-    app: Annotated[str | None, Query(max_length=40, description="App id.")] = None,
-    environment: Annotated[str | None, Query(max_length=40, description="Environment id.")] = None,
-    project: ProjectFilter = None,
-) -> ListOf[AppEnvironmentOut]:
-    """Apps in environments, newest first."""
-    values = {
-        "org_id": session.org_id,
-        "app_id": path_id("app", app) if app else None,
-        "environment_id": path_id("env", environment) if environment else None,
-        "project_id": await _project_filter(session, project),
-    }
-    rows, more = await pages.run(
-        session.org_id,
-        {"app": app, "environment": environment, "project": project},
-        lambda after, limit: session.all(queries.APP_ENVIRONMENTS, after=after, limit=limit, **values),
-        lambda row: row.id,
-    )
-    return ListOf(data=[app_environment_out(r, addresses) for r in rows], next=more, has_more=more is not None)
-
-
-@router.get("/v1/app-environments/{app_environment_id}", tags=["app environments"], operation_id="getAppEnvironment")
-async def get_app_environment(
-    row: CurrentAppEnvironment,
-    who: Annotated[Principal, requires(Permission.apps_read)],
-    addresses: Addresses,
-    etags: ETags,
-) -> AppEnvironmentOut:
-    """One app in one environment: its address, scale, current release and health."""
-    etags.answer(version_of(row.updated_at))
-    return app_environment_out(row, addresses)
-
-
-@router.patch(
-    "/v1/app-environments/{app_environment_id}", tags=["app environments"], operation_id="updateAppEnvironment"
-)
-async def update_app_environment(
-    body: AppEnvironmentPatch,
-    row: CurrentAppEnvironment,
-    who: Annotated[Principal, requires(Permission.apps_update)],
-    session: Session,
-    addresses: Addresses,
-    etags: ETags,
-) -> AppEnvironmentOut:
-    """Change scale, overlap policy, watch window or automatic rollback."""
-    etags.check(version_of(row.updated_at))
-    after = await service.update_app_environment(session, row.id, _changes(body, "overlap_policy"))
-    etags.answer(version_of(after.updated_at))
-    return app_environment_out(after, addresses)

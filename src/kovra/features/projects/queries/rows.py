@@ -1,0 +1,108 @@
+"""Rows of projects, environments, apps and app environments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """A project."""
+
+    id: UUID
+    name: str
+    slug: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    purge_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """An environment."""
+
+    id: UUID
+    project_id: UUID
+    name: str
+    slug: str
+    kind: str
+    protected: bool
+    delete_protected: bool
+    overlap_policy: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    purge_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppRow:
+    """An app."""
+
+    id: UUID
+    project_id: UUID
+    name: str
+    slug: str
+    image: str | None
+    processes: dict[str, Any]
+    release_command: list[str] | None
+    drain_s: int
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    purge_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppEnvironmentRow:
+    """An app in an environment, with what both parents say."""
+
+    id: UUID
+    project_id: UUID
+    app_id: UUID
+    environment_id: UUID
+    app_slug: str
+    environment_slug: str
+    environment_kind: str
+    protected: bool
+    environment_overlap_policy: str
+    scale: dict[str, int]
+    overlap_policy: str | None
+    watch_window_s: int
+    auto_rollback: bool
+    suspended: bool
+    auto_deploy_paused: bool
+    last_config_number: int
+    last_release_number: int
+    last_deployment_number: int
+    current_release_id: UUID | None
+    current_release_number: int | None
+    current_release_image: str | None
+    current_release_digest: str | None
+    current_deployment_id: UUID | None
+    health: str
+    watch_until: datetime | None
+    inventory: list[dict[str, str]]
+    seen: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Which app in which environment."""
+
+    app_id: UUID
+    environment_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """Only an id."""
+
+    id: UUID

@@ -1,0 +1,157 @@
+"""Apps and app environments: the rules and all writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from kovra.features.projects import queries
+from kovra.features.projects.messages import (
+    AppCreated,
+    AppDeleted,
+    AppEnvironmentUpdated,
+    AppRestored,
+    AppUpdated,
+)
+from kovra.features.projects.queries import AppEnvironmentRow, AppRow
+from kovra.features.projects.rules import DEFAULT_PROCESSES, check_image, check_scale
+from kovra.features.projects.service.projects import environment_named
+from kovra.features.projects.service.shared import (
+    UNDO_WINDOW,
+    changed_fields,
+    complete_pairs,
+    make_pairs,
+    require_parent,
+    require_use,
+    retire,
+    revive,
+    slug_of,
+    taken,
+)
+from kovra.foundation import clock
+from kovra.foundation.db.failures import Duplicate
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import NotFound
+from kovra.foundation.events import record
+from kovra.foundation.ids import encode, new_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewApp:
+    """What an app starts with."""
+
+    name: str
+    slug: str | None
+    image: str | None
+    processes: dict[str, Any] | None
+    release_command: list[str] | None
+    drain_s: int
+
+
+async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp) -> AppRow:
+    """An app, and an app environment for every environment of the project."""
+    await session.one(queries.PROJECT_FOR_UPDATE, org_id=session.org_id, project_id=project_id)
+    app_id, slug = new_id(), slug_of(wanted.name, wanted.slug)
+    try:
+        await session.execute(
+            queries.ADD_APP,
+            id=app_id,
+            org_id=session.org_id,
+            project_id=project_id,
+            name=wanted.name,
+            slug=slug,
+            image=check_image(wanted.image),
+            processes=wanted.processes or DEFAULT_PROCESSES,
+            release_command=wanted.release_command,
+            drain_s=wanted.drain_s,
+        )
+    except Duplicate as duplicate:
+        raise taken(duplicate, "an app") from None
+    environments = await session.all(queries.ENVIRONMENTS_OF_PROJECT, org_id=session.org_id, project_id=project_id)
+    await make_pairs(session, project_id, [(app_id, environment.id) for environment in environments])
+    record(session, AppCreated(subject_id=app_id, project_id=encode("prj", project_id), slug=slug))
+    return await session.one(queries.APP, org_id=session.org_id, app_id=app_id)
+
+
+async def update_app(session: TenantSession, app: AppRow, changes: Mapping[str, Any]) -> AppRow:
+    """Change an app; what runs changes with the next deployment."""
+    after = replace(app, **changes)
+    check_image(after.image)
+    changed = changed_fields(app, after)
+    if not changed:
+        return app
+    await session.execute(
+        queries.UPDATE_APP,
+        org=session.org_id,
+        app_id=app.id,
+        name=after.name,
+        image=after.image,
+        processes=after.processes,
+        release_command=after.release_command,
+        drain_s=after.drain_s,
+    )
+    record(session, AppUpdated(subject_id=app.id, changed=changed))
+    return await session.one(queries.APP, org_id=session.org_id, app_id=app.id)
+
+
+async def delete_app(session: TenantSession, app_id: UUID) -> AppRow:
+    """Delete an app; what it runs stops at once."""
+    app = await session.one(queries.APP_FOR_UPDATE, org_id=session.org_id, app_id=app_id)
+    purge_at = clock.now() + UNDO_WINDOW
+    await retire(session, app_id)
+    await session.execute(
+        queries.MARK_APP, org=session.org_id, app_id=app_id, deleted_at=clock.now(), purge_at=purge_at
+    )
+    record(session, AppDeleted(subject_id=app_id, slug=app.slug, purge_at=clock.rfc3339(purge_at)))
+    return replace(app, deleted_at=clock.now(), purge_at=purge_at)
+
+
+async def restore_app(session: TenantSession, app_id: UUID) -> AppRow:
+    """Undo a deletion within its window; what was live comes back."""
+    app = await session.one(queries.APP_DELETED_FOR_UPDATE, org_id=session.org_id, app_id=app_id)
+    await require_parent(session, app.project_id)
+    await session.execute(queries.MARK_APP, org=session.org_id, app_id=app_id, deleted_at=None, purge_at=None)
+    await complete_pairs(session, app.project_id, app_id=app_id)
+    await revive(session, app_id)
+    record(session, AppRestored(subject_id=app_id, slug=app.slug))
+    return await session.one(queries.APP, org_id=session.org_id, app_id=app_id)
+
+
+async def update_app_environment(
+    session: TenantSession, app_environment_id: UUID, changes: Mapping[str, Any]
+) -> AppEnvironmentRow:
+    """Change how the app runs here; scale takes effect with the next deployment or scale action."""
+    row = await session.one(
+        queries.APP_ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, app_environment_id=app_environment_id
+    )
+    await require_use(session, row)
+    app = await session.one(queries.APP, org_id=session.org_id, app_id=row.app_id)
+    after = replace(row, **changes)
+    check_scale(after.scale, app.processes)
+    changed = changed_fields(row, after)
+    if changed:
+        await session.execute(
+            queries.UPDATE_APP_ENVIRONMENT,
+            org=session.org_id,
+            app_environment_id=row.id,
+            scale=after.scale,
+            overlap_policy=after.overlap_policy,
+            watch_window_s=after.watch_window_s,
+            auto_rollback=after.auto_rollback,
+            auto_deploy_paused=after.auto_deploy_paused,
+        )
+        record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed))
+    return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)
+
+
+async def pair_of(session: TenantSession, app: AppRow, reference: str) -> AppEnvironmentRow:
+    """The app environment of an app and an environment of its project, by id or slug."""
+    environment = await environment_named(session, app.project_id, reference)
+    row = await session.find(
+        queries.APP_ENVIRONMENT_OF_PAIR, org_id=session.org_id, app_id=app.id, environment_id=environment.id
+    )
+    if row is None:
+        raise NotFound("Not found.")
+    return row
