@@ -61,7 +61,7 @@ def split(url: str, *, ports: frozenset[int]) -> tuple[str, int, str]:
         raise Blocked
     try:
         parts = urlsplit(url)
-        port = parts.port or 443
+        port = 443 if parts.port is None else parts.port
     except ValueError:
         raise Blocked from None
     host = (parts.hostname or "").rstrip(".")

@@ -1,0 +1,163 @@
+"""Ids, tokens, cursors, references, outbound targets: small pure parts, with properties."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+import pytest
+from docker_image import reference as oracle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kovra.adapters.oci import reference
+from kovra.foundation import tokens
+from kovra.foundation.db.pages import Cursors
+from kovra.foundation.errors import Malformed
+from kovra.foundation.ids import decode, encode, is_slug, new_id, slugify
+from kovra.foundation.outbound.targets import Blocked, is_public, split
+from kovra.foundation.web.ratelimit import Bucket, RateLimiter
+
+
+@given(st.uuids())
+def test_ids_come_back_as_they_went(value: UUID) -> None:
+    text = encode("app", value)
+    assert len(text) == 30
+    assert decode("app", text) == value
+    assert decode("dep", text) is None
+
+
+@given(st.text(max_size=40))
+def test_nothing_else_is_an_id(text: str) -> None:
+    value = decode("app", text)
+    assert value is None or encode("app", value) == text
+
+
+def test_new_ids_grow_and_are_version_7() -> None:
+    made = [new_id() for _ in range(2000)]
+    assert made == sorted(made)
+    assert len(set(made)) == 2000
+    assert all(i.version == 7 for i in made)
+    assert abs((made[0].int >> 80) / 1000 - time.time()) < 5
+
+
+@given(st.text(max_size=60))
+def test_a_slug_made_from_a_name_is_a_slug_or_nothing(name: str) -> None:
+    made = slugify(name)
+    assert made == "" or is_slug(made)
+
+
+@pytest.mark.parametrize("kind", ["api", "rt", "inv", "rst", "tix", "dep"])
+def test_tokens_parse_and_any_changed_character_is_noticed(kind: str) -> None:
+    """T094."""
+    org_id = new_id()
+    text = tokens.new_token(kind, org_id)
+    parsed = tokens.parse(text)
+    assert parsed is not None
+    assert parsed.org_id == (org_id if kind in ("api", "dep") else None)
+    assert tokens.PATTERN.fullmatch(text)
+    for index in range(len(text)):
+        changed = text[:index] + ("A" if text[index] != "A" else "B") + text[index + 1 :]
+        assert tokens.parse(changed) is None
+
+
+def test_tokens_do_not_repeat() -> None:
+    assert len({tokens.new_token("rt") for _ in range(5000)}) == 5000
+
+
+@given(st.text(max_size=120))
+def test_no_text_breaks_the_parser(text: str) -> None:
+    assert tokens.parse(text) is None
+
+
+def test_cursors_are_bound_to_organization_and_filters() -> None:
+    cursors, org_id, position = Cursors(b"k" * 32), new_id(), new_id()
+    cursor = cursors.make(org_id, {"a": "1"}, position)
+    assert cursors.read(org_id, {"a": "1"}, cursor) == str(position)
+    for other_org, filters in ((new_id(), {"a": "1"}), (org_id, {"a": "2"}), (org_id, {})):
+        with pytest.raises(Malformed):
+            cursors.read(other_org, filters, cursor)
+    with pytest.raises(Malformed):
+        Cursors(b"x" * 32).read(org_id, {"a": "1"}, cursor)
+
+
+WORDS = st.from_regex(r"[a-z0-9A-Z._:@/-]{1,60}", fullmatch=True)
+
+
+@settings(max_examples=400, deadline=None)
+@given(WORDS)
+def test_references_are_read_as_docker_reads_them(text: str) -> None:
+    """T142, with Docker's own grammar as oracle."""
+    try:
+        known = oracle.Reference.parse_normalized_named(text)
+    except Exception:
+        known = None
+    try:
+        mine = reference.parse(text)
+    except reference.ReferenceInvalid:
+        mine = None
+    if mine is not None and known is not None:
+        hostname, path = known.split_hostname()
+        assert (mine.registry, mine.repository) == (hostname.lower(), path)
+    if mine is not None:
+        assert known is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("team/app:1", "docker.io/team/app:1"),
+        ("localhost/app", "localhost/app:latest"),
+        ("registry.test:5000/a/b:c", "registry.test:5000/a/b:c"),
+        ("ghcr.io/a/b@sha256:" + "0" * 64, "ghcr.io/a/b@sha256:" + "0" * 64),
+    ],
+)
+def test_references_are_completed(text: str, canonical: str) -> None:
+    assert reference.parse(text).canonical() == canonical
+
+
+PRIVATE = [
+    "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "169.254.170.2", "100.64.0.1", "0.0.0.0",
+    "192.0.0.8", "198.18.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254",
+    "fec0::1", "ff02::1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::",
+    "2001::1", "2001:db8::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_non_public_addresses_are_known(address: str) -> None:
+    """T109."""
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111"])
+def test_public_addresses_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+HOSTS = [f"[{a}]" if ":" in a else a for a in PRIVATE]
+TRICKS = [
+    *(f"https://{host}/" for host in HOSTS), *(f"https://{host}:443/x" for host in HOSTS),
+    "http://example.com/", "ftp://example.com/", "file:///etc/passwd", "gopher://x/",
+    "https://2130706433/", "https://0x7f000001/", "https://0177.0.0.1/", "https://127.1/", "https://0/", "https://localhost/",
+    "https://user@example.com/", "https://user:pw@example.com/", "https://example.com#@127.0.0.1/", "https://example.com:8443/",
+    "https://example.com:0/", "https://example.com:99999/", "https://exa mple.com/", "https://example.com\\@127.0.0.1/",
+    "https://example.com/\n", "https://example.com/\t", "https://ex\u3002ample.com/", "https://例え.jp/", "https:///x",
+    "https://", "", "//example.com/", "https://.com/", "https://a..b/", "https://-/", "https://1.2.3/", "https://[::1/",
+    "https://example.com/" + "a" * 5000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", TRICKS)
+def test_tricky_addresses_are_blocked_before_anything_is_resolved(url: str) -> None:
+    """T109."""
+    with pytest.raises(Blocked) as blocked:
+        split(url, ports=frozenset({443}))
+    assert "127" not in blocked.value.message
+
+
+def test_the_bucket_never_gives_more_than_it_holds() -> None:
+    limiter, bucket = RateLimiter(capacity=10), Bucket(name="b", burst=3, window_s=3600)
+    assert [limiter.take(bucket, b"a").allowed for _ in range(5)] == [True, True, True, False, False]
+    assert limiter.take(bucket, b"other").allowed
