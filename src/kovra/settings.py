@@ -20,6 +20,7 @@ from kovra.foundation.keyring.documents import FileSource, TextSource
 from kovra.foundation.keyring.masters import MasterKeySource
 from kovra.foundation.web.logins import LoginThrottleOptions
 from kovra.foundation.web.middleware import EdgeOptions
+from kovra.foundation.web.ratelimit import RateLimitOptions
 
 
 class Registry(BaseModel):
@@ -77,6 +78,8 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Exact origins of the dashboard, comma-separated."""
     max_body_bytes: int = 1024 * 1024
+    unlimited: bool = False
+    """Switches rate limits off, for benchmarks; refused in production."""
     security_contact: str = "security@kovra.dev"
 
     kubeconfig: Path | None = None
@@ -110,8 +113,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _fit_for_production(self) -> Settings:
         if self.environment == "production":
-            if self.simulated:
-                raise ValueError("KOVRA_SIMULATED is for development")
+            if self.simulated or self.unlimited:
+                raise ValueError("KOVRA_SIMULATED and KOVRA_UNLIMITED are for development")
             if self.bcrypt_cost < 12:
                 raise ValueError("KOVRA_BCRYPT_COST must be at least 12 in production")
             if any(not o.startswith("https://") for o in self.cors_origins):
@@ -154,7 +157,12 @@ class Settings(BaseSettings):
 
     def edge(self) -> EdgeOptions:
         """What the edge allows."""
-        return EdgeOptions(max_body_bytes=self.max_body_bytes, https_only=self.production, simulated=self.simulated)
+        return EdgeOptions(
+            max_body_bytes=self.max_body_bytes,
+            https_only=self.production,
+            simulated=self.simulated,
+            limits=RateLimitOptions.unlimited() if self.unlimited else RateLimitOptions(),
+        )
 
     def login_throttle(self) -> LoginThrottleOptions:
         """How logins are throttled; loosely in development, where one address is everybody."""

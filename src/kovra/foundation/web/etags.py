@@ -55,5 +55,9 @@ def version_of(changed: datetime) -> str:
     return f"{int(changed.timestamp() * 1_000_000):x}"
 
 
-ETags = Annotated[Versions, Depends(Versions)]
+async def _versions(request: Request, response: Response) -> Versions:
+    return Versions(request, response)
+
+
+ETags = Annotated[Versions, Depends(_versions)]
 """``etags: ETags``."""

@@ -35,12 +35,15 @@ class Policy:
 
 
 class _Marker:
-    """The dependency behind ``requires(...)``: it only carries the policy; opening the session enforces it."""
+    """The dependency behind ``requires(...)``: it only carries the policy; opening the session enforces it.
+
+    Asynchronous like every dependency here: FastAPI sends synchronous ones through a thread pool.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
 
-    def __call__(self, request: Request) -> Principal:
+    async def __call__(self, request: Request) -> Principal:
         return require_principal(request)
 
 

@@ -68,7 +68,7 @@ def _uuid(text: str) -> UUID:
         raise Malformed("This cursor is not of this list.", code="cursor_invalid") from None
 
 
-def _paging(
+async def _paging(
     request: Request,
     response: Response,
     limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
@@ -82,7 +82,7 @@ Pages = Annotated[Paging, Depends(_paging)]
 """``pages: Pages``: limit, cursor and sort of this request."""
 
 
-def known_parameters(request: Request) -> None:
+async def known_parameters(request: Request) -> None:
     """Refuse query parameters the route does not declare, and repeated scalars (400); a dependency of every route."""
     route = request.scope.get("route")
     context = (request.scope.get("fastapi") or {}).get("effective_route_context")

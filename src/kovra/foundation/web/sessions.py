@@ -30,7 +30,7 @@ def registry_of(request: Request) -> Registry:
 def wired(kind: type[T]) -> Any:
     """``keyring: Annotated[Keyring, wired(Keyring)]``: the process's instance."""
 
-    def get(request: Request) -> T:
+    async def get(request: Request) -> T:
         return registry_of(request).get(kind)
 
     return Depends(get)
@@ -69,7 +69,12 @@ async def _open(request: Request) -> AsyncIterator[TenantSession]:
 Session = Annotated[TenantSession, Depends(_open, scope="function")]
 """The request's transaction."""
 
-Sessions = Annotated[SessionFactory, Depends(SessionFactory)]
+
+async def _sessions(request: Request) -> SessionFactory:
+    return SessionFactory(request)
+
+
+Sessions = Annotated[SessionFactory, Depends(_sessions)]
 """Short transactions for routes that wait, stream or read hot."""
 
 Db = Annotated[Database, wired(Database)]
