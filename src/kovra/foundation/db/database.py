@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -205,4 +206,6 @@ async def _rollback(connection: asyncpg.Connection) -> None:
         if not connection.is_closed():
             await connection.execute("ROLLBACK", timeout=5)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-        connection.terminate()
+        # A connection the server has ended is out of the pool already, and cannot even be terminated.
+        with contextlib.suppress(asyncpg.InterfaceError):
+            connection.terminate()
