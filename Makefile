@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.set-up
 WORKERS ?= 2
 
-.PHONY: help run test set-up dev lint types laws unit golden openapi migration bench clean
+.PHONY: help run test set-up lint types laws unit golden openapi migration bench clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +36,13 @@ class Caller:
             return await client.request(method, path, json=body, headers=named)
 
     async def ok(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """One call that must succeed; its JSON."""
+        """One call that must succeed; its JSON. A 503 says that nothing was done and when to come back."""
         response = await self.send(method, path, body, **headers)
+        for _ in range(5):
+            if response.status_code != 503:
+                break
+            await asyncio.sleep(float(response.headers["retry-after"]))
+            response = await self.send(method, path, body, **headers)
         assert response.status_code < 300, (method, path, response.status_code, response.text)
         return response.json() if response.content else None
 
