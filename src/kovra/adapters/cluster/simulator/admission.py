@@ -36,10 +36,18 @@ class Admission:
         namespace = document["metadata"].get("namespace", "")
         _validate(kind, document)
         if kind.kind == "Pod" and before is None:
+            self._service_account(namespace, kind, document)
             self._default_limits(namespace, document)
             self._pod_security(namespace, kind, document)
         if before is None and namespace:
             self._quota(namespace, kind, document)
+
+    def _service_account(self, namespace: str, kind: Kind, pod: Object) -> None:
+        assert self.store is not None
+        account = str(pod["spec"].setdefault("serviceAccountName", "default"))
+        if self.store.find("ServiceAccount", namespace, account) is None:
+            why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
+            raise forbidden(kind, str(pod["metadata"].get("name", "")), why)
 
     def _default_limits(self, namespace: str, pod: Object) -> None:
         assert self.store is not None
@@ -150,8 +158,12 @@ def _plain(value: float) -> str:
 def _validate(kind: Kind, document: Object) -> None:
     """The obvious mistakes an API server refuses."""
     name, spec = str(document["metadata"].get("name", "")), document.get("spec")
-    if kind.kind in ("Deployment", "Job", "Pod") and not isinstance(spec, dict):
+    if kind.kind in ("Deployment", "Job", "Pod", "ResourceQuota", "LimitRange") and not isinstance(spec, dict):
         raise invalid(kind, name, "spec: Required value")
+    if kind.kind == "Pod" and not (spec or {}).get("containers"):
+        raise invalid(kind, name, "spec.containers: Required value")
+    if kind.kind == "LimitRange" and not (spec or {}).get("limits"):
+        raise invalid(kind, name, "spec.limits: Required value")
     if kind.kind in ("Deployment", "Job"):
         template = (spec or {}).get("template") or {}
         containers = (template.get("spec") or {}).get("containers")

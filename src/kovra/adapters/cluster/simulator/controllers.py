@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from kovra.adapters.cluster.simulator.kinds import BY_KIND, ApiError
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.store import Object, Store, _now
 from kovra.foundation import clock
+from kovra.foundation.observability import logger
 
 MANAGER = "simulator"
 
@@ -32,32 +33,45 @@ class Controllers:
 
     def tick(self) -> None:
         """One pass over everything."""
-        self._namespaces()
-        for deployment in self._store.list("Deployment"):
-            self._deployment(deployment)
-        for job in self._store.list("Job"):
-            self._job(job)
-        for pod in self._store.list("Pod"):
-            self._kubelet.advance(pod)
-        for quota in self._store.list("ResourceQuota"):
-            self._quota(quota)
+        steps: dict[str, Callable[[Object], None]] = {
+            "Namespace": self._namespace,
+            "Deployment": self._deployment,
+            "Job": self._job,
+            "Pod": self._kubelet.advance,
+            "ResourceQuota": self._quota,
+        }
+        for kind, step in steps.items():
+            for item in self._store.list(kind):
+                self._bring_forward(step, item)
+        self._forget()
+
+    def _bring_forward(self, step: Callable[[Object], None], item: Object) -> None:
+        """One object that cannot be brought forward holds up no other."""
+        try:
+            step(item)
+        except ApiError as refused:  # it changed under the controller: the next pass sees it
+            logger.debug("simulator_pass_refused", kind=item["kind"], reason=refused.reason)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as wrong:
+            logger.debug("simulator_bad_object", kind=item["kind"], error=type(wrong).__name__)
+
+    def _forget(self) -> None:
+        """What is remembered about objects goes with them."""
+        known = {o["metadata"]["uid"] for o in self._store.objects.values()}
+        self._progressed = {key: at for key, at in self._progressed.items() if key.rpartition("/")[2] in known}
+        self._kubelet.forget(known)
 
     def _elapsed(self, since: float) -> float:
         return (clock.monotonic() - since) * self._speed
 
-    def _namespaces(self) -> None:
-        for namespace in self._store.list("Namespace"):
-            name = namespace["metadata"]["name"]
-            if namespace["metadata"].get("deletionTimestamp"):
-                for kind, inside, inner in [k for k in self._store.objects if k[1] == name]:
-                    self._store.drop(kind, inside, inner)
-                self._store.drop("Namespace", "", name)
-                continue
-            if not namespace.get("status"):
-                self._store.set_status("Namespace", "", name, {"phase": "Active"})
-            if self._store.find("ServiceAccount", name, "default") is None:
-                account = {"metadata": {"name": "default"}}
-                self._store.create(BY_KIND["ServiceAccount"], name, account, manager=MANAGER)
+    def _namespace(self, namespace: Object) -> None:
+        name = namespace["metadata"]["name"]
+        if namespace["metadata"].get("deletionTimestamp"):
+            for kind, inside, inner in [k for k in self._store.objects if k[1] == name]:
+                self._store.drop(kind, inside, inner)
+            self._store.drop("Namespace", "", name)
+        elif self._store.find("ServiceAccount", name, "default") is None:
+            account = {"metadata": {"name": "default"}}
+            self._store.create(BY_KIND["ServiceAccount"], name, account, manager=MANAGER)
 
     def _quota(self, quota: Object) -> None:
         namespace, name = quota["metadata"]["namespace"], quota["metadata"]["name"]
@@ -147,7 +161,7 @@ class Controllers:
         fresh_available = sum(1 for p in fresh if self._kubelet.available(p))
         done = fresh_available >= wanted and not old
         marker = (len(fresh), fresh_available, len(old))
-        key = f"{metadata['uid']}:marker"
+        key = f"marker/{metadata['uid']}"
         if self._progressed.get(key) != hash(marker):
             self._progressed[key] = hash(marker)
             self._progressed[metadata["uid"]] = clock.monotonic()
@@ -182,7 +196,7 @@ class Controllers:
         if any(c["status"] == "True" for c in status.get("conditions") or []):
             return
         pods = self._pods_of(job)
-        key = f"job:{metadata['uid']}"
+        key = f"job/{metadata['uid']}"
         began = self._progressed.setdefault(key, clock.monotonic())
         failed = [p for p in pods if (p.get("status") or {}).get("phase") == "Failed"]
         done = [p for p in pods if (p.get("status") or {}).get("phase") == "Succeeded"]

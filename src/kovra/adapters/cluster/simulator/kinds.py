@@ -21,6 +21,16 @@ class Kind:
         """``apps/v1`` or ``v1``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def counts_generations(self) -> bool:
+        """Only objects with a wanted state count its changes."""
+        return self.group != "" or self.kind == "Pod"
+
+    @property
+    def resource(self) -> str:
+        """``deployments.apps``, as messages name it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
 
 KINDS: Final[tuple[Kind, ...]] = (
     Kind("", "v1", "Namespace", "namespaces", namespaced=False),
@@ -47,15 +57,24 @@ BY_KIND: Final = {k.kind: k for k in KINDS}
 class ApiError(Exception):
     """Answered as a ``Status`` object."""
 
-    def __init__(self, code: int, reason: str, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
+        self.details = details or {}
         self.retry_after_s = retry_after_s
 
     def status(self) -> dict[str, Any]:
         """The body."""
-        details = {"retryAfterSeconds": self.retry_after_s} if self.retry_after_s else {}
+        details = self.details | ({"retryAfterSeconds": self.retry_after_s} if self.retry_after_s else {})
         return {
             "kind": "Status",
             "apiVersion": "v1",
@@ -68,17 +87,43 @@ class ApiError(Exception):
         }
 
 
+def _about(kind: Kind, name: str) -> dict[str, Any]:
+    group = {"group": kind.group} if kind.group else {}
+    return {"name": name, "kind": kind.plural} | group
+
+
 def not_found(kind: Kind, name: str) -> ApiError:
     """404 as the real one words it."""
-    group = f".{kind.group}" if kind.group else ""
-    return ApiError(404, "NotFound", f'{kind.plural}{group} "{name}" not found')
+    return ApiError(404, "NotFound", f'{kind.resource} "{name}" not found', details=_about(kind, name))
+
+
+def taken(kind: Kind, name: str) -> ApiError:
+    """409 for a name that is there already."""
+    return ApiError(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', details=_about(kind, name))
+
+
+def conflict(kind: Kind, name: str) -> ApiError:
+    """409 for a stale resource version."""
+    message = (
+        f'Operation cannot be fulfilled on {kind.resource} "{name}": the object has been modified; '
+        "please apply your changes to the latest version and try again"
+    )
+    return ApiError(409, "Conflict", message, details=_about(kind, name))
 
 
 def forbidden(kind: Kind, name: str, why: str) -> ApiError:
     """403 by admission."""
-    return ApiError(403, "Forbidden", f'{kind.plural} "{name}" is forbidden: {why}')
+    return ApiError(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', details=_about(kind, name))
+
+
+def bad_request(message: str) -> ApiError:
+    """400."""
+    return ApiError(400, "BadRequest", message)
 
 
 def invalid(kind: Kind, name: str, why: str) -> ApiError:
-    """422 by validation."""
-    return ApiError(422, "Invalid", f'{kind.kind} "{name}" is invalid: {why}')
+    """422 by validation; ``why`` is ``field: Reason: message``."""
+    field, _, rest = why.partition(": ")
+    reason = "FieldValue" + rest.partition(":")[0].removesuffix(" value").title().replace(" ", "")
+    details = {"name": name, "kind": kind.kind, "causes": [{"reason": reason, "message": rest, "field": field}]}
+    return ApiError(422, "Invalid", f'{kind.kind} "{name}" is invalid: {why}', details=details)

@@ -239,6 +239,10 @@ class Kubelet:
         """End a pod that ran too long."""
         self._write(pod, {"phase": "Failed", "reason": reason})
 
+    def forget(self, known: set[str]) -> None:
+        """Pods that are gone run no more."""
+        self.runs = {uid: run for uid, run in self.runs.items() if uid in known}
+
     def log(self, pod: Object, line: str) -> None:
         """A line the app writes."""
         run = self.runs.get(pod["metadata"]["uid"])

@@ -7,6 +7,7 @@ API's ``x-kubernetes-list-map-keys`` say; every other list is replaced whole.
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any, Final
 
 from kovra.adapters.cluster.simulator.kinds import ApiError
@@ -23,6 +24,18 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "ownerReferences": ("uid",),
 }
 Path = tuple[Any, ...]
+
+
+def written(path: Path) -> str:
+    """A path as the API server writes it: ``.spec.containers[name="app"].image``."""
+    parts = []
+    for part in path:
+        if isinstance(part, tuple):
+            pairs = zip(part[1], part[2], strict=True)
+            parts.append("[" + ",".join(f"{k}={json.dumps(v)}" for k, v in pairs) + "]")
+        else:
+            parts.append(f".{part}")
+    return "".join(parts)
 
 
 def list_keys(field: str, items: Any) -> tuple[str, ...] | None:
@@ -164,28 +177,50 @@ def json_patch(target: Any, operations: list[dict[str, Any]]) -> Any:
 
 
 def _one(document: Any, operation: dict[str, Any]) -> Any:
-    parts = [p.replace("~1", "/").replace("~0", "~") for p in str(operation["path"]).split("/")[1:]]
+    kind, parts = operation["op"], _pointer(operation["path"])
+    if kind == "test":
+        if _at(document, parts) != operation["value"]:
+            raise ValueError("test failed")
+        return document
+    if kind in ("move", "copy"):
+        source = _pointer(operation["from"])
+        value = copy.deepcopy(_at(document, source))
+        if kind == "move":
+            document = _one(document, {"op": "remove", "path": operation["from"]})
+        return _one(document, {"op": "add", "path": operation["path"], "value": value})
+    if kind not in ("add", "replace", "remove"):
+        raise ValueError("unknown operation")
     if not parts:
         return operation["value"]
-    parent = document
-    for part in parts[:-1]:
-        parent = parent[int(part)] if isinstance(parent, list) else parent[part]
-    last, kind = parts[-1], operation["op"]
-    if isinstance(parent, list):
-        index = len(parent) if last == "-" else int(last)
-        if kind == "add":
-            parent.insert(index, operation["value"])
-        elif kind == "replace":
-            parent[index] = operation["value"]
-        elif kind == "remove":
-            del parent[index]
-        return document
-    if kind == "test" and parent.get(last) != operation["value"]:
-        raise ValueError("test failed")
-    if kind in ("add", "replace"):
+    parent, last = _at(document, parts[:-1]), parts[-1]
+    if kind == "remove":
+        del parent[int(last) if isinstance(parent, list) else last]
+    elif isinstance(parent, list):
+        _put(parent, last, operation["value"], insert=kind == "add")
+    else:
         if kind == "replace" and last not in parent:
             raise KeyError(last)
         parent[last] = operation["value"]
-    elif kind == "remove":
-        del parent[last]
+    return document
+
+
+def _put(parent: list[Any], last: str, value: Any, *, insert: bool) -> None:
+    if not insert:
+        parent[int(last)] = value
+    elif last == "-":
+        parent.append(value)
+    elif int(last) > len(parent):
+        raise IndexError(last)
+    else:
+        parent.insert(int(last), value)
+
+
+def _pointer(path: Any) -> list[str]:
+    """RFC 6901."""
+    return [p.replace("~1", "/").replace("~0", "~") for p in str(path).split("/")[1:]]
+
+
+def _at(document: Any, parts: list[str]) -> Any:
+    for part in parts:
+        document = document[int(part)] if isinstance(document, list) else document[part]
     return document

@@ -9,15 +9,15 @@ from typing import Any, Final
 import yaml
 from aiohttp import web
 
-from kovra.adapters.cluster.simulator.kinds import BY_PATH, KINDS, ApiError, Kind
+from kovra.adapters.cluster.simulator.discovery import discovery, groups
+from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.merge import json_patch, merge_patch, strategic_patch
 from kovra.adapters.cluster.simulator.selectors import fields_match, labels_match
-from kovra.adapters.cluster.simulator.store import Change, Object, Store, managed_fields
+from kovra.adapters.cluster.simulator.store import END, Change, Object, Store, managed_fields
 from kovra.foundation import clock
 
 BOOKMARK_S: Final = 30.0
-_END: Final = Change(-1, "END", KINDS[0], {})
 
 
 class Resources:
@@ -39,11 +39,11 @@ class Resources:
         elif parts[:1] == ["apis"] and len(parts) > 1:
             group, rest = parts[1], parts[2:]
         elif parts == ["apis"]:
-            return web.json_response(_groups())
+            return web.json_response(groups())
         else:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         if len(rest) < 2:
-            return web.json_response(_discovery(group, rest))
+            return web.json_response(discovery(group, rest[0] if rest else ""))
         return await self._resource(request, group, rest)
 
     async def _resource(self, request: web.Request, group: str, rest: list[str]) -> web.StreamResponse:
@@ -78,13 +78,11 @@ class Resources:
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
 
     def _selected(self, request: web.Request, kind: Kind, namespace: str) -> list[Object]:
-        labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-        items = self._store.list(kind.kind, namespace)
-        return [i for i in items if labels_match(i, labels) and fields_match(i, fields)]
+        return [i for i in self._store.list(kind.kind, namespace) if _matches(request, i)]
 
     def _list(self, request: web.Request, kind: Kind, namespace: str) -> Object:
         items = self._selected(request, kind, namespace)
-        start, limit = int(request.query.get("continue") or 0), int(request.query.get("limit") or 0)
+        start, limit = _number(request, "continue"), _number(request, "limit")
         page = items[start : start + limit] if limit else items[start:]
         metadata: dict[str, Any] = {"resourceVersion": str(self._store.version)}
         if start + len(page) < len(items):
@@ -160,20 +158,21 @@ class Resources:
 
     async def _watch(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
         given = request.query.get("resourceVersion", "")
-        since = int(given) if given.isdigit() else 0
+        since = int(given) if given.isdecimal() and len(given) < 19 else 0
+        _number(request, "timeoutSeconds"), _matches(request, {"metadata": {}})  # refused before the stream begins
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Kovra-Simulated": "true"})
         await response.prepare(request)
         if since and (since < self._store.oldest() or since > self._store.version):
             expired = ApiError(410, "Expired", f"too old resource version: {since} ({self._store.version})")
             await response.write(_line("ERROR", expired.status()))
             return response
-        queue: asyncio.Queue[Change] = asyncio.Queue(maxsize=10_000)
+        queue: asyncio.Queue[Change] = asyncio.Queue()
         store = self._store
         store.watchers.add(queue)
         try:
             await self._replay(request, response, kind, namespace, since)
             await self._follow(request, response, kind, namespace, queue)
-        except (ConnectionResetError, asyncio.QueueFull):
+        except ConnectionResetError:
             pass
         finally:
             store.watchers.discard(queue)
@@ -197,7 +196,7 @@ class Resources:
         namespace: str,
         queue: asyncio.Queue[Change],
     ) -> None:
-        ends = clock.monotonic() + float(request.query.get("timeoutSeconds") or 1800)
+        ends = clock.monotonic() + (_number(request, "timeoutSeconds") or 1800)
         bookmarks = request.query.get("allowWatchBookmarks") in ("true", "1")
         while (left := ends - clock.monotonic()) > 0:
             try:
@@ -211,7 +210,7 @@ class Resources:
                     }
                     await response.write(_line("BOOKMARK", mark))
                 continue
-            if change is _END:
+            if change is END:
                 return
             await self._send(request, response, kind, namespace, change)
 
@@ -221,15 +220,16 @@ class Resources:
         item = change.object
         if change.kind.kind != kind.kind or (namespace and item["metadata"].get("namespace") != namespace):
             return
-        if labels_match(item, request.query.get("labelSelector", "")) and fields_match(
-            item, request.query.get("fieldSelector", "")
-        ):
-            await response.write(_line(change.type, item))
+        is_in = change.type != "DELETED" and _matches(request, item)
+        was_in = change.before is not None and _matches(request, change.before)
+        if is_in or was_in:
+            event = "DELETED" if not is_in else "MODIFIED" if was_in else "ADDED"
+            await response.write(_line(event, item))
 
     def end_watches(self, store: Store) -> None:
         """Close every watch of a store that is no more."""
         for queue in list(store.watchers):
-            queue.put_nowait(_END)
+            store.end_watch(queue)
 
     # Logs
 
@@ -268,9 +268,25 @@ def _line(event: str, document: Object) -> bytes:
 async def _body(request: web.Request) -> Any:
     raw = await request.read()
     try:
-        return json.loads(raw) if raw[:1] in (b"{", b"[") else yaml.safe_load(raw)
+        body = json.loads(raw) if raw[:1] in (b"{", b"[") else yaml.safe_load(raw)
     except (ValueError, yaml.YAMLError):
-        raise ApiError(400, "BadRequest", "the body cannot be read") from None
+        raise bad_request("the body cannot be read") from None
+    patch = "json-patch" in request.headers.get("Content-Type", "")
+    if not isinstance(body, list if patch else dict):
+        raise bad_request("the body is not of the form its content type asks for")
+    return body
+
+
+def _matches(request: web.Request, item: Object) -> bool:
+    labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
+    return labels_match(item, labels) and fields_match(item, fields)
+
+
+def _number(request: web.Request, name: str) -> int:
+    given = request.query.get(name) or "0"
+    if not given.isdecimal() or len(given) > 18:
+        raise bad_request(f"{name}: not a number")
+    return int(given)
 
 
 def _dry(request: web.Request) -> bool:
@@ -286,30 +302,3 @@ def _scale_of(document: Object) -> Object:
         "spec": {"replicas": document["spec"].get("replicas", 1)},
         "status": {"replicas": (document.get("status") or {}).get("replicas", 0)},
     }
-
-
-def _groups() -> Object:
-    names = sorted({k.group for k in KINDS if k.group})
-    groups = [
-        {
-            "name": name,
-            "versions": [{"groupVersion": f"{name}/v1", "version": "v1"}],
-            "preferredVersion": {"groupVersion": f"{name}/v1", "version": "v1"},
-        }
-        for name in names
-    ]
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-
-
-def _discovery(group: str, rest: list[str]) -> Object:
-    known = [k for k in KINDS if k.group == group]
-    if not known:
-        raise ApiError(404, "NotFound", "the server could not find the requested resource")
-    if not rest:
-        return {"kind": "APIVersions", "versions": ["v1"]} if not group else _groups()
-    verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
-    resources = [
-        {"name": k.plural, "kind": k.kind, "namespaced": k.namespaced, "singularName": k.kind.lower(), "verbs": verbs}
-        for k in known
-    ]
-    return {"kind": "APIResourceList", "groupVersion": known[0].api_version, "resources": resources}

@@ -16,7 +16,7 @@ from aiohttp import web
 from kovra.adapters.cluster.simulator import images
 from kovra.adapters.cluster.simulator.admission import Admission
 from kovra.adapters.cluster.simulator.controllers import Controllers
-from kovra.adapters.cluster.simulator.kinds import ApiError
+from kovra.adapters.cluster.simulator.kinds import ApiError, bad_request
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.resources import Resources
 from kovra.adapters.cluster.simulator.store import Object, Store
@@ -70,6 +70,20 @@ class Simulator:
         """The API server's address."""
         return f"http://{self._options.host}:{self.port}"
 
+    @property
+    def registry_url(self) -> str:
+        """Where the registry of the test images answers."""
+        return self.url
+
+    @property
+    def apps_url(self) -> str:
+        """Where the apps' pages answer, told apart by Host."""
+        return f"http://{self._options.host}:{self.apps_port}"
+
+    def close_watches(self) -> None:
+        """Every watch ends, as when a real API server closes them; for tests."""
+        self._resources.end_watches(self.store)
+
     def kubeconfig(self) -> dict[str, Any]:
         """What a client needs to come here."""
         return {
@@ -112,10 +126,7 @@ class Simulator:
 
     async def _tick(self) -> None:
         while True:
-            try:
-                self._controllers.tick()
-            except ApiError as refused:  # an object changed under a controller: the next pass sees it
-                logger.debug("simulator_pass_refused", reason=refused.reason)
+            self._controllers.tick()
             await asyncio.sleep(TICK_S / max(1.0, min(self._options.speed, 5.0)))
 
     @web.middleware
@@ -128,16 +139,25 @@ class Simulator:
             response = web.json_response(error.status(), status=error.code)
             if error.retry_after_s:
                 response.headers["Retry-After"] = str(error.retry_after_s)
+        except web.HTTPException as refused:
+            refused.headers["Kovra-Simulated"] = "true"
+            raise
         if not response.prepared:
             response.headers["Kovra-Simulated"] = "true"
         return response
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Authorization") != f"Bearer {self._token}":
+        given = request.headers.get("Authorization", "").encode("utf-8", "replace")
+        if not secrets.compare_digest(given, f"Bearer {self._token}".encode()):
             raise ApiError(401, "Unauthorized", "Unauthorized")
         if self.faults and "watch" not in request.query:
             raise self.faults.pop(0)
-        return await self._resources.handle(request)
+        try:
+            return await self._resources.handle(request)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as wrong:
+            # Objects are checked for the obvious only; what is shaped otherwise shows where it is read.
+            logger.debug("simulator_bad_object", path=request.path, error=type(wrong).__name__)
+            raise bad_request("the object is not of the form of its kind") from wrong
 
     async def _registry(self, request: web.Request) -> web.StreamResponse:
         """The OCI distribution API, read only."""
@@ -186,18 +206,21 @@ class Simulator:
         pod = self._ready_pod(namespace, service)
         if pod is None:
             return web.Response(status=503, text=f"The app at {host} has no ready instance (simulated).\n")
-        self.kubelet.log(pod, f"{request.method} {request.path} 200")
+        if request.path != "/healthz":
+            self.kubelet.log(pod, f"{request.method} {request.path} {request.remote}")
         return _page_of(pod, self._environment(pod), request)
 
     def _route(self, host: str) -> tuple[str, str] | None:
         for route in self.store.list("HTTPRoute"):
             if host in route["spec"].get("hostnames", []):
-                return route["metadata"]["namespace"], route["spec"]["rules"][0]["backendRefs"][0]["name"]
+                backends = [b for r in route["spec"].get("rules") or [] for b in r.get("backendRefs") or []]
+                return route["metadata"]["namespace"], backends[0]["name"] if backends else ""
         for ingress in self.store.list("Ingress"):
             for rule in ingress["spec"].get("rules", []):
                 if rule.get("host") == host:
-                    backend = rule["http"]["paths"][0]["backend"]["service"]
-                    return ingress["metadata"]["namespace"], backend["name"]
+                    paths = (rule.get("http") or {}).get("paths") or []
+                    names = [((p.get("backend") or {}).get("service") or {}).get("name") for p in paths]
+                    return ingress["metadata"]["namespace"], str(names[0] or "") if names else ""
         return None
 
     def _ready_pod(self, namespace: str, service: str) -> Object | None:

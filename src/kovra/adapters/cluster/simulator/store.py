@@ -10,11 +10,24 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-from kovra.adapters.cluster.simulator.kinds import BY_KIND, ApiError, Kind, invalid, not_found
-from kovra.adapters.cluster.simulator.merge import leaves, merge, remove
+from kovra.adapters.cluster.simulator.kinds import (
+    BY_KIND,
+    KINDS,
+    ApiError,
+    Kind,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+    taken,
+)
+from kovra.adapters.cluster.simulator.merge import leaves, merge, remove, written
 from kovra.foundation import clock
 
 HISTORY: Final = 4096
+SLOW: Final = 10_000
+"""Changes a watcher may lag behind."""
 Object = dict[str, Any]
 Admission = Callable[[Kind, Object, Object | None], None]
 _SYSTEM: Final = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp")
@@ -28,6 +41,12 @@ class Change:
     type: str
     kind: Kind
     object: Object
+    before: Object | None = None
+    """What it was: a watch by selector tells when an object ceases to match."""
+
+
+END: Final = Change(-1, "END", KINDS[0], {})
+"""Put into a watcher's queue: its watch is over."""
 
 
 @dataclass(slots=True)
@@ -42,6 +61,7 @@ class Store:
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=HISTORY))
     owners: dict[tuple[str, str, str], dict[str, set[Any]]] = field(default_factory=dict)
     watchers: set[asyncio.Queue[Change]] = field(default_factory=set)
+    by_kind: dict[str, dict[tuple[str, str], Object]] = field(default_factory=dict)
 
     # Reading
 
@@ -58,8 +78,8 @@ class Store:
 
     def list(self, kind: str, namespace: str = "") -> list[Object]:
         """All objects of a kind, in one namespace or everywhere, by name."""
-        keys = [k for k in self.objects if k[0] == kind and (not namespace or k[1] == namespace)]
-        return [self.objects[k] for k in sorted(keys)]
+        known = self.by_kind.get(kind, {})
+        return [known[k] for k in sorted(k for k in known if not namespace or k[0] == namespace)]
 
     def oldest(self) -> int:
         """The oldest version a watch may begin from."""
@@ -71,11 +91,13 @@ class Store:
         """A new object; 409 when the name is taken."""
         made = copy.deepcopy(document)
         metadata = made.setdefault("metadata", {})
+        if not isinstance(metadata, dict):
+            raise bad_request(f"{kind.kind} in version {kind.version!r} cannot be handled: metadata is no object")
         if metadata.get("generateName") and not metadata.get("name"):
             metadata["name"] = metadata["generateName"] + uuid4().hex[:5]
         name = self._checked(kind, namespace, made)
         if self.find(kind.kind, namespace, name) is not None:
-            raise ApiError(409, "AlreadyExists", f'{kind.plural} "{name}" already exists')
+            raise taken(kind, name)
         self._check_namespace(kind, namespace, name)
         for system in _SYSTEM:
             metadata.pop(system, None)
@@ -85,7 +107,11 @@ class Store:
         self.admission(kind, made, None)
         metadata["uid"] = str(uuid4())
         metadata["creationTimestamp"] = _now()
-        metadata["generation"] = 1
+        if kind.counts_generations:
+            metadata["generation"] = 1
+        if kind.kind == "Namespace":
+            metadata["labels"] = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
+            made["status"] = {"phase": "Active"}
         if not dry_run:
             self.owners[kind.kind, namespace, name] = {manager: set(leaves(_owned(document)))}
             self._put("ADDED", kind, namespace, name, made)
@@ -99,8 +125,7 @@ class Store:
         made = copy.deepcopy(document)
         given = made.setdefault("metadata", {}).get("resourceVersion")
         if given and given != now["metadata"]["resourceVersion"]:
-            message = f'Operation cannot be fulfilled on {kind.plural} "{name}": the object has been modified'
-            raise ApiError(409, "Conflict", message)
+            raise conflict(kind, name)
         for system in (*_SYSTEM, "namespace", "name"):
             if system in now["metadata"]:
                 made["metadata"][system] = now["metadata"][system]
@@ -115,7 +140,7 @@ class Store:
         if _without_noise(made) == _without_noise(now):
             return now
         self.admission(kind, made, now)
-        if made.get("spec") != now.get("spec"):
+        if kind.counts_generations and made.get("spec") != now.get("spec"):
             made["metadata"]["generation"] = now["metadata"]["generation"] + 1
         if not dry_run:
             self._put("MODIFIED", kind, namespace, name, made)
@@ -154,9 +179,12 @@ class Store:
         for who, paths in owners.items():
             clash = [p for p in given if who != manager and p in paths and present.get(p) != given[p]]
             if clash:
-                where = ".".join(str(p) for p in clash[0])
-                message = f'Apply failed with 1 conflict: conflict with "{who}": .{where}'
-                raise ApiError(409, "Conflict", message)
+                fields = sorted(written(p) for p in clash)
+                causes = [
+                    {"reason": "FieldManagerConflict", "message": f'conflict with "{who}"', "field": f} for f in fields
+                ]
+                message = f'Apply failed with {len(fields)} conflict(s): conflict with "{who}": {", ".join(fields)}'
+                raise ApiError(409, "Conflict", message, details={"causes": causes})
 
     def set_status(self, kind: str, namespace: str, name: str, status: Object) -> None:
         """What a controller has seen; no event when nothing changed."""
@@ -185,7 +213,8 @@ class Store:
         if gone is None:
             return
         self.owners.pop((kind, namespace, name), None)
-        self._record("DELETED", BY_KIND[kind], gone)
+        self.by_kind[kind].pop((namespace, name), None)
+        self._record("DELETED", BY_KIND[kind], {**gone, "metadata": dict(gone["metadata"])}, gone)
         uid = gone["metadata"]["uid"]
         for owned in [o for o in self.objects.values() if _owned_by(o, uid)]:
             self.drop(owned["kind"], owned["metadata"].get("namespace", ""), owned["metadata"]["name"])
@@ -197,16 +226,31 @@ class Store:
                 self.drop(kind.kind, namespace, name)
 
     def _put(self, event: str, kind: Kind, namespace: str, name: str, made: Object) -> None:
+        before = self.objects.get((kind.kind, namespace, name))
         self.objects[kind.kind, namespace, name] = made
-        self._record(event, kind, made)
+        self.by_kind.setdefault(kind.kind, {})[namespace, name] = made
+        self._record(event, kind, made, before)
 
-    def _record(self, event: str, kind: Kind, made: Object) -> None:
+    def _record(self, event: str, kind: Kind, made: Object, before: Object | None) -> None:
         self.version += 1
         made["metadata"]["resourceVersion"] = str(self.version)
-        change = Change(self.version, event, kind, copy.deepcopy(made))
+        change = Change(self.version, event, kind, copy.deepcopy(made), before)
         self.history.append(change)
-        for queue in self.watchers:
-            queue.put_nowait(change)
+        for queue in list(self.watchers):
+            if queue.qsize() >= SLOW:
+                self.end_watch(queue)
+            else:
+                queue.put_nowait(change)
+
+    def end_watch(self, queue: asyncio.Queue[Change]) -> None:
+        """Close one watch; a reader too slow to follow is closed like this, as by a real API server."""
+        self.watchers.discard(queue)
+        queue.put_nowait(END)
+
+    def forget_history(self) -> None:
+        """Compaction: no watch may begin before this moment; for tests of 410."""
+        self.history.clear()
+        self.floor = self.version
 
     def _checked(self, kind: Kind, namespace: str, made: Object) -> str:
         name = made["metadata"].get("name")
@@ -216,7 +260,7 @@ class Store:
             raise invalid(kind, name[:60], "metadata.name: Invalid value: a lowercase RFC 1123 subdomain is needed")
         given = made["metadata"].get("namespace")
         if kind.namespaced and given and given != namespace:
-            raise ApiError(400, "BadRequest", "the namespace of the provided object does not match the request")
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
         return name
 
     def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
@@ -224,10 +268,10 @@ class Store:
             return
         inside = self.find("Namespace", "", namespace)
         if inside is None:
-            raise ApiError(404, "NotFound", f'namespaces "{namespace}" not found')
+            raise not_found(BY_KIND["Namespace"], namespace)
         if inside["metadata"].get("deletionTimestamp"):
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise ApiError(403, "Forbidden", f'{kind.plural} "{name}" is forbidden: {why}')
+            raise forbidden(kind, name, why)
 
 
 def _owned(document: Object) -> Object:

@@ -1,0 +1,53 @@
+"""Discovery: which groups and kinds there are."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kovra.adapters.cluster.simulator.kinds import KINDS, ApiError, Kind
+
+_VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+_WITH_STATUS: Final = {
+    "Namespace", "Pod", "ResourceQuota", "Deployment", "ReplicaSet", "Job", "Ingress", "PodDisruptionBudget",
+    "HTTPRoute", "Service",
+}  # fmt: skip
+_WITH_SCALE: Final = {"Deployment", "ReplicaSet"}
+
+
+def groups() -> dict[str, Any]:
+    """``/apis``."""
+    names = sorted({k.group for k in KINDS if k.group})
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in names]}
+
+
+def _group(name: str) -> dict[str, Any]:
+    version = {"groupVersion": f"{name}/v1", "version": "v1"}
+    return {"name": name, "versions": [version], "preferredVersion": version}
+
+
+def discovery(group: str, version: str) -> dict[str, Any]:
+    """``/api``, ``/api/v1``, ``/apis/<group>`` and ``/apis/<group>/<version>``."""
+    known = [k for k in KINDS if k.group == group]
+    if not known or version not in ("", "v1"):
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+    if not version:
+        if not group:
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        return {"kind": "APIGroup", "apiVersion": "v1"} | _group(group)
+    resources = [entry for kind in known for entry in _entries(kind)]
+    return {"kind": "APIResourceList", "groupVersion": known[0].api_version, "resources": resources}
+
+
+def _entries(kind: Kind) -> list[dict[str, Any]]:
+    common = {"kind": kind.kind, "namespaced": kind.namespaced, "singularName": kind.kind.lower()}
+    found = [{"name": kind.plural, **common, "verbs": _VERBS}]
+    below = {"singularName": "", "namespaced": kind.namespaced}
+    if kind.kind in _WITH_STATUS:
+        entry = {"name": f"{kind.plural}/status", "kind": kind.kind, "verbs": ["get", "patch", "update"]}
+        found.append(entry | below)
+    if kind.kind in _WITH_SCALE:
+        scale = {"name": f"{kind.plural}/scale", "group": "autoscaling", "version": "v1", "kind": "Scale"}
+        found.append(scale | below | {"verbs": ["get", "patch", "update"]})
+    if kind.kind == "Pod":
+        found.append({"name": "pods/log", "kind": "Pod", "verbs": ["get"]} | below)
+    return found
