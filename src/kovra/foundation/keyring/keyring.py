@@ -80,6 +80,10 @@ class Keyring:
             (k.set.value, k.version): k.check_value() for k in self._masters.all() if k.state is not KeyState.destroyed
         }
 
+    def may_open(self, purpose: Purpose) -> bool:
+        """Whether this process was given what opens values of the purpose; the api was not for ``secret``."""
+        return self._masters.primary(_master_set(purpose)).secret is not None
+
     # Holder keys
 
     def new_holder_key(self, holder: Holder, purpose: Purpose, version: int) -> HolderKey:
@@ -111,7 +115,7 @@ class Keyring:
         *,
         state: KeyState = KeyState.primary,
     ) -> HolderKey:
-        group = MasterSet.core if purpose is Purpose.secret else MasterSet.edge
+        group = _master_set(purpose)
         master = self._masters.primary(group)
         bound = _wrapping(holder, purpose, version, master.version)
         if group is MasterSet.core:
@@ -133,17 +137,22 @@ class Keyring:
         )
 
     def _unwrap(self, holder: Holder, key: HolderKey) -> bytes:
-        index = sha256(canonical(holder.kind, holder.id.bytes, key.wrapped)).digest()
+        # Everything the wrapping is bound to: a row whose bytes were moved to another purpose or version misses here.
+        bound = _wrapping(holder, key.purpose, key.version, key.master_version)
+        index = sha256(canonical(key.master_set, bound, key.wrapped)).digest()
         known = self._unwrapped.get(index)
         if known is not None and known[0] > clock.monotonic():
             return known[1]
         raw = self._unwrap_fresh(holder, key)
         self._unwrapped[index] = (clock.monotonic() + _CACHE_S, raw)
+        self._unwrapped.move_to_end(index)
         if len(self._unwrapped) > self._capacity:
             self._unwrapped.popitem(last=False)
         return raw
 
     def _unwrap_fresh(self, holder: Holder, key: HolderKey) -> bytes:
+        if key.master_set != _master_set(key.purpose):
+            raise SealBroken
         master = self._masters.usable(MasterSet(key.master_set), key.master_version)
         bound = _wrapping(holder, key.purpose, key.version, master.version)
         if master.secret is None:
@@ -197,6 +206,10 @@ class Keyring:
         key = keys.primary(Purpose.digest)
         raw = self._unwrap(keys.holder, key)
         return Digest(hmac.digest(raw, canonical("kovra digest v1", name, value.reveal()), sha256)[:16], key.version)
+
+
+def _master_set(purpose: Purpose) -> MasterSet:
+    return MasterSet.core if purpose is Purpose.secret else MasterSet.edge
 
 
 def _wrapping(holder: Holder, purpose: Purpose, version: int, master_version: int) -> bytes:

@@ -14,7 +14,9 @@ class SecretValue:
     __slots__ = ("_value",)
 
     def __init__(self, value: bytes | str) -> None:
-        self._value = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else bytes(value)
+        if not isinstance(value, (bytes, str)):
+            raise TypeError("a secret value is made of bytes or text")  # bytes(5) would be five zeros
+        self._value = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
 
     def reveal(self) -> bytes:
         """The plaintext. Name the place that calls this in review."""
@@ -43,6 +45,9 @@ class SecretValue:
 
     def __hash__(self) -> int:
         raise TypeError("a secret value has no hash: a short one could be guessed from it")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a secret value is not pickled or copied")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret value is not pickled or copied")
