@@ -109,7 +109,9 @@ async def _encryption(session: TenantSession, store: HolderKeyStore) -> Encrypti
     held = await store.of_organization(session, fresh=True)
     config = await session.all(queries.CONFIG_BY_VERSION, org_id=session.org_id)
     secrets = await session.all(queries.SECRETS_BY_VERSION, org_id=session.org_id)
-    counts = {(Purpose.config, c.version): c.n for c in config} | {(Purpose.secret, c.version): c.n for c in secrets}
+    digests = await session.all(queries.DIGESTS_BY_VERSION, org_id=session.org_id)
+    found = {Purpose.config: config, Purpose.secret: secrets, Purpose.digest: digests}
+    counts = {(purpose, c.version): c.n for purpose, rows in found.items() for c in rows}
     rotations = await session.all(queries.ROTATIONS, org_id=session.org_id)
     return EncryptionOut(
         keys=[

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, bindparam, func, select
+from sqlalchemy import ARRAY, Integer, Text, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from kovra.foundation.db.statements import command, statement
@@ -59,6 +59,7 @@ class SealedRow:
     """A sealed value that still needs an old key version."""
 
     id: UUID
+    name: str
     data: bytes = field(repr=False)
 
 
@@ -142,8 +143,8 @@ ADD_SECRET = command(
 )  # fmt: skip
 
 OLD_CONFIG = statement(
-    select(_c.id, _c.vars.label("data"))
-    .where(_MINE, _c.vars_key_version != bindparam("version"))
+    select(_c.id, literal("vars").label("name"), _c.vars.label("data"))
+    .where(_MINE, _c.vars_key_version != bindparam("version"), _c.id > bindparam("after"))
     .order_by(_c.id)
     .limit(bindparam("limit", type_=Integer))
     .with_for_update(skip_locked=True),
@@ -154,9 +155,11 @@ RESEAL_CONFIG = command(
     .where(_c.org_id == bindparam("org"), _c.id == bindparam("row_id"), _c.vars == bindparam("was"))
     .values(vars=bindparam("vars"), vars_key_version=bindparam("vars_key_version"))
 )
+_SEALED = select(_s.id, _s.name, _s.value.label("data")).where(
+    _s.org_id == bindparam("org_id"), _s.value.is_not(None), _s.id > bindparam("after")
+)
 OLD_SECRETS = statement(
-    select(_s.id, _s.value.label("data"))
-    .where(_s.org_id == bindparam("org_id"), _s.value.is_not(None), _s.value_key_version != bindparam("version"))
+    _SEALED.where(_s.value_key_version != bindparam("version"))
     .order_by(_s.id)
     .limit(bindparam("limit", type_=Integer))
     .with_for_update(skip_locked=True),
@@ -167,6 +170,18 @@ RESEAL_SECRET = command(
     .where(_s.org_id == bindparam("org"), _s.id == bindparam("row_id"), _s.value == bindparam("was"))
     .values(value=bindparam("value"), value_key_version=bindparam("value_key_version"))
 )
+OLD_DIGESTS = statement(
+    _SEALED.where(_s.digest_key_version != bindparam("version"))
+    .order_by(_s.id)
+    .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True),
+    SealedRow,
+)
+RENEW_DIGEST = command(
+    secret_versions.update()
+    .where(_s.org_id == bindparam("org"), _s.id == bindparam("row_id"))
+    .values(digest=bindparam("digest"), digest_key_version=bindparam("digest_key_version"))
+)
 CONFIG_BY_VERSION = statement(
     select(_c.vars_key_version.label("version"), func.count().label("n")).where(_MINE).group_by(_c.vars_key_version),
     VersionCount,
@@ -175,6 +190,12 @@ SECRETS_BY_VERSION = statement(
     select(_s.value_key_version.label("version"), func.count().label("n"))
     .where(_s.org_id == bindparam("org_id"), _s.value.is_not(None))
     .group_by(_s.value_key_version),
+    VersionCount,
+)
+DIGESTS_BY_VERSION = statement(
+    select(_s.digest_key_version.label("version"), func.count().label("n"))
+    .where(_s.org_id == bindparam("org_id"), _s.value.is_not(None), _s.digest_key_version.is_not(None))
+    .group_by(_s.digest_key_version),
     VersionCount,
 )
 _ROTATION = select(

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, bindparam, literal_column, select
 from sqlalchemy.sql.expression import column, table
 
 from kovra.foundation import clock
@@ -30,6 +30,7 @@ class HolderKeyRow:
     master_version: int
     wrapped: bytes = field(repr=False)
     public: bytes | None
+    unsettled: bool
 
     def key(self) -> HolderKey:
         """As the keyring takes it."""
@@ -44,7 +45,11 @@ class HolderKeyRow:
         )
 
 
-_ALL = statement(select(*(_KEYS.c[n] for n in _NAMES[1:])).where(_KEYS.c.org_id == bindparam("org_id")), HolderKeyRow)
+_UNSETTLED: ColumnElement[bool] = literal_column("coalesce(xmin = pg_current_xact_id_if_assigned()::xid, false)").label("unsettled")
+"""Whether the row was written by this very transaction, which may yet be rolled back."""
+_ALL = statement(
+    select(*(_KEYS.c[n] for n in _NAMES[1:]), _UNSETTLED).where(_KEYS.c.org_id == bindparam("org_id")), HolderKeyRow
+)
 _ADD = command(_KEYS.insert().values({name: bindparam(name) for name in _NAMES}))
 _RETIRE = command(
     _KEYS.update()
@@ -68,7 +73,10 @@ _REWRAP = command(
 )
 
 CACHE_S = 60.0
-"""A rotation made by another process is seen after at most this long; until then the old version still opens and seals."""
+"""A rotation made by another process is seen after at most this long; until then this one seals under the old version.
+
+What others sealed meanwhile under the new one is opened all the same: see ``to_open``.
+"""
 
 
 class HolderKeyStore:
@@ -86,10 +94,20 @@ class HolderKeyStore:
             return known[1]
         rows = await session.all(_ALL, org_id=session.org_id)
         keys = HolderKeys(Holder("organization", session.org_id), (row.key() for row in rows))
-        self._cache[session.org_id] = (clock.monotonic() + CACHE_S, keys)
-        if len(self._cache) > self._capacity:
-            self._cache.popitem(last=False)
+        # A version that is rolled back after others have sealed under it would take their values with it.
+        if not any(row.unsettled for row in rows):
+            self._cache[session.org_id] = (clock.monotonic() + CACHE_S, keys)
+            self._cache.move_to_end(session.org_id)
+            if len(self._cache) > self._capacity:
+                self._cache.popitem(last=False)
         return keys
+
+    async def to_open(self, session: TenantSession, *sealed: bytes) -> HolderKeys:
+        """The keys, read again when one of these values was sealed under a version this process has not seen yet."""
+        keys = await self.of_organization(session)
+        if all(keys.knows(data) for data in sealed):
+            return keys
+        return await self.of_organization(session, fresh=True)
 
     async def create_for_organization(self, session: TenantSession) -> None:
         """The first version of every purpose."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, Literal
 from uuid import UUID
 
+from kovra.foundation.keyring import envelope
 from kovra.foundation.keyring.masters import KeyState, KeyVersionMissing
 
 
@@ -68,6 +69,11 @@ class HolderKeys:
         if key is None or key.state not in (KeyState.primary, KeyState.enabled):
             raise KeyVersionMissing(f"the purpose {purpose}", version)
         return key
+
+    def knows(self, data: bytes) -> bool:
+        """Whether the version that sealed this value is among them, in whatever state."""
+        _, code, version = envelope.head(data)
+        return any(CODES[k.purpose] == code and k.version == version for k in self._keys.values())
 
     def all(self) -> list[HolderKey]:
         """Every version, sorted."""

@@ -46,11 +46,12 @@ async def open_release(
     )
     release = await session.one(queries.RELEASE, org_id=session.org_id, release_id=release_id)
     revision = await session.one(secret_queries.REVISION, org_id=session.org_id, revision_id=release.config_revision_id)
-    keys = await store.of_organization(session)
+    sealed_ones = await revisions.sealed_secrets(session, row.id, revision.secrets)
+    keys = await store.to_open(session, revision.vars, *(sealed.value for sealed in sealed_ones if sealed.value))
     opened = store.keyring.open(revision.vars, revisions.vars_place(keys, revision.id), keys)
     values = {name: SecretValue(text) for name, text in json.loads(opened.reveal()).items()}
     hidden: list[SecretValue] = []
-    for sealed in await revisions.sealed_secrets(session, row.id, revision.secrets):
+    for sealed in sealed_ones:
         assert sealed.value is not None
         value = store.keyring.open(sealed.value, revisions.secret_place(keys, sealed.id), keys)
         values[sealed.name] = value

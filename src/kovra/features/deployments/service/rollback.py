@@ -69,7 +69,7 @@ async def diff(
     cannot = await _cannot(session, row.id, revision, restore, store)
     config: dict[str, list[str]] = {}
     if restore.config and not any(c.startswith("config") for c in cannot):
-        old = revisions.open_vars(store, await store.of_organization(session), revision)
+        old = revisions.open_vars(store, await store.to_open(session, revision.vars), revision)
         config = {
             "added": sorted(old.keys() - now.vars.keys()),
             "removed": sorted(now.vars.keys() - old.keys()),
@@ -112,7 +112,7 @@ async def _cannot(
     found: list[str] = []
     if restore.config:
         try:
-            revisions.open_vars(store, await store.of_organization(session), revision)
+            revisions.open_vars(store, await store.to_open(session, revision.vars), revision)
         except KovraError as unreadable:
             found.append(f"config: {unreadable.message}")
     if restore.secrets:

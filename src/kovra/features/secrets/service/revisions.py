@@ -54,7 +54,7 @@ async def latest(session: TenantSession, store: HolderKeyStore, app_environment_
     row = await session.find(queries.LATEST, org_id=session.org_id, app_environment_id=app_environment_id)
     if row is None:
         return EMPTY
-    keys = await store.of_organization(session)
+    keys = await store.to_open(session, row.vars)
     return Config(revision_id=row.id, number=row.number, vars=open_vars(store, keys, row), secrets=row.secrets)
 
 
@@ -183,7 +183,7 @@ async def restore_config(
 ) -> Config:
     """Append a revision that repeats an older one: vars sealed anew, secrets by version; the rest stays as it is now."""
     now = await latest(session, store, app_environment_id)
-    keys = await store.of_organization(session)
+    keys = await store.to_open(session, source.vars)
     values = open_vars(store, keys, source) if config else now.vars
     versions = source.secrets if secrets else now.secrets
     both = sorted(values.keys() & versions.keys())

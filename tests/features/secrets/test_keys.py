@@ -1,0 +1,249 @@
+"""An organization's keys in the database: rotations that fail, processes that lag behind, jobs that are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from kovra.entrypoints.wiring import common
+from kovra.features.secrets.messages import ResealValues
+from kovra.features.secrets.service import keys as rules
+from kovra.features.secrets.service import revisions
+from kovra.foundation.db.database import Database
+from kovra.foundation.db.failures import Duplicate
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.ids import decode, new_id
+from kovra.foundation.keyring import (
+    Holder,
+    Keyring,
+    KeyVersionMissing,
+    MasterKeys,
+    MasterSet,
+    Place,
+    Purpose,
+    SecretValue,
+)
+from kovra.foundation.keyring.masters import rotated
+from tests.conftest import settings_for
+from tests.support.postgres import TestDatabase
+from tests.support.product import App, Caller, Product
+
+
+def _decoded(prefix: str, text: str) -> UUID:
+    known = decode(prefix, text)
+    assert known is not None
+    return known
+
+
+@dataclass
+class World:
+    """An organization, and what a worker has."""
+
+    org_id: UUID
+    owner: Caller
+    app: App
+    database: Database
+    store: HolderKeyStore
+    raw: TestDatabase
+
+    def another_process(self) -> HolderKeyStore:
+        return HolderKeyStore(Keyring(self.store.keyring.masters))
+
+    @property
+    def pair_id(self) -> UUID:
+        return _decoded("aev", self.app.pair["id"])
+
+
+@pytest.fixture
+async def world(product: Product, database: TestDatabase, keyrings: Path) -> AsyncIterator[World]:
+    ada = await product.sign_up()
+    app = await ada.app()
+    async with common(settings_for(database, keyrings / "worker.json")) as registry:
+        yield World(
+            org_id=_decoded("org", ada.organization["id"]),
+            owner=ada,
+            app=app,
+            database=registry.get(Database),
+            store=registry.get(HolderKeyStore),
+            raw=database,
+        )
+
+
+class _Stop(Exception):
+    pass
+
+
+def _place(world: World) -> Place:
+    holder = Holder("organization", world.org_id)
+    return Place(holder=holder, table="t", row=new_id(), column="c", purpose=Purpose.config)
+
+
+async def test_a_version_that_is_rolled_back_is_never_sealed_under(world: World) -> None:
+    with contextlib.suppress(_Stop):
+        async with world.database.organization(world.org_id) as session:
+            for purpose in (Purpose.config, Purpose.secret):
+                await world.store.rotate(session, purpose)
+            assert (await world.store.of_organization(session)).primary(Purpose.config).version == 2
+            raise _Stop
+    async with world.database.organization(world.org_id) as session:
+        assert (await world.store.of_organization(session)).primary(Purpose.config).version == 1
+
+
+async def test_what_another_process_sealed_under_a_new_version_opens_at_once(world: World) -> None:
+    """T082."""
+    behind, place = world.another_process(), _place(world)
+    async with world.database.organization(world.org_id) as session:
+        assert (await behind.of_organization(session)).primary(Purpose.config).version == 1
+    async with world.database.organization(world.org_id) as session:
+        await world.store.rotate(session, Purpose.config)
+    async with world.database.organization(world.org_id) as session:
+        sealed = world.store.keyring.seal(SecretValue("v"), place, await world.store.of_organization(session))
+        assert sealed.key_version == 2
+        keys = await behind.to_open(session, sealed.data)
+        assert behind.keyring.open(sealed.data, place, keys).reveal_text() == "v"
+
+
+async def test_of_two_rotations_at_once_one_is_told_so(world: World) -> None:
+    async def turn() -> None:
+        async with world.database.organization(world.org_id) as session:
+            await world.another_process().rotate(session, Purpose.config)
+
+    results = await asyncio.gather(turn(), turn(), return_exceptions=True)
+    assert all(r is None or isinstance(r, Duplicate) for r in results)
+    async with world.database.organization(world.org_id) as session:
+        keys = await world.store.of_organization(session, fresh=True)
+    assert [k.state for k in keys.all() if k.purpose is Purpose.config].count("primary") == 1
+
+
+async def test_rewrapping_killed_anywhere_leaves_every_value_open_and_is_finished_later(world: World) -> None:
+    """T083."""
+    place = _place(world)
+    async with world.database.organization(world.org_id) as session:
+        sealed = world.store.keyring.seal(SecretValue("v"), place, await world.store.of_organization(session))
+    masters = world.store.keyring.masters.all()
+    for group in MasterSet:
+        masters = rotated(masters, group)
+    chance = random.Random(7)
+    for _ in range(20):
+        turned = HolderKeyStore(Keyring(MasterKeys(masters)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(chance.uniform(0.0005, 0.01)):
+                async with world.database.organization(world.org_id) as session:
+                    await turned.rewrap(session)
+        async with world.database.organization(world.org_id) as session:
+            keys = await turned.of_organization(session, fresh=True)
+            assert turned.keyring.open(sealed.data, place, keys).reveal_text() == "v"
+    async with world.database.organization(world.org_id) as session:
+        await turned.rewrap(session)
+    async with world.database.organization(world.org_id) as session:
+        keys = await turned.of_organization(session, fresh=True)
+        assert not [k for k in keys.all() if turned.keyring.needs_rewrap(k)]
+        assert await turned.rewrap(session) == 0
+        assert turned.keyring.open(sealed.data, place, keys).reveal_text() == "v"
+
+
+async def _rotation(world: World, purpose: Purpose) -> UUID:
+    """Rotate as the owner; the id of the rotation."""
+    await world.owner.post("/v1/organization/encryption/actions/rotate", {"purpose": purpose.value})
+    connection = await asyncpg.connect(**world.raw.superuser())
+    try:
+        found = await connection.fetchval(
+            "select id from key_rotations where org_id = $1 order by created_at desc limit 1", world.org_id
+        )
+        return UUID(str(found))
+    finally:
+        await connection.close()
+
+
+async def _run(world: World, rotation_id: UUID) -> int:
+    """All batches, as the job does it; how many there were."""
+    job, batches = ResealValues(id=rotation_id), 0
+    after: UUID | None = rules.START
+    while after is not None:
+        async with world.database.organization(world.org_id) as session:
+            after = await rules.reseal_batch(session, world.store, job.id, after=after)
+            batches += 1
+    return batches
+
+
+async def test_resealing_goes_on_past_a_value_that_does_not_open_and_counts_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "BATCH", 2)
+    names = [f"KEY_{n}" for n in range(5)]
+    await world.owner.patch(f"{world.app.path}/secrets", {"secrets": dict.fromkeys(names, "value")})
+    connection = await asyncpg.connect(**world.raw.superuser())
+    await connection.execute(
+        "update secret_versions set value = set_byte(value, 40, 255 - get_byte(value, 40)) "
+        "where org_id = $1 and name in ('KEY_1', 'KEY_2')",
+        world.org_id,
+    )
+    await connection.close()
+    rotation = await _rotation(world, Purpose.secret)
+    assert await _run(world, rotation) == 3
+    state = await world.owner.get("/v1/organization/encryption")
+    counts = {k["version"]: k["values"] for k in state["keys"] if k["purpose"] == "secret"}
+    assert counts == {1: 2, 2: 3}
+    assert (state["rotations"][0]["resealed"], state["rotations"][0]["remaining"]) == (3, 2)
+    assert state["rotations"][0]["finished_at"] is not None
+
+
+async def test_resealing_twice_changes_nothing_more(world: World) -> None:
+    """T083."""
+    await world.owner.patch(f"{world.app.path}/config", {"vars": {"A": "1"}})
+    rotation = await _rotation(world, Purpose.config)
+    await _run(world, rotation)
+    first = (await world.owner.get("/v1/organization/encryption"))["rotations"][0]
+    await _run(world, rotation)
+    assert (await world.owner.get("/v1/organization/encryption"))["rotations"][0] == first
+    assert (await world.owner.get(f"{world.app.path}/config"))["vars"] == {"A": "1"}
+
+
+async def test_a_late_seal_under_the_replaced_version_is_found_by_a_later_pass(world: World) -> None:
+    """T084."""
+    behind = world.another_process()
+    async with world.database.organization(world.org_id) as session:
+        await behind.of_organization(session)
+    rotation = await _rotation(world, Purpose.config)
+    await _run(world, rotation)
+    async with world.database.organization(world.org_id) as session:
+        await revisions.change_config(session, behind, world.pair_id, {"LATE": "1"}, replace=False)
+        assert await rules.settles_in(session, rotation) > 0
+    await _run(world, rotation)
+    state = await world.owner.get("/v1/organization/encryption")
+    assert {k["version"]: k["values"] for k in state["keys"] if k["purpose"] == "config"} == {1: 0, 2: 1}
+    assert (await world.owner.get(f"{world.app.path}/config"))["vars"] == {"LATE": "1"}
+
+
+async def test_a_new_digest_key_renews_the_digests_that_people_compare(world: World) -> None:
+    await world.owner.patch(f"{world.app.path}/secrets", {"secrets": {"API_KEY": "value"}})
+    before = (await world.owner.get(f"{world.app.path}/secrets"))["data"][0]["digest"]
+    rotation = await _rotation(world, Purpose.digest)
+    await _run(world, rotation)
+    after = (await world.owner.get(f"{world.app.path}/secrets"))["data"][0]["digest"]
+    assert before != after
+    state = await world.owner.get("/v1/organization/encryption")
+    assert {k["version"]: k["values"] for k in state["keys"] if k["purpose"] == "digest"} == {1: 0, 2: 1}
+
+
+async def test_a_disabled_version_closes_its_values_and_no_others(world: World) -> None:
+    await world.owner.patch(f"{world.app.path}/config", {"vars": {"A": "1"}})
+    connection = await asyncpg.connect(**world.raw.superuser())
+    await connection.execute(
+        "update holder_keys set state = 'disabled' where org_id = $1 and purpose = 'config'", world.org_id
+    )
+    await connection.close()
+    fresh = world.another_process()
+    async with world.database.organization(world.org_id) as session:
+        keys = await fresh.of_organization(session)
+        assert keys.primary(Purpose.secret).version == 1
+        with pytest.raises(KeyVersionMissing):
+            await revisions.latest(session, fresh, world.pair_id)
