@@ -15,6 +15,7 @@ from uuid import uuid4
 from kovra.adapters.cluster.simulator.admission import usage
 from kovra.adapters.cluster.simulator.kinds import BY_KIND, ApiError
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
+from kovra.adapters.cluster.simulator.rollout import room, strategy, surplus
 from kovra.adapters.cluster.simulator.store import Object, Store, _now
 from kovra.foundation import clock
 from kovra.foundation.observability import logger
@@ -85,7 +86,6 @@ class Controllers:
     def _deployment(self, deployment: Object) -> None:
         metadata, spec = deployment["metadata"], deployment["spec"]
         namespace = metadata["namespace"]
-        wanted = int(spec.get("replicas", 1))
         digest = _template_hash(spec["template"])
         sets = [s for s in self._store.list("ReplicaSet", namespace) if _owned_by(s, metadata["uid"])]
         newest = next((s for s in sets if s["metadata"]["labels"]["pod-template-hash"] == digest), None)
@@ -95,10 +95,12 @@ class Controllers:
         pods = {s["metadata"]["name"]: self._pods_of(s) for s in [*sets, newest]}
         fresh = pods[newest["metadata"]["name"]]
         old = [p for name, found in pods.items() if name != newest["metadata"]["name"] for p in found]
-        failure = self._scale(newest, fresh, old, wanted)
+        failure = self._scale(newest, deployment, len(fresh), len(old))
         if not failure:
-            self._shrink(fresh, old, wanted)
-        self._report(deployment, fresh, old, wanted, failure)
+            self._shrink(deployment, fresh, old)
+        self._report(deployment, fresh, old, failure)
+        for each in [*sets, newest]:
+            self._report_set(each, pods[each["metadata"]["name"]], failure if each is newest else "")
         for other in sets:
             if other is not newest and not pods[other["metadata"]["name"]]:
                 self._trim(sets, other, int(spec.get("revisionHistoryLimit", 10)))
@@ -122,14 +124,14 @@ class Controllers:
         return self._store.create(BY_KIND["ReplicaSet"], metadata["namespace"], document, manager=MANAGER)
 
     def _pods_of(self, owner: Object) -> list[Object]:
+        """Its pods, without those on their way out: a Deployment replaces those at once."""
         uid = owner["metadata"]["uid"]
-        return [p for p in self._store.list("Pod", owner["metadata"]["namespace"]) if _owned_by(p, uid)]
+        found = [p for p in self._store.list("Pod", owner["metadata"]["namespace"]) if _owned_by(p, uid)]
+        return [p for p in found if "deletionTimestamp" not in p["metadata"]]
 
-    def _scale(self, newest: Object, fresh: list[Object], old: list[Object], wanted: int) -> str:
+    def _scale(self, newest: Object, deployment: Object, fresh: int, old: int) -> str:
         """Add new pods within the surge; returns why the API server refused one."""
-        surge = 1 if old else 0
-        room = wanted + surge - len(fresh) - len(old) if old else wanted - len(fresh)
-        for _ in range(max(0, min(room, wanted - len(fresh)))):
+        for _ in range(room(strategy(deployment["spec"]), fresh, old)):
             try:
                 self._pod(newest, newest["spec"]["template"])
             except ApiError as refused:
@@ -143,26 +145,43 @@ class Controllers:
         document["metadata"]["ownerReferences"] = [_owner(owner)]
         return self._store.create(BY_KIND["Pod"], owner["metadata"]["namespace"], document, manager=MANAGER)
 
-    def _shrink(self, fresh: list[Object], old: list[Object], wanted: int) -> None:
-        """Remove surplus pods, and old ones as new ones become ready (maxUnavailable 0)."""
-        for pod in sorted(fresh, key=_ready)[: max(0, len(fresh) - wanted)]:
+    def _shrink(self, deployment: Object, fresh: list[Object], old: list[Object]) -> None:
+        """Remove surplus pods, and old ones as new ones become available."""
+        plan = strategy(deployment["spec"])
+        for pod in sorted(fresh, key=_ready)[: max(0, len(fresh) - plan.wanted)]:
             self._kubelet.stop(pod)
-        ready_fresh = sum(1 for p in fresh if self._kubelet.available(p))
-        ready_old = sorted(old, key=_ready)
-        surplus = len(old) - max(0, wanted - ready_fresh)
-        for pod in ready_old[: max(0, surplus)]:
+        serving = [p for p in old if self._available(deployment, p)]
+        idle = [p for p in old if p not in serving]
+        counts = len(fresh), sum(1 for p in fresh if self._available(deployment, p))
+        drop_idle, drop_serving = surplus(plan, counts, (len(old), len(serving)))
+        for pod in [*idle[:drop_idle], *serving[:drop_serving]]:
             self._kubelet.stop(pod)
 
-    def _report(self, deployment: Object, fresh: list[Object], old: list[Object], wanted: int, failure: str) -> None:
-        metadata = deployment["metadata"]
-        fresh = [p for p in fresh if not p["metadata"].get("deletionTimestamp")]
-        everything = [*fresh, *(p for p in old if not p["metadata"].get("deletionTimestamp"))]
-        available = [p for p in everything if self._kubelet.available(p)]
-        fresh_available = sum(1 for p in fresh if self._kubelet.available(p))
+    def _available(self, deployment: Object, pod: Object) -> bool:
+        return self._kubelet.available(pod, float(deployment["spec"].get("minReadySeconds", 0)))
+
+    def _report_set(self, replica_set: Object, pods: list[Object], failure: str) -> None:
+        metadata = replica_set["metadata"]
+        status: Object = {
+            "observedGeneration": metadata["generation"],
+            "replicas": len(pods),
+            "readyReplicas": sum(1 for p in pods if _ready(p)),
+            "conditions": [],
+        }
+        if failure:
+            status["conditions"] = [{**_condition("ReplicaFailure", "True", "FailedCreate"), "message": failure}]
+        self._store.set_status("ReplicaSet", metadata["namespace"], metadata["name"], _steady(replica_set, status))
+
+    def _report(self, deployment: Object, fresh: list[Object], old: list[Object], failure: str) -> None:
+        metadata, wanted = deployment["metadata"], int(deployment["spec"].get("replicas", 1))
+        everything = [*fresh, *old]
+        available = [p for p in everything if self._available(deployment, p)]
+        fresh_available = sum(1 for p in fresh if self._available(deployment, p))
         done = fresh_available >= wanted and not old
-        marker = (len(fresh), fresh_available, len(old))
+        # The deadline runs from the last progress; what is complete, or was just told otherwise, is not late.
+        marker = (len(fresh), fresh_available, len(old), metadata["generation"])
         key = f"marker/{metadata['uid']}"
-        if self._progressed.get(key) != hash(marker):
+        if done or self._progressed.get(key) != hash(marker):
             self._progressed[key] = hash(marker)
             self._progressed[metadata["uid"]] = clock.monotonic()
         since = self._progressed.setdefault(metadata["uid"], clock.monotonic())
@@ -194,6 +213,7 @@ class Controllers:
     def _job(self, job: Object) -> None:
         metadata, status = job["metadata"], job.get("status") or {}
         if any(c["status"] == "True" for c in status.get("conditions") or []):
+            self._expire(job)
             return
         pods = self._pods_of(job)
         key = f"job/{metadata['uid']}"
@@ -212,14 +232,30 @@ class Controllers:
         elif len(pods) == len(failed):
             template = copy.deepcopy(job["spec"]["template"])
             labels = template.setdefault("metadata", {}).setdefault("labels", {})
-            labels["batch.kubernetes.io/job-name"] = metadata["name"]
+            labels |= {"batch.kubernetes.io/job-name": metadata["name"], "job-name": metadata["name"]}
+            labels["batch.kubernetes.io/controller-uid"] = metadata["uid"]
             try:
                 self._pod(job, template)
             except ApiError as refused:
                 self._event(job, "FailedCreate", f"Error creating: {refused}")
+        else:
+            running = {"startTime": status.get("startTime") or _now(), "active": len(pods) - len(failed)}
+            self._store.set_status("Job", metadata["namespace"], metadata["name"], {**status, **running})
+
+    def _expire(self, job: Object) -> None:
+        metadata, kept = job["metadata"], job["spec"].get("ttlSecondsAfterFinished")
+        ended = self._progressed.setdefault(f"ended/{metadata['uid']}", clock.monotonic())
+        if kept is not None and self._elapsed(ended) > int(kept):
+            self._store.drop("Job", metadata["namespace"], metadata["name"])
 
     def _end_job(self, job: Object, kind: str, reason: str, **counts: int) -> None:
-        status = {**counts, "conditions": [_condition(kind, "True", reason)], "completionTime": _now()}
+        began = (job.get("status") or {}).get("startTime") or _now()
+        status: Object = {
+            **counts,
+            "startTime": began,
+            "conditions": [_condition(kind, "True", reason)],
+            "completionTime": _now(),
+        }
         self._store.set_status("Job", job["metadata"]["namespace"], job["metadata"]["name"], status)
 
     def _event(self, about: Object, reason: str, message: str) -> None:

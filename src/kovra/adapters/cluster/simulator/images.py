@@ -18,17 +18,19 @@ class Image:
     tags: tuple[str, ...] = ("1",)
     user: str = "65532"
     starts_after_s: float = 0.3
+    stops_after_s: float | None = 0.2
+    """After SIGTERM; None: not before the grace period is over."""
     known: bool = True
 
 
 IMAGES: Final[dict[str, Image]] = {
     "kovra/ok": Image(behaviour="serves", tags=("1", "2")),
     "kovra/slow": Image(behaviour="serves", starts_after_s=10),
-    "kovra/drain": Image(behaviour="serves", tags=("1", "2")),
+    "kovra/drain": Image(behaviour="serves", tags=("1", "2"), stops_after_s=3),
     "kovra/crash": Image(behaviour="crashes"),
     "kovra/oom": Image(behaviour="oom"),
     "kovra/never-ready": Image(behaviour="never-ready"),
-    "kovra/hang": Image(behaviour="hangs"),
+    "kovra/hang": Image(behaviour="hangs", stops_after_s=None),
     "kovra/task": Image(behaviour="ends"),
     "kovra/root": Image(behaviour="serves", user=""),
 }

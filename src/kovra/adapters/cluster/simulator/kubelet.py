@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kovra.adapters.cluster.simulator.admission import quantity
 from kovra.adapters.cluster.simulator.images import Catalogue, Image
+from kovra.adapters.cluster.simulator.kinds import BY_KIND
+from kovra.adapters.cluster.simulator.logs import Log
 from kovra.adapters.cluster.simulator.store import Object, Store, _now
 from kovra.foundation import clock
 
 NODE_CPU, NODE_MEMORY = 16.0, 64 * 2**30
-LOG_LINES: Final = 1000
 _BACKOFF_S: Final = 2.0
 
 
@@ -28,8 +28,8 @@ class Run:
     ready_at: float | None = None
     last_exit: tuple[int, str] | None = None
     state: str = "pulling"
-    logs: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
-    previous: list[str] = field(default_factory=list)
+    log: Log = field(default_factory=Log)
+    previous: Log | None = None
     stopping_since: float | None = None
 
 
@@ -60,7 +60,7 @@ class Kubelet:
             now = clock.monotonic()
             run = self.runs[uid] = Run(now, now, image, digest)
         if run.stopping_since is not None:
-            if self._since(run.stopping_since) > 0.2:
+            if self._since(run.stopping_since) > _grace(pod, run):
                 self.runs.pop(uid, None)
                 self._store.drop("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
             return
@@ -86,6 +86,7 @@ class Kubelet:
             return
         if run.state == "backing off":
             if self._since(run.began) > _BACKOFF_S * min(2**run.restarts, 16):
+                run.log = Log()
                 run.state, run.began, run.ready_at = "running", clock.monotonic(), None
             return
         ended = self._ends(pod, run, container)
@@ -115,7 +116,8 @@ class Kubelet:
             self._waiting(pod, run, "CreateContainerConfigError", f'secret "{missing}" not found')
             return
         run.state, run.began = "running", clock.monotonic()
-        run.logs.append(f"{_name(container)} started")
+        if run.image.behaviour == "hangs":
+            run.log.write("hanging")
 
     def _missing_secret(self, pod: Object, container: Object) -> str:
         for source in container.get("envFrom") or []:
@@ -133,27 +135,28 @@ class Kubelet:
             asked = _asked(words, ran)
             if asked is not None or _is_task(pod):
                 if asked is None and ran > 0.3 and not _waits(words):
-                    run.logs.append(" ".join(words))
+                    run.log.write(" ".join(words))
                     return 0, "Completed"
                 if asked is not None:
-                    run.logs.append(f"{' '.join(words)}: exit {asked}")
+                    run.log.write(f"{' '.join(words)}: exit {asked}")
                     return asked, "Completed" if asked == 0 else "Error"
                 return None
         match run.image.behaviour:
             case "crashes" if ran > 0.3:
-                run.logs.extend(("starting", "reading configuration", "fatal: cannot go on"))
+                run.log.write("starting", "reading configuration", "fatal: cannot go on")
                 return 3, "Error"
             case "oom" if ran > 0.5:
-                run.logs.append("taking memory")
+                run.log.write("taking memory")
                 return 137, "OOMKilled"
             case "ends" if ran > 0.3:
-                run.logs.extend(("step 1", "step 2", "step 3"))
+                run.log.write(*(f"line {n} of 3" for n in (1, 2, 3)))
                 return 0, "Completed"
         return None
 
     def _exited(self, pod: Object, run: Run, code: int, reason: str) -> None:
         run.last_exit = (code, reason)
         if pod["spec"].get("restartPolicy") == "Never":
+            run.state = "ended"
             terminated = {"exitCode": code, "reason": reason, "finishedAt": _now()}
             phase = "Succeeded" if code == 0 else "Failed"
             self._write(
@@ -161,8 +164,7 @@ class Kubelet:
             )
             return
         run.restarts += 1
-        run.previous, run.state, run.began = list(run.logs), "backing off", clock.monotonic()
-        run.logs.clear()
+        run.previous, run.state, run.began = run.log, "backing off", clock.monotonic()
         self._waiting(pod, run, "CrashLoopBackOff", "back-off restarting failed container", phase="Running")
 
     def _running(self, pod: Object, run: Run) -> None:
@@ -174,7 +176,7 @@ class Kubelet:
         ready = started and serves and run.image.behaviour != "never-ready"
         if ready and run.ready_at is None:
             run.ready_at = clock.monotonic()
-            run.logs.append(f"listening on {_port(container)}")
+            run.log.write(f"listening on {_port(container)} as {pod['metadata']['name']}")
         state = {"running": {"startedAt": _now()}}
         conditions = [
             {"type": "PodScheduled", "status": "True"},
@@ -217,23 +219,23 @@ class Kubelet:
     def _write(self, pod: Object, status: Object) -> None:
         self._store.set_status("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], status)
 
-    def available(self, pod: Object) -> bool:
-        """Ready for at least a second, as minReadySeconds asks."""
+    def available(self, pod: Object, min_ready_s: float = 0.0) -> bool:
+        """Ready for so long already, and not on its way out."""
         run = self.runs.get(pod["metadata"]["uid"])
-        return (
-            run is not None
-            and run.ready_at is not None
-            and run.stopping_since is None
-            and self._since(run.ready_at) >= 1
-        )
+        if run is None or run.ready_at is None or run.stopping_since is not None:
+            return False
+        return self._since(run.ready_at) >= min_ready_s
 
     def stop(self, pod: Object) -> None:
-        """SIGTERM; gone a moment later."""
-        run = self.runs.get(pod["metadata"]["uid"])
-        if run is None:
-            self._store.drop("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
+        """SIGTERM; gone a moment later, or when its grace period is over."""
+        metadata = pod["metadata"]
+        run = self.runs.get(metadata["uid"])
+        if run is None or run.state in ("pulling", "ended"):
+            self._store.drop("Pod", metadata["namespace"], metadata["name"])
         elif run.stopping_since is None:
             run.stopping_since = clock.monotonic()
+            run.log.write("SIGTERM, draining")
+            self._store.mark_deleted(BY_KIND["Pod"], metadata["namespace"], metadata["name"])
 
     def fail(self, pod: Object, reason: str) -> None:
         """End a pod that ran too long."""
@@ -247,11 +249,13 @@ class Kubelet:
         """A line the app writes."""
         run = self.runs.get(pod["metadata"]["uid"])
         if run is not None:
-            run.logs.append(line)
+            run.log.write(line)
 
 
-def _name(container: Object) -> str:
-    return str(container["image"]).rsplit("/", 1)[-1].partition("@")[0]
+def _grace(pod: Object, run: Run) -> float:
+    period = float(pod["spec"].get("terminationGracePeriodSeconds", 30))
+    takes = run.image.stops_after_s if run.image is not None else 0.0
+    return period if takes is None else min(takes, period)
 
 
 def _port(container: Object) -> int:

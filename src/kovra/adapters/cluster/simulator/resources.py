@@ -10,14 +10,16 @@ import yaml
 from aiohttp import web
 
 from kovra.adapters.cluster.simulator.discovery import discovery, groups
-from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request
+from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request, conflict
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
+from kovra.adapters.cluster.simulator.logs import rendered, selected
 from kovra.adapters.cluster.simulator.merge import json_patch, merge_patch, strategic_patch
 from kovra.adapters.cluster.simulator.selectors import fields_match, labels_match
 from kovra.adapters.cluster.simulator.store import END, Change, Object, Store, managed_fields
 from kovra.foundation import clock
 
 BOOKMARK_S: Final = 30.0
+FOLLOW_S: Final = 0.1
 
 
 class Resources:
@@ -100,12 +102,23 @@ class Resources:
                 found = self._store.get(kind, namespace, name)
                 return web.json_response(_scale_of(found) if below == "scale" else self._shown(found))
             case "DELETE":
-                return web.json_response(self._shown(self._store.delete(kind, namespace, name)))
+                return web.json_response(self._shown(self._delete(kind, namespace, name, await _options(request))))
             case "PUT":
                 return web.json_response(self._write(request, kind, namespace, name, below, await _body(request)))
             case "PATCH":
                 return await self._patch(request, kind, namespace, name, below)
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
+
+    def _delete(self, kind: Kind, namespace: str, name: str, options: Object) -> Object:
+        """A pod that runs is asked to end first; everything else goes at once."""
+        found = self._store.get(kind, namespace, name)
+        wanted = (options.get("preconditions") or {}).get("uid")
+        if wanted and wanted != found["metadata"]["uid"]:
+            raise conflict(kind, name)
+        if kind.kind == "Pod" and options.get("gracePeriodSeconds") != 0:
+            self._kubelet.stop(found)
+            return self._store.find("Pod", namespace, name) or found
+        return self._store.delete(kind, namespace, name)
 
     def _write(
         self, request: web.Request, kind: Kind, namespace: str, name: str, below: str, document: Object
@@ -236,29 +249,37 @@ class Resources:
     async def _log(self, request: web.Request, kind: Kind, namespace: str, name: str) -> web.StreamResponse:
         pod = self._store.get(kind, namespace, name)
         run = self._kubelet.runs.get(pod["metadata"]["uid"])
+        container = pod["spec"]["containers"][0]["name"]
+        asked = request.query.get("container") or container
+        if asked != container:
+            raise bad_request(f"container {asked} is not valid for pod {name}")
         if run is None or run.state == "pulling":
-            raise ApiError(400, "BadRequest", f'container "app" in pod "{name}" is waiting to start')
+            raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
+        log = run.log
         if request.query.get("previous") == "true":
-            if not run.previous:
-                raise ApiError(400, "BadRequest", f'previous terminated container "app" in pod "{name}" not found')
-            lines = list(run.previous)
-        else:
-            lines = list(run.logs)
-        tail = request.query.get("tailLines")
-        shown = lines[-int(tail) :] if tail else lines
+            if run.previous is None:
+                raise bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
+            log = run.previous
+        shown, seen = selected(list(log.lines), request.query), log.written
         if request.query.get("follow") != "true":
-            return web.Response(text="".join(f"{line}\n" for line in shown))
+            return web.Response(body=rendered(shown, request.query), content_type="text/plain")
         response = web.StreamResponse(headers={"Content-Type": "text/plain", "Kovra-Simulated": "true"})
         await response.prepare(request)
-        sent = list(lines)
-        await response.write("".join(f"{line}\n" for line in shown).encode())
-        while self._store.find("Pod", namespace, name) is not None:
-            await asyncio.sleep(0.1)
-            new = list(run.logs)[len(sent) :]
-            for line in new:
-                await response.write(f"{line}\n".encode())
-            sent += new
-        return response
+        await response.write(rendered(shown, request.query))
+        while True:
+            # Looked at before the lines are, so that the last ones are not lost.
+            ended = (
+                run.log is not log
+                or run.state in ("ended", "backing off")
+                or not self._kubelet.runs.get(pod["metadata"]["uid"])
+            )
+            new = log.after(seen)
+            if new:
+                await response.write(rendered(new, request.query))
+                seen = new[-1].number
+            if ended:
+                return response
+            await asyncio.sleep(FOLLOW_S)
 
 
 def _line(event: str, document: Object) -> bytes:
@@ -274,6 +295,12 @@ async def _body(request: web.Request) -> Any:
     patch = "json-patch" in request.headers.get("Content-Type", "")
     if not isinstance(body, list if patch else dict):
         raise bad_request("the body is not of the form its content type asks for")
+    return body
+
+
+async def _options(request: web.Request) -> Object:
+    """DeleteOptions, which may be left out."""
+    body: Object = await _body(request) if request.can_read_body else {}
     return body
 
 

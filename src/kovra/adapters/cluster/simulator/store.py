@@ -207,6 +207,13 @@ class Store:
         self.drop(kind.kind, namespace, name)
         return now
 
+    def mark_deleted(self, kind: Kind, namespace: str, name: str) -> None:
+        """It is on its way out, and says so."""
+        now = self.find(kind.kind, namespace, name)
+        if now is not None and "deletionTimestamp" not in now["metadata"]:
+            made = {**now, "metadata": {**now["metadata"], "deletionTimestamp": _now()}}
+            self._put("MODIFIED", kind, namespace, name, made)
+
     def drop(self, kind: str, namespace: str, name: str) -> None:
         """Remove, and what it owns with it."""
         gone = self.objects.pop((kind, namespace, name), None)
