@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -16,8 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kovra.features.identity.credentials import AccessTokenOptions, PasswordOptions
 from kovra.foundation.db.database import PoolOptions
-from kovra.foundation.keyring.documents import FileSource, TextSource
-from kovra.foundation.keyring.masters import MasterKeySource
+from kovra.foundation.keyring.documents import parse, read_file
 from kovra.foundation.web.logins import LoginThrottleOptions
 from kovra.foundation.web.middleware import EdgeOptions
 from kovra.foundation.web.ratelimit import RateLimitOptions
@@ -58,6 +57,13 @@ class Settings(BaseSettings):
     """Master keys, as `kovra keys generate` writes them; the api's copy holds no private core half."""
     keyring: SecretStr | None = None
     """The same document in the environment."""
+    kms_key_id: str | None = None
+    """ARN or alias of the AWS KMS key that wraps the keyring document's keys; None: they are in the clear."""
+    kms_region: str = "us-east-1"
+    kms_environment: str = "production"
+    """Part of the encryption context: the keys of one installation do not open in another."""
+    kms_endpoint: str | None = None
+    """Another address of KMS than AWS's public one, such as a VPC endpoint."""
     pepper: SecretStr | None = None
     """base64 of at least 32 bytes, mixed into every password."""
     cursor_key: SecretStr | None = None
@@ -130,11 +136,11 @@ class Settings(BaseSettings):
         """Options of the connection pool."""
         return PoolOptions(max_size=self.pool_max)
 
-    def master_keys(self) -> MasterKeySource:
-        """Where the master keys come from."""
+    def keyring_document(self) -> dict[str, Any]:
+        """The keyring document, from its file or the environment; its keys may be wrapped."""
         if self.keyring_file is not None:
-            return FileSource(self.keyring_file)
-        return TextSource(needed(self.keyring, "KOVRA_KEYRING_FILE"))
+            return read_file(self.keyring_file)
+        return parse(needed(self.keyring, "KOVRA_KEYRING_FILE"))
 
     def passwords(self) -> PasswordOptions:
         """How passwords are hashed."""

@@ -1,31 +1,14 @@
-"""Operators' work on master keys: rotate the files, re-wrap what older versions wrap, count."""
+"""Operators' work on what master keys wrap: wrap it anew, count it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from uuid import UUID
 
 from kovra.entrypoints.wiring import common
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.holder_keys import HolderKeyStore
-from kovra.foundation.keyring.documents import FileSource, write_file
-from kovra.foundation.keyring.masters import KeyState, MasterSet, generate
 from kovra.settings import Settings
-
-
-def rotate(folder: Path, group: str) -> int:
-    """Add a primary version to both keyring files; returns its number."""
-    path = folder / "keyring-worker.json"
-    known = FileSource(path).load()
-    chosen = MasterSet(group)
-    version = max(k.version for k in known if k.set is chosen) + 1
-    kept = [replace(k, state=KeyState.enabled) if k.set is chosen and k.state is KeyState.primary else k for k in known]
-    made = [*kept, generate(chosen, version)]
-    # The worker first: it must open what the api will seal.
-    write_file(path, made)
-    write_file(folder / "keyring-api.json", made, private=False)
-    return version
 
 
 @dataclass(frozen=True, slots=True)

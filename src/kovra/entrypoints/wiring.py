@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
 
+from kovra.entrypoints import keyfiles
 from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.identity.credentials import AccessTokens, Passwords
 from kovra.features.organizations.roles import ROLES
@@ -17,7 +20,8 @@ from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.notices import Notices
 from kovra.foundation.db.pages import Cursors
 from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_at_head
-from kovra.foundation.keyring import KeyBroken, Keyring, MasterKeys
+from kovra.foundation.keyring import KeyBroken, Keyring
+from kovra.foundation.observability import logger
 from kovra.foundation.registry import Registry
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.logins import LoginThrottle
@@ -40,8 +44,9 @@ async def common(settings: Settings) -> AsyncIterator[Registry]:
         async with database.connection() as connection:
             await check_schema_at_head(connection)
             await check_role_and_policies(connection)
-        keyring = registry.add(Keyring, Keyring(MasterKeys(settings.master_keys().load())))
+        keyring = registry.add(Keyring, Keyring(await asyncio.to_thread(keyfiles.master_keys, settings)))
         await _compare_keys(database, keyring)
+        await _say_what_is_missing(database, keyring)
         registry.add(HolderKeyStore, HolderKeyStore(keyring))
         notices = registry.add(Notices, Notices(address))
         async with notices.running():
@@ -61,6 +66,28 @@ async def _compare_keys(database: Database, keyring: Keyring) -> None:
                 )
                 if stored != value:
                     raise KeyBroken(f"Master key {group} {version} differs from the one other nodes use.")
+
+
+@dataclass(frozen=True, slots=True)
+class NeededMaster:
+    """A master version, and how many holder keys it wraps."""
+
+    master_set: str
+    master_version: int
+    n: int
+
+
+async def _say_what_is_missing(database: Database, keyring: Keyring) -> None:
+    """Start without a master version that rows need, loudly: its values answer 503, all others work."""
+    have = keyring.check_values().keys()
+    for needed_one in await database.door("needed_masters", NeededMaster):
+        if (needed_one.master_set, needed_one.master_version) not in have:
+            logger.error(
+                "master_key_missing",
+                set=needed_one.master_set,
+                key_version=needed_one.master_version,
+                wrapped_keys=needed_one.n,
+            )
 
 
 async def _record(connection: asyncpg.Connection, group: str, version: int, value: bytes) -> None:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 keys = typer.Typer(help="Master keys.", no_args_is_help=True)
 jobs = typer.Typer(help="The queue's dead letters.", no_args_is_help=True)
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    """An expected failure is a sentence and exit code 1, not a traceback."""
+    from kovra.foundation.errors import KovraError
+
+    try:
+        yield
+    except KovraError as error:
+        sys.stderr.write(f"{error.message}\n")
+        raise typer.Exit(1) from None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -119,61 +133,92 @@ def openapi() -> None:
     print(json.dumps(description.document(), indent=2, sort_keys=True))
 
 
-@keys.command("generate")
-def keys_generate(
-    folder: Annotated[Path, typer.Argument(help="Where keyring-api.json and keyring-worker.json go.")],
-) -> None:
-    """Make the first version of both sets: one file for the api (no private core half), one for the worker."""
-    from kovra.foundation.keyring.documents import write_file
-    from kovra.foundation.keyring.masters import MasterSet, generate
+Group = Annotated[Literal["edge", "core"], typer.Option("--set", help="Which set of master keys.")]
+Folder = Annotated[Path, typer.Argument(help="The folder of keyring-api.json and keyring-worker.json.")]
 
-    made = [generate(MasterSet.edge, 1), generate(MasterSet.core, 1)]
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_file(folder / "keyring-worker.json", made)
-    write_file(folder / "keyring-api.json", made, private=False)
+
+@keys.command("generate")
+def keys_generate(folder: Folder) -> None:
+    """Make the first version of both sets: one file for the api (no private core half), one for the worker.
+
+    With KOVRA_KMS_KEY_ID set, the files hold keys wrapped by AWS KMS. A keyring that exists is never written over.
+    """
+    with _spoken():
+        from kovra.entrypoints import keyfiles
+        from kovra.settings import Settings
+
+        keyfiles.create(folder, Settings())
     print(f"Wrote {folder}/keyring-api.json and {folder}/keyring-worker.json (0600).")
 
 
 @keys.command("list")
 def keys_list(file: Annotated[Path, typer.Argument(help="A keyring file.")]) -> None:
     """Versions and states; never a key."""
-    from kovra.foundation.keyring.documents import FileSource
+    with _spoken():
+        from kovra.entrypoints import keyfiles
 
-    for key in FileSource(file).load():
-        private = "" if key.set == "edge" else ("  with private half" if key.secret else "  public half only")
-        print(f"{key.set:5} {key.version:3}  {key.state}{private}")
+        for line in keyfiles.listed(file):
+            print(line)
 
 
 @keys.command("rotate")
 def keys_rotate(
-    folder: Annotated[Path, typer.Argument(help="The folder of both keyring files.")],
-    group: Annotated[str, typer.Option("--set", help="edge or core.")] = "edge",
+    folder: Folder,
+    group: Group = "edge",
+    staged: Annotated[bool, typer.Option("--staged", help="Let it only open for now; `promote` it later.")] = False,
 ) -> None:
-    """Add a new primary version; the old one still opens. Restart the processes, then `kovra keys rewrap`."""
-    from kovra.entrypoints import keys as keyfiles
+    """Add a new version; the old one still opens.
 
-    version = keyfiles.rotate(folder, group)
-    print(f"{group} {version} is the primary now. Restart api and worker, then run `kovra keys rewrap`.")
+    Processes that restart one by one need two steps, so that none meets a version it does not have: rotate --staged,
+    restart all, promote, restart all. Then `kovra keys rewrap`.
+    """
+    with _spoken():
+        from kovra.entrypoints import keyfiles
+        from kovra.foundation.keyring import MasterSet
+        from kovra.settings import Settings
+
+        version = keyfiles.rotate(folder, MasterSet(group), Settings(), staged=staged)
+    if staged:
+        then = f"kovra keys promote {folder} {version} --set {group}"
+        print(f"{group} {version} opens what it wraps. Restart all processes, then run `{then}`.")
+    else:
+        print(f"{group} {version} is the primary now. Restart all processes, then run `kovra keys rewrap`.")
+
+
+@keys.command("promote")
+def keys_promote(
+    folder: Folder, version: Annotated[int, typer.Argument(help="The staged version.")], group: Group = "edge"
+) -> None:
+    """Make a staged version the primary, once every process has it."""
+    with _spoken():
+        from kovra.entrypoints import keyfiles
+        from kovra.foundation.keyring import MasterSet
+        from kovra.settings import Settings
+
+        keyfiles.promote(folder, MasterSet(group), version, Settings())
+    print(f"{group} {version} is the primary now. Restart all processes, then run `kovra keys rewrap`.")
 
 
 @keys.command("rewrap")
 def keys_rewrap() -> None:
     """Wrap every organization's keys under the primary masters (with the worker's keyring). Safe to repeat."""
-    from kovra.entrypoints import keys as keyfiles
-    from kovra.settings import Settings
+    with _spoken():
+        from kovra.entrypoints import keys as wrapped
+        from kovra.settings import Settings
 
-    organizations, changed = asyncio.run(keyfiles.rewrap_all(Settings()))
+        organizations, changed = asyncio.run(wrapped.rewrap_all(Settings()))
     print(f"{changed} keys of {organizations} organizations were wrapped anew.")
 
 
 @keys.command("status")
 def keys_status() -> None:
     """How many holder keys each master version wraps: a version may go when it wraps none."""
-    from kovra.entrypoints import keys as keyfiles
-    from kovra.settings import Settings
+    with _spoken():
+        from kovra.entrypoints import keys as wrapped
+        from kovra.settings import Settings
 
-    for line in asyncio.run(keyfiles.status(Settings())):
-        print(line)
+        for line in asyncio.run(wrapped.status(Settings())):
+            print(line)
 
 
 @jobs.command("list")
