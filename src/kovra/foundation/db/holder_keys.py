@@ -45,7 +45,9 @@ class HolderKeyRow:
         )
 
 
-_UNSETTLED: ColumnElement[bool] = literal_column("coalesce(xmin = pg_current_xact_id_if_assigned()::xid, false)").label("unsettled")
+_UNSETTLED: ColumnElement[bool] = literal_column("coalesce(xmin = pg_current_xact_id_if_assigned()::xid, false)").label(
+    "unsettled"
+)
 """Whether the row was written by this very transaction, which may yet be rolled back."""
 _ALL = statement(
     select(*(_KEYS.c[n] for n in _NAMES[1:]), _UNSETTLED).where(_KEYS.c.org_id == bindparam("org_id")), HolderKeyRow
