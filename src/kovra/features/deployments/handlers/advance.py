@@ -316,13 +316,36 @@ async def _end(context: JobContext, step: Step, outcome: Outcome, why: Reason) -
     if not touched:
         await _finish_only(context, step, outcome, why)
         return
-    previous = d.previous_release_id
-    if previous is not None:
-        await put_back(context, d.app_environment_id, previous, d.id)
-    else:
-        await _scale_away(context, step)
+    restored = await _restored(context, step)
     async with context.session() as session:
-        await progress.finish(session, step, outcome, reason=why, restored_release_id=previous)
+        await progress.finish(session, step, outcome, reason=why, restored_release_id=restored)
+
+
+async def _restored(context: JobContext, step: Step) -> UUID | None:
+    """Put back the previous release, or take away the failed one; which release serves again, if one does."""
+    d = step.deployment
+    try:
+        if d.previous_release_id is not None:
+            await put_back(context, d.app_environment_id, d.previous_release_id, d.id)
+            return d.previous_release_id
+        await _scale_away(context, step)
+    except (SealBroken, KeyVersionMissing) as unreadable:
+        # The deployment ends all the same. What the previous release still has in the cluster goes on serving.
+        logger.error("release_not_restored", deployment=str(d.id), reason=unreadable.message)
+        if d.previous_release_id is None:
+            await _take_away(context, step)
+    return None
+
+
+async def _take_away(context: JobContext, step: Step) -> None:
+    """Remove what was recorded of a release that never served; needs none of its values."""
+    async with context.session() as session:
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT,
+            org_id=context.org_id,
+            app_environment_id=step.deployment.app_environment_id,
+        )
+    await context.registry.get(ClusterClient).prune(progress.inventory_of(row), [])
 
 
 async def _finish_only(context: JobContext, step: Step, outcome: Outcome, why: Reason) -> None:
