@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.set-up
 WORKERS ?= 2
 
-.PHONY: help run test set-up lint types laws unit golden openapi migration bench clean
+.PHONY: help run test test-cluster set-up lint types laws unit golden openapi migration bench clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ laws: set-up ## Who may import whom
 unit: set-up ## All tests, in parallel; then the tenant's part again on policies that raise when no tenant is set
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 	KOVRA_TEST_RAISING_POLICIES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not unset_tenant" -q tests/laws tests/features tests/journeys
+
+test-cluster: set-up ## Tests on real Kubernetes: KOVRA_TEST_KUBECONFIG or KUBEBUILDER_ASSETS, and KOVRA_TEST_REGISTRY
+	@test -n "$$KOVRA_TEST_KUBECONFIG$$KUBEBUILDER_ASSETS" || { echo "set KOVRA_TEST_KUBECONFIG (a cluster for tests) or KUBEBUILDER_ASSETS (etcd, kube-apiserver); see CONTRIBUTING.md"; exit 2; }
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "cluster or node" $(ARGS)
 
 golden: set-up ## Write the golden manifests and generated documents anew; read the diff
 	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/laws/test_documents.py

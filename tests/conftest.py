@@ -28,6 +28,30 @@ from tests.support.product import Product
 __all__ = ["postgres"]
 
 
+def _absent() -> dict[str, str]:
+    """Markers whose tests cannot run here, and what they need."""
+    known = os.environ
+    absent = {}
+    if not known.get("KOVRA_TEST_KUBECONFIG") and not known.get("KUBEBUILDER_ASSETS"):
+        absent["cluster"] = "KOVRA_TEST_KUBECONFIG or KUBEBUILDER_ASSETS"
+    if not (known.get("KOVRA_TEST_KUBECONFIG") and known.get("KOVRA_TEST_REGISTRY")):
+        absent["node"] = "KOVRA_TEST_KUBECONFIG and KOVRA_TEST_REGISTRY"
+    return absent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests on a real cluster are left out where there is none; `make test-cluster` runs them."""
+    absent = _absent()
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_report_header() -> list[str]:
+    return [f"tests marked {name} are left out: {needs} not set" for name, needs in _absent().items()]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quiet(tmp_path_factory: pytest.TempPathFactory) -> None:
     stream = (tmp_path_factory.getbasetemp() / "product.log").open("w")

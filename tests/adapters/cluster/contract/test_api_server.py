@@ -1,78 +1,18 @@
-"""One contract, for the simulator always and for a real API server where KOVRA_TEST_KUBECONFIG names one.
-
-Where they differ, the simulator is wrong.
-"""
+"""What Kovra's own client needs of an API server: apply, ownership, watches, refusals."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.connect import from_kubeconfig
 from kovra.adapters.cluster.errors import ClusterConflict, ClusterNotFound, ClusterRefused, WatchExpired
 from kovra.adapters.cluster.manifests import namespace_manifests
-from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
 from kovra.adapters.cluster.workload import Isolation, ObjectRef, Placement
-
-pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-async def client() -> AsyncIterator[ClusterClient]:
-    named = os.environ.get("KOVRA_TEST_KUBECONFIG")
-    simulator = None if named else Simulator(SimulatorOptions(speed=20))
-    if simulator is not None:
-        await simulator.start()
-    found = await from_kubeconfig(Path(named) if named else simulator.kubeconfig())  # type: ignore[union-attr]
-    yield found
-    await found.close()
-    if simulator is not None:
-        await simulator.stop()
-
-
-@pytest.fixture
-async def namespace(client: ClusterClient) -> AsyncIterator[str]:
-    name = f"contract-{secrets.token_hex(4)}"
-    await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for _ in range(100):
-        if await client.find(ObjectRef(api_version="v1", kind="ServiceAccount", namespace=name, name="default")):
-            break
-        await asyncio.sleep(0.1)
-    yield name
-    await client.delete(ObjectRef(api_version="v1", kind="Namespace", namespace="", name=name))
-
-
-def config_map(namespace: str, name: str = "c", **data: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"suite": "contract"}},
-        "data": data,
-    }
-
-
-def deployment(
-    namespace: str, *, image: str = "registry.test/kovra/ok:1", replicas: int = 1, **env: str
-) -> dict[str, Any]:
-    container = {"name": "app", "image": image, "env": [{"name": k, "value": v} for k, v in env.items()]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "d", "namespace": namespace},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": "d"}},
-            "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [container]}},
-        },
-    }
+from tests.adapters.cluster.contract.conftest import config_map, deployment
 
 
 def ref(document: dict[str, Any]) -> ObjectRef:
@@ -205,8 +145,8 @@ async def test_a_watch_tells_what_happens_after_a_list(client: ClusterClient, na
     assert seen == ["ADDED", "MODIFIED", "DELETED"]
 
 
-async def test_a_watch_from_the_future_or_the_distant_past_is_expired(client: ClusterClient, namespace: str) -> None:
-    if os.environ.get("KOVRA_TEST_KUBECONFIG"):
+async def test_a_watch_from_the_future_or_the_distant_past_is_expired(client: ClusterClient, api_server: str) -> None:
+    if api_server == "real":
         pytest.skip("a real API server compacts on its own schedule")
     with pytest.raises(WatchExpired):
         async for _ in client.watch("v1", "ConfigMap", labels="a", resource_version="999999999", timeout_s=2):

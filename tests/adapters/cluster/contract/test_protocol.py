@@ -3,61 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
-from kubernetes.aio.client.exceptions import ApiException
 
-from kovra.adapters.cluster.client import ClusterClient, path_of
-from tests.adapters.cluster.contract.test_api_server import client, config_map, deployment, namespace
+from kovra.adapters.cluster.client import ClusterClient
+from tests.adapters.cluster.contract.conftest import Raw, config_map, deployment
 
-__all__ = ["client", "namespace"]
-pytestmark = pytest.mark.cluster
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-
-
-class Raw:
-    """Calls as they are, without our own retries and error classes."""
-
-    def __init__(self, client: ClusterClient, namespace: str) -> None:
-        self._client, self.namespace = client, namespace
-
-    async def __call__(
-        self, method: str, path: str, body: Any = None, *, content: str = "application/json", **query: str
-    ) -> tuple[int, Any]:
-        """(status, parsed body)."""
-        pairs = list(query.items())
-        request = await self._client._api.param_serialize(
-            method,
-            path,
-            query_params=pairs,
-            header_params={"Content-Type": content, "Accept": "application/json"},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        try:
-            answer = await self._client._api.call_api(*request, _request_timeout=10)
-        except ApiException as refused:
-            return int(refused.status or 0), _parsed(str(refused.body or ""))
-        return int(answer.status), _parsed((await answer.response.read()).decode())
-
-    def at(self, kind: str, name: str = "", version: str = "v1") -> str:
-        """The path of an object of the namespace."""
-        return path_of(version, kind, self.namespace, name)
-
-
-def _parsed(text: str) -> Any:
-    """Paths outside the API are answered with plain text."""
-    return json.loads(text) if text.startswith("{") else text
-
-
-@pytest.fixture
-def raw(client: ClusterClient, namespace: str) -> Raw:
-    return Raw(client, namespace)
 
 
 async def test_a_field_of_another_manager_is_a_conflict_unless_forced(raw: Raw) -> None:
