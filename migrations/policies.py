@@ -24,15 +24,18 @@ def user_table(table: str, *, column: str = "user_id", grant: Sequence[str] = AL
     _grant(table, grant)
 
 
-def narrowed(table: str, **settings: str) -> None:
-    """A token's narrowing as restrictive policies: setting name → column; ``*`` lets everything through, unset nothing."""
+def narrowed(table: str, *, verb: str = "all", **settings: str) -> None:
+    """A token's narrowing as restrictive policies: setting name → column; ``*`` lets everything through, unset nothing.
+
+    ``verb`` "select": rows are only read under it, as the ledger's are, which any caller writes.
+    """
     terms = [
         f"((select current_setting('kovra.narrow_{name}', true)) = '*' or {column}::text = (select current_setting('kovra.narrow_{name}', true)))"
         for name, column in settings.items()
     ]
     op.execute(
-        f"create policy {table}_narrowed on {table} as restrictive for all to kovra_app "
-        f"using ({' and '.join(terms)}) with check ({' and '.join(terms)})"
+        f"create policy {table}_narrowed on {table} as restrictive for {verb} to kovra_app "
+        f"using ({' and '.join(terms)})" + (f" with check ({' and '.join(terms)})" if verb == "all" else "")
     )
 
 

@@ -219,14 +219,15 @@ async def test_the_ledger_is_append_only_and_its_chain_holds(product: Product, s
         await connection.close()
     rows = await superuser.fetch(
         """select seq, hash, lag(hash, 1, decode(repeat('00', 32), 'hex')) over (order by seq) as before, id, created_at,
-            array[type, actor, origin, subject, payload::text] as fields from events where org_id = $1 order by seq""",
+            array[type, actor, origin, subject, payload::text] as fields, hash_version,
+            array[project_id::text, app_id::text, environment_id::text] as place from events where org_id = $1 order by seq""",
         org_id,
     )
     assert [r["seq"] for r in rows] == list(range(1, len(rows) + 1))
     assert len(rows) >= 4
     for row in rows:
         again = await superuser.fetchval(
-            "select event_hash($1, $2, $3, $4, $5, $6)",
-            row["before"], row["seq"], row["id"], org_id, row["created_at"], row["fields"],
+            "select event_hash($1, $2, $3, $4, $5, $6, $7, $8)",
+            row["hash_version"], row["before"], row["seq"], row["id"], org_id, row["created_at"], row["fields"], row["place"],
         )  # fmt: skip
         assert again == row["hash"]

@@ -20,6 +20,21 @@ CATALOGUE: Final[dict[str, type[Event]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where a fact belongs. Who is narrowed to a place reads only facts of that place; streams subscribe by it."""
+
+    project_id: UUID | None = None
+    app_id: UUID | None = None
+    environment_id: UUID | None = None
+
+
+ORGANIZATION: Final = Scope()
+"""A fact of the whole organization: no narrowed credential reads it."""
+PLACED: Final = frozenset({"prj", "env", "app", "aev", "cfg", "sec", "rel", "dep"})
+"""Prefixes of subjects that always lie in a project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One fact. Subclasses name their wire ``type`` and the id ``prefix`` of their subject; fields are the payload."""
 
@@ -45,11 +60,21 @@ def event(kind: type[E]) -> type[E]:
     return kind
 
 
-def record(session: TenantSession, fact: Event, *, actor: str | None = None, origin: str = "api") -> None:
+def record(
+    session: TenantSession,
+    fact: Event,
+    *,
+    scope: Scope = ORGANIZATION,
+    actor: str | None = None,
+    origin: str = "api",
+) -> None:
     """Buffer a fact; it is written when, and only when, the transaction commits.
 
-    ``actor`` None: whoever entered the session. ``origin``: api, worker, system.
+    ``scope``: where its subject lies; what lies in a project must say so. ``actor`` None: whoever entered the session.
+    ``origin``: api, worker, system.
     """
+    if fact.prefix in PLACED and scope.project_id is None:
+        raise RuntimeError(f"{fact.type} must say which project its subject lies in")
     session.outbox.events.append(
         {
             "id": new_id(),
@@ -58,5 +83,8 @@ def record(session: TenantSession, fact: Event, *, actor: str | None = None, ori
             "origin": origin,
             "subject": fact.subject(),
             "payload": fact.payload(),
+            "project_id": scope.project_id,
+            "app_id": scope.app_id,
+            "environment_id": scope.environment_id,
         }
     )

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -38,6 +39,10 @@ events = Table(
     document("payload"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("project_id", Uuid, nullable=True),
+    Column("app_id", Uuid, nullable=True),
+    Column("environment_id", Uuid, nullable=True),
+    Column("hash_version", SmallInteger, nullable=False, server_default="1"),
     UniqueConstraint("org_id", "id"),
     UniqueConstraint("org_id", "seq"),
 )

@@ -12,6 +12,7 @@ from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 
 from kovra.foundation.db.statements import command, statement
+from kovra.foundation.events import Scope
 from kovra.models.deployments import deployments, releases
 from kovra.models.projects import app_environments
 
@@ -43,6 +44,7 @@ class DeploymentRow:
 
     id: UUID
     app_environment_id: UUID
+    project_id: UUID
     app_id: UUID
     environment_id: UUID
     number: int
@@ -71,6 +73,11 @@ class DeploymentRow:
     fence: int
     ahead: int
     blocked_by: UUID | None
+
+    @property
+    def scope(self) -> Scope:
+        """Where facts about it belong."""
+        return Scope(project_id=self.project_id, app_id=self.app_id, environment_id=self.environment_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ def _deployment() -> Select[Any]:
     blocker = select(_ahead.id).where(*_AHEAD, _d.outcome.is_(None)).order_by(_ahead.number).limit(1).scalar_subquery()
     return (
         select(
-            _d.id, _d.app_environment_id, _d.app_id, _d.environment_id, _d.number, _d.source, _d.trigger, _d.actor,
+            _d.id, _d.app_environment_id, _x.project_id, _d.app_id, _d.environment_id, _d.number, _d.source, _d.trigger, _d.actor,
             _d.message, _d.config_revision_id, _d.release_id, _r.number.label("release_number"),
             _r.image.label("release_image"), _r.digest.label("release_digest"), _d.previous_release_id, _d.phase,
             _d.outcome, _d.reason, _d.restored_release_id, _d.phases, _d.progress, _d.cancel_requested_at,

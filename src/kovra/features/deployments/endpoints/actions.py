@@ -151,7 +151,7 @@ async def update_config(
     """Change config vars; null removes. Staged until the next deployment, unless `deploy=true`."""
     row = await starting.lock(session, pair.id)
     _etag_matches(etags, row, required=False)
-    config = await revisions.change_config(session, store, row.id, body.vars, replace=False)
+    config = await revisions.change_config(session, store, row, body.vars, replace=False)
     return await _changed(session, store, row, config, deploy, options, etags, response)
 
 
@@ -173,7 +173,7 @@ async def replace_config(
     for name, value in body.vars.items():
         if value is None:
             raise Invalid.field(f"/vars/{name[:128]}", "null_not_allowed", "Leave it out instead.")
-    config = await revisions.change_config(session, store, row.id, body.vars, replace=True)
+    config = await revisions.change_config(session, store, row, body.vars, replace=True)
     return await _changed(session, store, row, config, deploy, options, etags, response)
 
 
@@ -192,5 +192,5 @@ async def update_secrets(
     """Set secrets; null removes. Sealed on receipt for the worker alone; nobody reads them back."""
     row = await starting.lock(session, pair.id)
     _etag_matches(etags, row, required=False)
-    config = await revisions.change_secrets(session, store, row.id, body.secrets)
+    config = await revisions.change_secrets(session, store, row, body.secrets)
     return await _changed(session, store, row, config, deploy, options, etags, response)

@@ -147,10 +147,8 @@ async def cancel_deployment(
     """Stop a deployment; what served before is put back."""
     found = path_id("dep", deployment_id)
     deployment = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=found)
-    await starting.lock(session, deployment.app_environment_id)
-    asked = await starting.request_cancel(
-        session, deployment.app_environment_id, found, by=(await session.access()).actor
-    )
+    locked = await starting.lock(session, deployment.app_environment_id)
+    asked = await starting.request_cancel(session, locked, found, by=(await session.access()).actor)
     if not asked:
         raise Conflict("It has ended already.", code="already_finished", facts={"outcome": deployment.outcome})
     row = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=found)

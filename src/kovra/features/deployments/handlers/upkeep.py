@@ -51,7 +51,7 @@ async def retire(context: JobContext, job: RetireAppEnvironment) -> None:
             return
         open_ones = await session.all(queries.OPEN_DEPLOYMENTS, org_id=context.org_id, app_environment_id=job.id)
         for deployment in open_ones:
-            await request_cancel(session, job.id, deployment.id, by="deleted")
+            await request_cancel(session, row, deployment.id, by="deleted")
     if open_ones:
         raise Retry(after_s=2, why="deployments are ending")
     await context.registry.get(ClusterClient).prune(progress.inventory_of(row), ())
@@ -106,7 +106,12 @@ async def purge_environment(context: JobContext, job: PurgeEnvironment) -> None:
         await _purge_pairs(session, job.id)
         await session.execute(project_queries.REVOKE_TOKENS_OF, org=context.org_id, parent=job.id)
         await session.execute(project_queries.PURGE_ENVIRONMENT, org=context.org_id, environment_id=job.id)
-        record(session, EnvironmentPurged(subject_id=job.id, slug=environment.slug), origin="worker")
+        record(
+            session,
+            EnvironmentPurged(subject_id=job.id, slug=environment.slug),
+            scope=environment.scope,
+            origin="worker",
+        )
 
 
 async def _remove_namespace(context: JobContext, project_id: UUID, environment_id: UUID, slug: str) -> None:
@@ -145,7 +150,7 @@ async def purge_app(context: JobContext, job: PurgeApp) -> None:
         await _purge_pairs(session, job.id)
         await session.execute(project_queries.REVOKE_TOKENS_OF, org=context.org_id, parent=job.id)
         await session.execute(project_queries.PURGE_APP, org=context.org_id, app_id=job.id)
-        record(session, AppPurged(subject_id=job.id, slug=app.slug), origin="worker")
+        record(session, AppPurged(subject_id=job.id, slug=app.slug), scope=app.scope, origin="worker")
 
 
 async def purge_project(context: JobContext, job: PurgeProject) -> None:
@@ -167,4 +172,4 @@ async def purge_project(context: JobContext, job: PurgeProject) -> None:
         await session.execute(project_queries.PURGE_APPS_OF, org=context.org_id, project_id=job.id)
         await session.execute(project_queries.PURGE_ENVIRONMENTS_OF, org=context.org_id, project_id=job.id)
         await session.execute(project_queries.PURGE_PROJECT, org=context.org_id, project_id=job.id)
-        record(session, ProjectPurged(subject_id=job.id, slug=project.slug), origin="worker")
+        record(session, ProjectPurged(subject_id=job.id, slug=project.slug), scope=project.scope, origin="worker")

@@ -100,7 +100,7 @@ async def move(
     moved_event = DeploymentMoved(
         subject_id=d.id, app_environment_id=encode("aev", d.app_environment_id), phase=phase.value
     )
-    record(session, moved_event, origin="worker")
+    record(session, moved_event, scope=d.scope, origin="worker")
 
 
 def again(session: TenantSession, deployment: DeploymentRow, *, after_s: float = 0.0) -> None:
@@ -153,7 +153,7 @@ async def finish(
         release_id=encode("rel", d.release_id) if d.release_id else None,
         restored_release_id=encode("rel", restored_release_id) if restored_release_id else None,
     )
-    record(session, finished, origin="worker")
+    record(session, finished, scope=d.scope, origin="worker")
     DEPLOYMENTS.labels(outcome.value, reason.code if reason else "none").inc()
     waiting = await session.all(
         queries.OPEN_DEPLOYMENTS, org_id=session.org_id, app_environment_id=d.app_environment_id
@@ -204,7 +204,7 @@ async def write_release(
         config_revision=revision.number,
         copied_from=None,
     )
-    record(session, created, actor=step.deployment.actor, origin="worker")
+    record(session, created, scope=row.scope, actor=step.deployment.actor, origin="worker")
     return release_id
 
 
@@ -216,7 +216,7 @@ def secrets_opened(
         opened = SecretOpened(
             subject_id=row.id, deployment_id=encode("dep", deployment_id), secrets=dict(sorted(versions.items()))
         )
-        record(session, opened, actor="system", origin="worker")
+        record(session, opened, scope=row.scope, actor="system", origin="worker")
 
 
 async def went_live(
@@ -242,7 +242,8 @@ async def went_live(
     if until is not None:
         enqueue(session, CheckHealth(id=row.id), at=until)
     if health != row.health:
-        record(session, HealthChanged(subject_id=row.id, before=row.health, after=health), origin="worker")
+        changed = HealthChanged(subject_id=row.id, before=row.health, after=health)
+        record(session, changed, scope=row.scope, origin="worker")
 
 
 async def set_inventory(session: TenantSession, app_environment_id: UUID, inventory: Sequence[ObjectRef]) -> None:
@@ -259,7 +260,8 @@ async def set_health(session: TenantSession, row: AppEnvironmentRow, health: str
     """What serves is now stable, degraded or suspended."""
     await session.execute(queries.SET_HEALTH, org=session.org_id, app_environment_id=row.id, health=health)
     if health != row.health:
-        record(session, HealthChanged(subject_id=row.id, before=row.health, after=health), origin="worker")
+        changed = HealthChanged(subject_id=row.id, before=row.health, after=health)
+        record(session, changed, scope=row.scope, origin="worker")
 
 
 def inventory_of(row: AppEnvironmentRow) -> list[ObjectRef]:

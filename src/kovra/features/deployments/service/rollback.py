@@ -148,7 +148,7 @@ async def roll_back(
         raise Conflict("Nothing is live here yet.", code="nothing_live")
     if restore.config or restore.secrets:
         config = await revisions.restore_config(
-            session, store, row.id, revision, config=restore.config, secrets=restore.secrets
+            session, store, row, revision, config=restore.config, secrets=restore.secrets
         )
     else:
         config = await revisions.latest(session, store, row.id)
@@ -195,7 +195,7 @@ async def copy_release(
         config_revision=config_number,
         copied_from=encode("rel", base.id),
     )
-    record(session, created)
+    record(session, created, scope=row.scope)
     return release_id
 
 

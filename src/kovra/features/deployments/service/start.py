@@ -69,7 +69,7 @@ async def start(
     """Accept a deployment of a locked app environment; the overlap policy decides what becomes of others."""
     await _meet_others(session, row)
     revision = await session.find(secret_queries.LATEST, org_id=session.org_id, app_environment_id=row.id)
-    revision_id = revision.id if revision else await _first_revision(session, store, row.id)
+    revision_id = revision.id if revision else await _first_revision(session, store, row)
     access = await session.access()
     deployment_id = new_id()
     numbered = await session.one(queries.NEXT_DEPLOYMENT, org_id=session.org_id, app_environment_id=row.id)
@@ -98,13 +98,13 @@ async def start(
     requested = DeploymentRequested(
         subject_id=deployment_id, app_environment_id=encode("aev", row.id), source=source, trigger=wish.trigger
     )
-    record(session, requested)
+    record(session, requested, scope=row.scope)
     return await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment_id)
 
 
-async def _first_revision(session: TenantSession, store: HolderKeyStore, app_environment_id: UUID) -> UUID | None:
+async def _first_revision(session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow) -> UUID | None:
     """Releases always name a config revision; before anything was set it is an empty one."""
-    made = await revisions.change_config(session, store, app_environment_id, {}, replace=True)
+    made = await revisions.change_config(session, store, row, {}, replace=True)
     return made.revision_id
 
 
@@ -124,7 +124,7 @@ async def _meet_others(session: TenantSession, row: AppEnvironmentRow) -> None:
             if other.phase in (Phase.queued, Phase.waiting):
                 await _supersede(session, row, other)
             elif policy is Policy.override:
-                await request_cancel(session, row.id, other.id, by="superseded")
+                await request_cancel(session, row, other.id, by="superseded")
 
 
 async def _supersede(session: TenantSession, row: AppEnvironmentRow, other: Open) -> None:
@@ -138,18 +138,16 @@ async def _supersede(session: TenantSession, row: AppEnvironmentRow, other: Open
             release_id=None,
             restored_release_id=None,
         )
-        record(session, finished)
+        record(session, finished, scope=row.scope)
 
 
-async def request_cancel(session: TenantSession, app_environment_id: UUID, deployment_id: UUID, *, by: str) -> bool:
+async def request_cancel(session: TenantSession, row: AppEnvironmentRow, deployment_id: UUID, *, by: str) -> bool:
     """Write the wish to cancel; the worker ends the deployment at its next step. False when it has ended already."""
     asked = await session.execute(queries.REQUEST_CANCEL, org=session.org_id, deployment_id=deployment_id, by=by)
     if asked:
-        enqueue(session, CancelDeployment(id=deployment_id, app_environment_id=app_environment_id))
-        record(
-            session,
-            DeploymentCancelRequested(subject_id=deployment_id, app_environment_id=encode("aev", app_environment_id)),
-        )
+        enqueue(session, CancelDeployment(id=deployment_id, app_environment_id=row.id))
+        requested = DeploymentCancelRequested(subject_id=deployment_id, app_environment_id=encode("aev", row.id))
+        record(session, requested, scope=row.scope)
     return bool(asked)
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from kovra.foundation.events import Scope
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
@@ -20,6 +22,11 @@ class ProjectRow:
     updated_at: datetime
     deleted_at: datetime | None
     purge_at: datetime | None
+
+    @property
+    def scope(self) -> Scope:
+        """Where facts about it belong."""
+        return Scope(project_id=self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,11 @@ class EnvironmentRow:
     deleted_at: datetime | None
     purge_at: datetime | None
 
+    @property
+    def scope(self) -> Scope:
+        """Where facts about it belong."""
+        return Scope(project_id=self.project_id, environment_id=self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class AppRow:
@@ -56,6 +68,11 @@ class AppRow:
     updated_at: datetime
     deleted_at: datetime | None
     purge_at: datetime | None
+
+    @property
+    def scope(self) -> Scope:
+        """Where facts about it belong."""
+        return Scope(project_id=self.project_id, app_id=self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +108,11 @@ class AppEnvironmentRow:
     seen: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def scope(self) -> Scope:
+        """Where facts about it belong."""
+        return Scope(project_id=self.project_id, app_id=self.app_id, environment_id=self.environment_id)
 
 
 @dataclass(frozen=True, slots=True)

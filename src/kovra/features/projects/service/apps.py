@@ -34,7 +34,7 @@ from kovra.foundation import clock
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import NotFound
-from kovra.foundation.events import record
+from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id
 
 
@@ -71,7 +71,8 @@ async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp) -
         raise taken(duplicate, "an app") from None
     environments = await session.all(queries.ENVIRONMENTS_OF_PROJECT, org_id=session.org_id, project_id=project_id)
     await make_pairs(session, project_id, [(app_id, environment.id) for environment in environments])
-    record(session, AppCreated(subject_id=app_id, project_id=encode("prj", project_id), slug=slug))
+    created = AppCreated(subject_id=app_id, project_id=encode("prj", project_id), slug=slug)
+    record(session, created, scope=Scope(project_id=project_id, app_id=app_id))
     return await session.one(queries.APP, org_id=session.org_id, app_id=app_id)
 
 
@@ -92,7 +93,7 @@ async def update_app(session: TenantSession, app: AppRow, changes: Mapping[str, 
         release_command=after.release_command,
         drain_s=after.drain_s,
     )
-    record(session, AppUpdated(subject_id=app.id, changed=changed))
+    record(session, AppUpdated(subject_id=app.id, changed=changed), scope=app.scope)
     return await session.one(queries.APP, org_id=session.org_id, app_id=app.id)
 
 
@@ -104,7 +105,8 @@ async def delete_app(session: TenantSession, app_id: UUID) -> AppRow:
     await session.execute(
         queries.MARK_APP, org=session.org_id, app_id=app_id, deleted_at=clock.now(), purge_at=purge_at
     )
-    record(session, AppDeleted(subject_id=app_id, slug=app.slug, purge_at=clock.rfc3339(purge_at)))
+    deleted = AppDeleted(subject_id=app_id, slug=app.slug, purge_at=clock.rfc3339(purge_at))
+    record(session, deleted, scope=app.scope)
     return replace(app, deleted_at=clock.now(), purge_at=purge_at)
 
 
@@ -115,7 +117,7 @@ async def restore_app(session: TenantSession, app_id: UUID) -> AppRow:
     await session.execute(queries.MARK_APP, org=session.org_id, app_id=app_id, deleted_at=None, purge_at=None)
     await complete_pairs(session, app.project_id, app_id=app_id)
     await revive(session, app_id)
-    record(session, AppRestored(subject_id=app_id, slug=app.slug))
+    record(session, AppRestored(subject_id=app_id, slug=app.slug), scope=app.scope)
     return await session.one(queries.APP, org_id=session.org_id, app_id=app_id)
 
 
@@ -142,7 +144,7 @@ async def update_app_environment(
             auto_rollback=after.auto_rollback,
             auto_deploy_paused=after.auto_deploy_paused,
         )
-        record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed))
+        record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
     return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)
 
 

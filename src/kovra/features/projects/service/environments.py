@@ -65,7 +65,7 @@ async def update_environment(
         delete_protected=after.delete_protected,
         overlap_policy=after.overlap_policy,
     )
-    record(session, EnvironmentUpdated(subject_id=environment.id, changed=changed))
+    record(session, EnvironmentUpdated(subject_id=environment.id, changed=changed), scope=environment.scope)
     return await session.one(queries.ENVIRONMENT, org_id=session.org_id, environment_id=environment.id)
 
 
@@ -89,7 +89,7 @@ async def delete_environment(session: TenantSession, environment_id: UUID, *, ca
         purge_at=purge_at,
     )
     deleted = EnvironmentDeleted(subject_id=environment_id, slug=environment.slug, purge_at=clock.rfc3339(purge_at))
-    record(session, deleted)
+    record(session, deleted, scope=environment.scope)
     return replace(environment, deleted_at=clock.now(), purge_at=purge_at)
 
 
@@ -104,5 +104,5 @@ async def restore_environment(session: TenantSession, environment_id: UUID) -> E
     )
     await complete_pairs(session, environment.project_id, environment_id=environment_id)
     await revive(session, environment_id)
-    record(session, EnvironmentRestored(subject_id=environment_id, slug=environment.slug))
+    record(session, EnvironmentRestored(subject_id=environment_id, slug=environment.slug), scope=environment.scope)
     return await session.one(queries.ENVIRONMENT, org_id=session.org_id, environment_id=environment_id)

@@ -31,7 +31,7 @@ from kovra.foundation import clock
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Invalid
-from kovra.foundation.events import record
+from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import NIL, decode, new_id
 
 
@@ -44,7 +44,7 @@ async def create_project(session: TenantSession, *, name: str, slug: str | None,
         )
     except Duplicate as duplicate:
         raise taken(duplicate, "a project") from None
-    record(session, ProjectCreated(subject_id=project_id, name=name, slug=made))
+    record(session, ProjectCreated(subject_id=project_id, name=name, slug=made), scope=Scope(project_id=project_id))
     first = NewEnvironment(name="Production", slug="production", kind="production")
     await add_environment(session, project_id, first)
     return await session.one(queries.PROJECT, org_id=session.org_id, project_id=project_id)
@@ -89,7 +89,7 @@ async def update_project(session: TenantSession, project: ProjectRow, changes: M
         name=after.name,
         description=after.description,
     )
-    record(session, ProjectUpdated(subject_id=project.id, changed=changed))
+    record(session, ProjectUpdated(subject_id=project.id, changed=changed), scope=project.scope)
     return await session.one(queries.PROJECT, org_id=session.org_id, project_id=project.id)
 
 
@@ -106,7 +106,8 @@ async def delete_project(session: TenantSession, project_id: UUID, *, cascade: s
     await session.execute(
         queries.MARK_PROJECT, org=session.org_id, project_id=project_id, deleted_at=clock.now(), purge_at=purge_at
     )
-    record(session, ProjectDeleted(subject_id=project_id, slug=project.slug, purge_at=clock.rfc3339(purge_at)))
+    deleted = ProjectDeleted(subject_id=project_id, slug=project.slug, purge_at=clock.rfc3339(purge_at))
+    record(session, deleted, scope=project.scope)
     return replace(project, deleted_at=clock.now(), purge_at=purge_at)
 
 
@@ -117,5 +118,5 @@ async def restore_project(session: TenantSession, project_id: UUID) -> ProjectRo
         queries.MARK_PROJECT, org=session.org_id, project_id=project_id, deleted_at=None, purge_at=None
     )
     await revive(session, project_id)
-    record(session, ProjectRestored(subject_id=project_id, slug=project.slug))
+    record(session, ProjectRestored(subject_id=project_id, slug=project.slug), scope=project.scope)
     return await session.one(queries.PROJECT, org_id=session.org_id, project_id=project_id)

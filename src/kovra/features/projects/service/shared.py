@@ -18,7 +18,7 @@ from kovra.foundation.access import Permission
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Conflict, Invalid
-from kovra.foundation.events import record
+from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id, slugify
 from kovra.foundation.jobs.messages import enqueue
 
@@ -105,6 +105,7 @@ async def add_environment(session: TenantSession, project_id: UUID, wanted: NewE
             kind=wanted.kind,
             protected=wanted.protected,
         ),
+        scope=Scope(project_id=project_id, environment_id=environment_id),
     )
     apps = await session.all(queries.APPS_OF_PROJECT, org_id=session.org_id, project_id=project_id)
     await make_pairs(session, project_id, [(app.id, environment_id) for app in apps])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets import queries
 from kovra.features.secrets.messages import ConfigChanged, ConfigRestored, SecretsChanged
 from kovra.features.secrets.queries import RevisionRow, SealedSecretRow
@@ -61,14 +62,14 @@ async def latest(session: TenantSession, store: HolderKeyStore, app_environment_
 async def change_config(
     session: TenantSession,
     store: HolderKeyStore,
-    app_environment_id: UUID,
+    row: AppEnvironmentRow,
     changes: Mapping[str, str | None],
     *,
     replace: bool,
 ) -> Config:
     """Make the next revision; one that changes nothing is not made."""
     check_names(changes, pointer="/vars")
-    now = await latest(session, store, app_environment_id)
+    now = await latest(session, store, row.id)
     after = merged(now.vars, changes, replace=replace)
     both = sorted(after.keys() & now.secrets.keys())
     if both:
@@ -76,10 +77,11 @@ async def change_config(
     check_total(len(after) + len(now.secrets), sum(len(v.encode()) for v in after.values()), pointer="/vars")
     if after == now.vars and now.number:
         return now
-    made = await _append(session, store, app_environment_id, after, now.secrets)
+    made = await _append(session, store, row.id, after, now.secrets)
     given = sorted(n for n in after if now.vars.get(n) != after[n])
     removed = sorted(now.vars.keys() - after.keys())
-    record(session, ConfigChanged(subject_id=app_environment_id, revision=made.number, set=given, removed=removed))
+    changed = ConfigChanged(subject_id=row.id, revision=made.number, set=given, removed=removed)
+    record(session, changed, scope=row.scope)
     return made
 
 
@@ -116,16 +118,16 @@ async def _append(
 
 
 async def change_secrets(
-    session: TenantSession, store: HolderKeyStore, app_environment_id: UUID, changes: Mapping[str, str | None]
+    session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, changes: Mapping[str, str | None]
 ) -> Config:
     """Seal new versions for the worker alone, and make the revision that names them."""
     check_names(changes, pointer="/secrets")
-    now = await latest(session, store, app_environment_id)
+    now = await latest(session, store, row.id)
     both = sorted(n for n, v in changes.items() if v is not None and n in now.vars)
     if both:
         raise Invalid.field(f"/secrets/{both[0]}", "name_in_use", "A config var has this name; remove it first.")
-    known = await session.all(queries.SECRETS, org_id=session.org_id, app_environment_id=app_environment_id)
-    newest = {row.name: row.version for row in known}
+    known = await session.all(queries.SECRETS, org_id=session.org_id, app_environment_id=row.id)
+    newest = {secret.name: secret.version for secret in known}
     after = dict(now.secrets)
     for name, value in changes.items():
         if value is None:
@@ -136,11 +138,12 @@ async def change_secrets(
     check_total(len(after) + len(now.vars), sizes, pointer="/secrets")
     if after == now.secrets and now.number:
         return now
-    await _seal(session, store, app_environment_id, {n: (after[n], v) for n, v in changes.items() if v is not None})
-    made = await _append(session, store, app_environment_id, now.vars, dict(sorted(after.items())))
+    await _seal(session, store, row.id, {n: (after[n], v) for n, v in changes.items() if v is not None})
+    made = await _append(session, store, row.id, now.vars, dict(sorted(after.items())))
     given = sorted(n for n, v in changes.items() if v is not None)
     removed = sorted(now.secrets.keys() - after.keys())
-    record(session, SecretsChanged(subject_id=app_environment_id, revision=made.number, set=given, removed=removed))
+    changed = SecretsChanged(subject_id=row.id, revision=made.number, set=given, removed=removed)
+    record(session, changed, scope=row.scope)
     return made
 
 
@@ -175,14 +178,14 @@ async def _seal(
 async def restore_config(
     session: TenantSession,
     store: HolderKeyStore,
-    app_environment_id: UUID,
+    row: AppEnvironmentRow,
     source: RevisionRow,
     *,
     config: bool,
     secrets: bool,
 ) -> Config:
     """Append a revision that repeats an older one: vars sealed anew, secrets by version; the rest stays as it is now."""
-    now = await latest(session, store, app_environment_id)
+    now = await latest(session, store, row.id)
     keys = await store.to_open(session, source.vars)
     values = open_vars(store, keys, source) if config else now.vars
     versions = source.secrets if secrets else now.secrets
@@ -194,9 +197,9 @@ async def restore_config(
         )
     if values == now.vars and versions == now.secrets and now.number:
         return now
-    made = await _append(session, store, app_environment_id, values, versions, restored_from=source.number)
-    restored: Event = ConfigRestored(subject_id=app_environment_id, revision=made.number, restored_from=source.number)
-    record(session, restored)
+    made = await _append(session, store, row.id, values, versions, restored_from=source.number)
+    restored: Event = ConfigRestored(subject_id=row.id, revision=made.number, restored_from=source.number)
+    record(session, restored, scope=row.scope)
     return made
 
 
