@@ -7,6 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from kovra.adapters.cluster.simulator import Fault
 from kovra.foundation.ids import decode
 from tests.support.product import App, Product
 
@@ -188,13 +189,10 @@ async def test_a_cluster_that_lost_its_state_gets_every_live_release_again(runni
 
 async def test_an_overloaded_api_server_is_waited_for(running: Product) -> None:
     """T218, T219."""
-    from kovra.adapters.cluster.simulator.kinds import ApiError
-
     app = await (await running.sign_up()).app()
     assert running.simulator is not None
-    running.simulator.faults += [
-        ApiError(429, "TooManyRequests", "slow down", retry_after_s=1),
-        ApiError(500, "InternalError", "no"),
-        ApiError(503, "ServiceUnavailable", "no"),
-    ]
+    faults = [Fault(path="^/api", status=429, retry_after_s=1), *(Fault(path="^/api", status=n) for n in (500, 503))]
+    for fault in faults:
+        running.simulator.faults.add(fault)
     assert (await app.deploy())["outcome"] == "live"
+    assert [fault.met for fault in faults] == [1, 1, 1]

@@ -11,9 +11,8 @@ import pytest
 
 from kovra.adapters.cluster.client import path_of
 from kovra.adapters.cluster.connect import from_kubeconfig
-from kovra.adapters.cluster.errors import ClusterConflict, ClusterDenied, WatchExpired
+from kovra.adapters.cluster.errors import ClusterDenied, WatchExpired
 from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
-from kovra.adapters.cluster.simulator.kinds import ApiError
 from tests.adapters.cluster.simulator.conftest import Cluster
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -165,13 +164,6 @@ async def test_following_goes_on_after_more_lines_than_are_kept(cluster: Cluster
     await cluster.client._json("DELETE", path_of("apps/v1", "Deployment", cluster.namespace, "d"))
     _, text = await asyncio.wait_for(following, 10)
     assert text.splitlines()[:2] == ["line 1499", "the newest"]
-
-
-async def test_faults_are_answered_once_each(cluster: Cluster) -> None:
-    cluster.simulator.faults += [ApiError(409, "Conflict", "no")]
-    with pytest.raises(ClusterConflict):
-        await cluster.client.list("v1", "Pod", cluster.namespace)
-    assert await cluster.pods() == []
 
 
 async def test_a_closed_watch_ends_quietly_and_a_forgotten_past_is_expired(cluster: Cluster) -> None:

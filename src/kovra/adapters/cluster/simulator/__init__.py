@@ -5,6 +5,7 @@ quotas would refuse, serves pod logs, answers the OCI distribution API for test 
 address. Every answer says ``Kovra-Simulated: true``. Where it differs from a real API server, it is wrong.
 """
 
+from kovra.adapters.cluster.simulator.faults import Fault
 from kovra.adapters.cluster.simulator.server import Simulator, SimulatorOptions
 
-__all__ = ["Simulator", "SimulatorOptions"]
+__all__ = ["Fault", "Simulator", "SimulatorOptions"]

@@ -10,15 +10,14 @@ import yaml
 from aiohttp import web
 
 from kovra.adapters.cluster.simulator.discovery import discovery, groups
+from kovra.adapters.cluster.simulator.faults import is_watch
 from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request, conflict
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.logs import rendered, selected
 from kovra.adapters.cluster.simulator.merge import json_patch, merge_patch, strategic_patch
-from kovra.adapters.cluster.simulator.selectors import fields_match, labels_match
-from kovra.adapters.cluster.simulator.store import END, Change, Object, Store, managed_fields
-from kovra.foundation import clock
+from kovra.adapters.cluster.simulator.store import Object, Store
+from kovra.adapters.cluster.simulator.watching import Watch, matches, number
 
-BOOKMARK_S: Final = 30.0
 FOLLOW_S: Final = 0.1
 
 
@@ -65,8 +64,8 @@ class Resources:
 
     async def _collection(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
         if request.method == "GET":
-            if request.query.get("watch") in ("true", "1"):
-                return await self._watch(request, kind, namespace)
+            if is_watch(request):
+                return await Watch(self._store, request, kind, namespace).stream()
             return web.json_response(self._list(request, kind, namespace))
         if request.method == "POST":
             document = await _body(request)
@@ -80,11 +79,11 @@ class Resources:
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
 
     def _selected(self, request: web.Request, kind: Kind, namespace: str) -> list[Object]:
-        return [i for i in self._store.list(kind.kind, namespace) if _matches(request, i)]
+        return [i for i in self._store.list(kind.kind, namespace) if matches(request, i)]
 
     def _list(self, request: web.Request, kind: Kind, namespace: str) -> Object:
         items = self._selected(request, kind, namespace)
-        start, limit = _number(request, "continue"), _number(request, "limit")
+        start, limit = number(request, "continue"), number(request, "limit")
         page = items[start : start + limit] if limit else items[start:]
         metadata: dict[str, Any] = {"resourceVersion": str(self._store.version)}
         if start + len(page) < len(items):
@@ -162,82 +161,7 @@ class Resources:
         return web.json_response(self._write(request, kind, namespace, name, below, document))
 
     def _shown(self, document: Object) -> Object:
-        metadata = document["metadata"]
-        key = (document["kind"], metadata.get("namespace", ""), metadata["name"])
-        owners = self._store.owners.get(key, {})
-        return {**document, "metadata": {**metadata, "managedFields": managed_fields(owners)}}
-
-    # Watching
-
-    async def _watch(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
-        given = request.query.get("resourceVersion", "")
-        since = int(given) if given.isdecimal() and len(given) < 19 else 0
-        _number(request, "timeoutSeconds"), _matches(request, {"metadata": {}})  # refused before the stream begins
-        response = web.StreamResponse(headers={"Content-Type": "application/json", "Kovra-Simulated": "true"})
-        await response.prepare(request)
-        if since and (since < self._store.oldest() or since > self._store.version):
-            expired = ApiError(410, "Expired", f"too old resource version: {since} ({self._store.version})")
-            await response.write(_line("ERROR", expired.status()))
-            return response
-        queue: asyncio.Queue[Change] = asyncio.Queue()
-        store = self._store
-        store.watchers.add(queue)
-        try:
-            await self._replay(request, response, kind, namespace, since)
-            await self._follow(request, response, kind, namespace, queue)
-        except ConnectionResetError:
-            pass
-        finally:
-            store.watchers.discard(queue)
-        return response
-
-    async def _replay(
-        self, request: web.Request, response: web.StreamResponse, kind: Kind, namespace: str, since: int
-    ) -> None:
-        if not since:
-            for item in self._selected(request, kind, namespace):
-                await response.write(_line("ADDED", self._shown(item)))
-            return
-        for change in [c for c in self._store.history if c.version > since]:
-            await self._send(request, response, kind, namespace, change)
-
-    async def _follow(
-        self,
-        request: web.Request,
-        response: web.StreamResponse,
-        kind: Kind,
-        namespace: str,
-        queue: asyncio.Queue[Change],
-    ) -> None:
-        ends = clock.monotonic() + (_number(request, "timeoutSeconds") or 1800)
-        bookmarks = request.query.get("allowWatchBookmarks") in ("true", "1")
-        while (left := ends - clock.monotonic()) > 0:
-            try:
-                change = await asyncio.wait_for(queue.get(), min(left, BOOKMARK_S))
-            except TimeoutError:
-                if bookmarks:
-                    mark = {
-                        "kind": kind.kind,
-                        "apiVersion": kind.api_version,
-                        "metadata": {"resourceVersion": str(self._store.version)},
-                    }
-                    await response.write(_line("BOOKMARK", mark))
-                continue
-            if change is END:
-                return
-            await self._send(request, response, kind, namespace, change)
-
-    async def _send(
-        self, request: web.Request, response: web.StreamResponse, kind: Kind, namespace: str, change: Change
-    ) -> None:
-        item = change.object
-        if change.kind.kind != kind.kind or (namespace and item["metadata"].get("namespace") != namespace):
-            return
-        is_in = change.type != "DELETED" and _matches(request, item)
-        was_in = change.before is not None and _matches(request, change.before)
-        if is_in or was_in:
-            event = "DELETED" if not is_in else "MODIFIED" if was_in else "ADDED"
-            await response.write(_line(event, item))
+        return self._store.shown(document)
 
     def end_watches(self, store: Store) -> None:
         """Close every watch of a store that is no more."""
@@ -282,10 +206,6 @@ class Resources:
             await asyncio.sleep(FOLLOW_S)
 
 
-def _line(event: str, document: Object) -> bytes:
-    return json.dumps({"type": event, "object": document}).encode() + b"\n"
-
-
 async def _body(request: web.Request) -> Any:
     raw = await request.read()
     try:
@@ -302,18 +222,6 @@ async def _options(request: web.Request) -> Object:
     """DeleteOptions, which may be left out."""
     body: Object = await _body(request) if request.can_read_body else {}
     return body
-
-
-def _matches(request: web.Request, item: Object) -> bool:
-    labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-    return labels_match(item, labels) and fields_match(item, fields)
-
-
-def _number(request: web.Request, name: str) -> int:
-    given = request.query.get(name) or "0"
-    if not given.isdecimal() or len(given) > 18:
-        raise bad_request(f"{name}: not a number")
-    return int(given)
 
 
 def _dry(request: web.Request) -> bool:

@@ -16,6 +16,7 @@ from aiohttp import web
 from kovra.adapters.cluster.simulator import images
 from kovra.adapters.cluster.simulator.admission import Admission
 from kovra.adapters.cluster.simulator.controllers import Controllers
+from kovra.adapters.cluster.simulator.faults import Faults
 from kovra.adapters.cluster.simulator.kinds import ApiError, bad_request
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.resources import Resources
@@ -46,8 +47,8 @@ class Simulator:
         self._runners: list[web.AppRunner] = []
         self._ticking: asyncio.Task[None] | None = None
         self.port = self.apps_port = 0
-        self.faults: list[ApiError] = []
-        """Answered instead of the next API calls, one each; for tests."""
+        self.faults = Faults()
+        """What is to go wrong next; for tests."""
         self._fresh()
 
     def _fresh(self) -> None:
@@ -97,14 +98,30 @@ class Simulator:
 
     async def start(self) -> None:
         """Listen and let the clock run."""
+        await self._serve()
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def go_away(self) -> None:
+        """Answer nobody any more and drop every connection; pods go on running, as when only the API server is gone."""
+        self._resources.end_watches(self.store)
+        runners, self._runners = self._runners, []
+        for runner in runners:
+            await runner.cleanup()
+
+    async def come_back(self, *, lost: bool = False) -> None:
+        """Answer again at the same addresses; ``lost``: with nothing in it."""
+        if lost:
+            self.lose_state()
+        await self._serve()
+
+    async def _serve(self) -> None:
         api = web.Application(middlewares=[self._answers], client_max_size=4 * 2**20)
         api.router.add_route("*", "/v2/{path:.*}", self._registry)
         api.router.add_route("*", "/{path:.*}", self._api)
         apps = web.Application(middlewares=[self._answers])
         apps.router.add_route("*", "/{path:.*}", self._page)
-        self.port = await self._listen(api, self._options.port)
-        self.apps_port = await self._listen(apps, self._options.apps_port)
-        self._ticking = asyncio.create_task(self._tick())
+        self.port = await self._listen(api, self.port or self._options.port)
+        self.apps_port = await self._listen(apps, self.apps_port or self._options.apps_port)
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -112,12 +129,10 @@ class Simulator:
             self._ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
-        self._resources.end_watches(self.store)
-        for runner in self._runners:
-            await runner.cleanup()
+        await self.go_away()
 
     async def _listen(self, app: web.Application, port: int) -> int:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._runners.append(runner)
         site = web.TCPSite(runner, self._options.host, port)
@@ -134,7 +149,7 @@ class Simulator:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         try:
-            response = await handler(request)
+            response = await self.faults.around(request, handler)
         except ApiError as error:
             response = web.json_response(error.status(), status=error.code)
             if error.retry_after_s:
@@ -150,8 +165,6 @@ class Simulator:
         given = request.headers.get("Authorization", "").encode("utf-8", "replace")
         if not secrets.compare_digest(given, f"Bearer {self._token}".encode()):
             raise ApiError(401, "Unauthorized", "Unauthorized")
-        if self.faults and "watch" not in request.query:
-            raise self.faults.pop(0)
         try:
             return await self._resources.handle(request)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as wrong:

@@ -85,6 +85,12 @@ class Store:
         """The oldest version a watch may begin from."""
         return self.history[0].version - 1 if len(self.history) == HISTORY else self.floor
 
+    def shown(self, document: Object) -> Object:
+        """An object as it is answered: with who manages it."""
+        metadata = document["metadata"]
+        owners = self.owners.get((document["kind"], metadata.get("namespace", ""), metadata["name"]), {})
+        return {**document, "metadata": {**metadata, "managedFields": managed_fields(owners)}}
+
     # Writing
 
     def create(self, kind: Kind, namespace: str, document: Object, *, manager: str, dry_run: bool = False) -> Object:
