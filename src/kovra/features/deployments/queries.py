@@ -142,7 +142,8 @@ def _deployment() -> Select[Any]:
 _DEPLOYMENT = _deployment()
 DEPLOYMENT = statement(_DEPLOYMENT.where(_d.id == bindparam("deployment_id")), DeploymentRow)
 DEPLOYMENT_FOR_UPDATE = statement(
-    _DEPLOYMENT.where(_d.id == bindparam("deployment_id")).with_for_update(of=deployments), DeploymentRow
+    _DEPLOYMENT.where(_d.id == bindparam("deployment_id")).with_for_update(of=deployments, key_share=True),
+    DeploymentRow,
 )
 DEPLOYMENTS = statement(
     _DEPLOYMENT.where(

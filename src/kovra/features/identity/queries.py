@@ -136,7 +136,10 @@ LIVE_SESSIONS = statement(
     SessionRow,
 )
 SESSION_FOR_UPDATE = statement(
-    _SESSION.where(_s.user_id == bindparam("user_id"), _s.id == bindparam("session_id")).with_for_update(), SessionRow
+    _SESSION.where(_s.user_id == bindparam("user_id"), _s.id == bindparam("session_id")).with_for_update(
+        key_share=True
+    ),
+    SessionRow,
 )
 END_SESSION = command(
     sessions.update()

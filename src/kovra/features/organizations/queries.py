@@ -67,7 +67,7 @@ ORGANIZATION = statement(
 LOCK_ORGANIZATION = statement(
     select(_o.id, _o.name, _o.slug, _o.plan, _o.created_at, _o.updated_at)
     .where(_o.id == bindparam("org_id"))
-    .with_for_update(),
+    .with_for_update(key_share=True),
     OrganizationRow,
 )
 ADD_ORGANIZATION = command(

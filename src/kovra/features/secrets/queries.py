@@ -147,7 +147,7 @@ OLD_CONFIG = statement(
     .where(_MINE, _c.vars_key_version != bindparam("version"), _c.id > bindparam("after"))
     .order_by(_c.id)
     .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True),
+    .with_for_update(skip_locked=True, key_share=True),
     SealedRow,
 )
 RESEAL_CONFIG = command(
@@ -162,7 +162,7 @@ OLD_SECRETS = statement(
     _SEALED.where(_s.value_key_version != bindparam("version"))
     .order_by(_s.id)
     .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True),
+    .with_for_update(skip_locked=True, key_share=True),
     SealedRow,
 )
 RESEAL_SECRET = command(
@@ -174,7 +174,7 @@ OLD_DIGESTS = statement(
     _SEALED.where(_s.digest_key_version != bindparam("version"))
     .order_by(_s.id)
     .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True),
+    .with_for_update(skip_locked=True, key_share=True),
     SealedRow,
 )
 RENEW_DIGEST = command(

@@ -55,9 +55,13 @@ class Wish:
 
 
 async def lock(session: TenantSession, app_environment_id: UUID) -> AppEnvironmentRow:
-    """The app environment's row, locked; also proves that the caller may change what a protected one runs."""
+    """The app environment's row, locked and not deleted; also proves that the caller may change what a protected one runs.
+
+    Rows are locked from the top down everywhere: project, app or environment, app environment, deployment, and the
+    ledger's head last. ``FOR NO KEY UPDATE``, or a child's foreign key check would wait for whoever holds its parent.
+    """
     row = await session.one(
-        project_queries.APP_ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, app_environment_id=app_environment_id
+        project_queries.ALIVE_APP_ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, app_environment_id=app_environment_id
     )
     await require_use(session, row)
     return row

@@ -8,18 +8,28 @@ from sqlalchemy import Integer, Select, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 
+from kovra.features.projects.queries.purging import (
+    ANY_APP_ENVIRONMENTS_UNDER,
+    PURGE_APP,
+    PURGE_APPS_OF,
+    PURGE_CONFIG,
+    PURGE_ENVIRONMENT,
+    PURGE_ENVIRONMENTS_OF,
+    PURGE_PROJECT,
+    PURGE_SECRETS,
+    REVOKE_TOKENS_OF,
+)
 from kovra.features.projects.queries.rows import AppEnvironmentRow, AppRow, EnvironmentRow, Id, PairRow, ProjectRow
 from kovra.foundation.db.statements import command, statement
 from kovra.models.deployments import releases
-from kovra.models.identity import api_tokens
 from kovra.models.projects import app_environments, apps, environments, projects
-from kovra.models.secrets import config_revisions, secret_versions
 
 __all__ = [
     "ADD_APP",
     "ADD_APP_ENVIRONMENT",
     "ADD_ENVIRONMENT",
     "ADD_PROJECT",
+    "ALIVE_APP_ENVIRONMENT_FOR_UPDATE",
     "ALL_ENVIRONMENTS_OF_PROJECT",
     "ANY_APP_ENVIRONMENT",
     "ANY_APP_ENVIRONMENTS_UNDER",
@@ -48,6 +58,8 @@ __all__ = [
     "PROJECT_DELETED_FOR_UPDATE",
     "PROJECT_FOR_UPDATE",
     "PROJECT_NAMED",
+    "PROJECT_OF_APP_FOR_UPDATE",
+    "PROJECT_OF_ENVIRONMENT_FOR_UPDATE",
     "PURGE_APP",
     "PURGE_APPS_OF",
     "PURGE_CONFIG",
@@ -108,10 +120,33 @@ _ALIVE = _x.deleted_at.is_(None)
 
 PROJECT = statement(_PROJECT.where(_p.id == bindparam("project_id"), _p.deleted_at.is_(None)), ProjectRow)
 PROJECT_FOR_UPDATE = statement(
-    _PROJECT.where(_p.id == bindparam("project_id"), _p.deleted_at.is_(None)).with_for_update(), ProjectRow
+    _PROJECT.where(_p.id == bindparam("project_id"), _p.deleted_at.is_(None)).with_for_update(key_share=True),
+    ProjectRow,
 )
 PROJECT_DELETED_FOR_UPDATE = statement(
-    _PROJECT.where(_p.id == bindparam("project_id"), _p.deleted_at.is_not(None)).with_for_update(), ProjectRow
+    _PROJECT.where(_p.id == bindparam("project_id"), _p.deleted_at.is_not(None)).with_for_update(key_share=True),
+    ProjectRow,
+)
+# Whatever changes the set of pairs below a project holds the project's row, taken before any row below it.
+PROJECT_OF_APP_FOR_UPDATE = statement(
+    select(_p.id)
+    .where(
+        _p.org_id == bindparam("org_id"),
+        _p.id
+        == select(_a.project_id).where(_a.org_id == bindparam("org_id"), _a.id == bindparam("id")).scalar_subquery(),
+    )
+    .with_for_update(key_share=True),
+    Id,
+)
+PROJECT_OF_ENVIRONMENT_FOR_UPDATE = statement(
+    select(_p.id)
+    .where(
+        _p.org_id == bindparam("org_id"),
+        _p.id
+        == select(_e.project_id).where(_e.org_id == bindparam("org_id"), _e.id == bindparam("id")).scalar_subquery(),
+    )
+    .with_for_update(key_share=True),
+    Id,
 )
 PROJECT_NAMED = statement(
     _PROJECT.where(_p.deleted_at.is_(None), or_(_p.id == bindparam("id"), _p.slug == bindparam("slug"))), ProjectRow
@@ -147,10 +182,13 @@ ENVIRONMENT = statement(
     _ENVIRONMENT.where(_e.id == bindparam("environment_id"), _e.deleted_at.is_(None)), EnvironmentRow
 )
 ENVIRONMENT_FOR_UPDATE = statement(
-    _ENVIRONMENT.where(_e.id == bindparam("environment_id"), _e.deleted_at.is_(None)).with_for_update(), EnvironmentRow
+    _ENVIRONMENT.where(_e.id == bindparam("environment_id"), _e.deleted_at.is_(None)).with_for_update(key_share=True),
+    EnvironmentRow,
 )
 ENVIRONMENT_DELETED_FOR_UPDATE = statement(
-    _ENVIRONMENT.where(_e.id == bindparam("environment_id"), _e.deleted_at.is_not(None)).with_for_update(),
+    _ENVIRONMENT.where(_e.id == bindparam("environment_id"), _e.deleted_at.is_not(None)).with_for_update(
+        key_share=True
+    ),
     EnvironmentRow,
 )
 ENVIRONMENT_NAMED = statement(
@@ -194,9 +232,11 @@ MARK_ENVIRONMENT = command(
 )
 
 APP = statement(_APP.where(_a.id == bindparam("app_id"), _a.deleted_at.is_(None)), AppRow)
-APP_FOR_UPDATE = statement(_APP.where(_a.id == bindparam("app_id"), _a.deleted_at.is_(None)).with_for_update(), AppRow)
+APP_FOR_UPDATE = statement(
+    _APP.where(_a.id == bindparam("app_id"), _a.deleted_at.is_(None)).with_for_update(key_share=True), AppRow
+)
 APP_DELETED_FOR_UPDATE = statement(
-    _APP.where(_a.id == bindparam("app_id"), _a.deleted_at.is_not(None)).with_for_update(), AppRow
+    _APP.where(_a.id == bindparam("app_id"), _a.deleted_at.is_not(None)).with_for_update(key_share=True), AppRow
 )
 ADD_APP = command(
     apps.insert().values(
@@ -234,8 +274,13 @@ ADD_APP_ENVIRONMENT = command(
 )  # fmt: skip
 APP_ENVIRONMENT = statement(_AEV.where(_x.id == bindparam("app_environment_id"), _ALIVE), AppEnvironmentRow)
 ANY_APP_ENVIRONMENT = statement(_AEV.where(_x.id == bindparam("app_environment_id")), AppEnvironmentRow)
+ALIVE_APP_ENVIRONMENT_FOR_UPDATE = statement(
+    _AEV.where(_x.id == bindparam("app_environment_id"), _ALIVE).with_for_update(of=app_environments, key_share=True),
+    AppEnvironmentRow,
+)
 APP_ENVIRONMENT_FOR_UPDATE = statement(
-    _AEV.where(_x.id == bindparam("app_environment_id")).with_for_update(of=app_environments), AppEnvironmentRow
+    _AEV.where(_x.id == bindparam("app_environment_id")).with_for_update(of=app_environments, key_share=True),
+    AppEnvironmentRow,
 )
 APP_ENVIRONMENT_OF_PAIR = statement(
     _AEV.where(_x.app_id == bindparam("app_id"), _x.environment_id == bindparam("environment_id"), _ALIVE),
@@ -317,56 +362,6 @@ UPDATE_APP_ENVIRONMENT = command(
         auto_deploy_paused=bindparam("auto_deploy_paused"), updated_at=func.now(),
     )
 )  # fmt: skip
-
-PURGE_CONFIG = command(
-    config_revisions.delete().where(
-        config_revisions.c.org_id == bindparam("org"), config_revisions.c.app_environment_id == bindparam("aev")
-    )
-)
-PURGE_SECRETS = command(
-    secret_versions.delete().where(
-        secret_versions.c.org_id == bindparam("org"), secret_versions.c.app_environment_id == bindparam("aev")
-    )
-)
-ANY_APP_ENVIRONMENTS_UNDER = statement(
-    select(_x.id)
-    .where(
-        _x.org_id == bindparam("org_id"),
-        or_(
-            _x.app_id == bindparam("parent"),
-            _x.environment_id == bindparam("parent"),
-            _x.project_id == bindparam("parent"),
-        ),
-    )
-    .limit(5000),
-    Id,
-)
 ALL_ENVIRONMENTS_OF_PROJECT = statement(
     _ENVIRONMENT.where(_e.project_id == bindparam("project_id")).order_by(_e.id).limit(1000), EnvironmentRow
 )
-# A token narrowed to something that is purged can reach nothing any more; it goes with it.
-REVOKE_TOKENS_OF = command(
-    api_tokens.delete().where(
-        api_tokens.c.org_id == bindparam("org"),
-        or_(
-            api_tokens.c.project_id == bindparam("parent"),
-            api_tokens.c.app_id == bindparam("parent"),
-            api_tokens.c.environment_id == bindparam("parent"),
-            api_tokens.c.app_id.in_(
-                select(_a.id).where(_a.org_id == bindparam("org"), _a.project_id == bindparam("parent"))
-            ),
-            api_tokens.c.environment_id.in_(
-                select(_e.id).where(_e.org_id == bindparam("org"), _e.project_id == bindparam("parent"))
-            ),
-        ),
-    )
-)
-PURGE_ENVIRONMENT = command(
-    environments.delete().where(_e.org_id == bindparam("org"), _e.id == bindparam("environment_id"))
-)
-PURGE_ENVIRONMENTS_OF = command(
-    environments.delete().where(_e.org_id == bindparam("org"), _e.project_id == bindparam("project_id"))
-)
-PURGE_APP = command(apps.delete().where(_a.org_id == bindparam("org"), _a.id == bindparam("app_id")))
-PURGE_APPS_OF = command(apps.delete().where(_a.org_id == bindparam("org"), _a.project_id == bindparam("project_id")))
-PURGE_PROJECT = command(projects.delete().where(_p.org_id == bindparam("org"), _p.id == bindparam("project_id")))

@@ -23,6 +23,7 @@ from kovra.features.projects.service.shared import (
     changed_fields,
     complete_pairs,
     make_pairs,
+    refuse_late,
     require_parent,
     require_use,
     retire,
@@ -99,6 +100,7 @@ async def update_app(session: TenantSession, app: AppRow, changes: Mapping[str, 
 
 async def delete_app(session: TenantSession, app_id: UUID) -> AppRow:
     """Delete an app; what it runs stops at once."""
+    await session.one(queries.PROJECT_OF_APP_FOR_UPDATE, org_id=session.org_id, id=app_id)
     app = await session.one(queries.APP_FOR_UPDATE, org_id=session.org_id, app_id=app_id)
     purge_at = clock.now() + UNDO_WINDOW
     await retire(session, app_id)
@@ -112,7 +114,9 @@ async def delete_app(session: TenantSession, app_id: UUID) -> AppRow:
 
 async def restore_app(session: TenantSession, app_id: UUID) -> AppRow:
     """Undo a deletion within its window; what was live comes back."""
+    await session.one(queries.PROJECT_OF_APP_FOR_UPDATE, org_id=session.org_id, id=app_id)
     app = await session.one(queries.APP_DELETED_FOR_UPDATE, org_id=session.org_id, app_id=app_id)
+    refuse_late(app.purge_at)
     await require_parent(session, app.project_id)
     await session.execute(queries.MARK_APP, org=session.org_id, app_id=app_id, deleted_at=None, purge_at=None)
     await complete_pairs(session, app.project_id, app_id=app_id)

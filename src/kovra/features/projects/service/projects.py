@@ -21,6 +21,7 @@ from kovra.features.projects.service.shared import (
     add_environment,
     allow_cascade,
     changed_fields,
+    refuse_late,
     refuse_protected,
     retire,
     revive,
@@ -114,6 +115,7 @@ async def delete_project(session: TenantSession, project_id: UUID, *, cascade: s
 async def restore_project(session: TenantSession, project_id: UUID) -> ProjectRow:
     """Undo a deletion within its window; what was live comes back."""
     project = await session.one(queries.PROJECT_DELETED_FOR_UPDATE, org_id=session.org_id, project_id=project_id)
+    refuse_late(project.purge_at)
     await session.execute(
         queries.MARK_PROJECT, org=session.org_id, project_id=project_id, deleted_at=None, purge_at=None
     )

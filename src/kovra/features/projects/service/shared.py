@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,10 +14,11 @@ from kovra.features.projects.messages import (
     ReviveAppEnvironment,
 )
 from kovra.features.projects.queries import AppEnvironmentRow, EnvironmentRow
+from kovra.foundation import clock
 from kovra.foundation.access import Permission
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import Conflict, Invalid
+from kovra.foundation.errors import Conflict, Gone, Invalid
 from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id, slugify
 from kovra.foundation.jobs.messages import enqueue
@@ -62,6 +63,12 @@ def refuse_protected(environment: EnvironmentRow) -> None:
             code="delete_protected",
             hint="Switch delete_protected off first.",
         )
+
+
+def refuse_late(purge_at: datetime | None) -> None:
+    """From ``purge_at`` on a job may be removing it: what is half gone does not come back."""
+    if purge_at is not None and purge_at <= clock.now():
+        raise Gone("The time in which it could be restored is over.", code="undo_window_over")
 
 
 async def retire(session: TenantSession, parent: UUID) -> None:
