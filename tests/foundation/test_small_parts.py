@@ -54,7 +54,7 @@ def test_tokens_parse_and_any_changed_character_is_noticed(kind: str) -> None:
     text = tokens.new_token(kind, org_id)
     parsed = tokens.parse(text)
     assert parsed is not None
-    assert parsed.org_id == (org_id if kind in ("api", "dep") else None)
+    assert parsed.org_id == (org_id if kind in ("api", "dep", "tix") else None)
     assert tokens.PATTERN.fullmatch(text)
     for index in range(len(text)):
         changed = text[:index] + ("A" if text[index] != "A" else "B") + text[index + 1 :]

@@ -1,8 +1,8 @@
 """The one format of opaque credentials: ``kvr_<kind>_<base62(body)><6 base62 characters of CRC32>``.
 
 Scanners and the server recognise a credential offline by its prefix and checksum; only SHA-256 of the whole text
-is stored (a fast hash is right for 256 bits of randomness). The body of kind ``api`` is the organization's uuid
-followed by 32 random bytes, so a forged one finds nothing even before it is compared.
+is stored (a fast hash is right for 256 bits of randomness). The body of kinds ``api``, ``dep`` and ``tix`` is the
+organization's uuid followed by 32 random bytes, so a forged one finds nothing even before it is compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from uuid import UUID
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _VALUES: Final = {c: i for i, c in enumerate(_DIGITS)}
 _RANDOM: Final = 32
-_BODY: Final = {"api": 48, "rt": 32, "inv": 32, "rst": 32, "tix": 32, "dep": 48, "pat": 32}
+_BODY: Final = {"api": 48, "rt": 32, "inv": 32, "rst": 32, "tix": 48, "dep": 48, "pat": 32}
 
 PATTERN: Final = re.compile(r"kvr_(?:api|rt|inv|rst|tix|dep|pat)_[0-9A-Za-z]{40,80}")
 """What a scanner looks for; ``parse`` then decides by the checksum."""
@@ -26,7 +26,7 @@ PATTERN: Final = re.compile(r"kvr_(?:api|rt|inv|rst|tix|dep|pat)_[0-9A-Za-z]{40,
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential as parsed: its kind, the SHA-256 under which it is stored, and for ``api`` its organization."""
+    """A credential as parsed: its kind, the SHA-256 under which it is stored, and its organization if it carries one."""
 
     kind: str
     hash: bytes
@@ -55,7 +55,7 @@ _WIDTHS: Final = {kind: _width(size) for kind, size in _BODY.items()}
 
 
 def new_token(kind: str, org_id: UUID | None = None) -> str:
-    """A fresh credential; kinds ``api`` and ``dep`` carry their organization."""
+    """A fresh credential; kinds ``api``, ``dep`` and ``tix`` carry their organization."""
     body = secrets.token_bytes(_RANDOM)
     if _BODY[kind] == 48:
         if org_id is None:

@@ -72,6 +72,19 @@ rate_limits = Table(
     prefixes=["UNLOGGED"],
 )
 
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("org_id", Uuid, ForeignKey("organizations.id"), primary_key=True),
+    Column("hash", LargeBinary, primary_key=True),
+    text("purpose"),
+    Column("user_id", Uuid, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False),
+    document("facts"),
+    moment("expires_at", nullable=False),
+)
+
 holder_keys = Table(
     "holder_keys",
     metadata,
