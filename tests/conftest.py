@@ -95,6 +95,11 @@ def settings_for(database: TestDatabase, keyring: Path, **more: object) -> Setti
     return Settings(**{**known, **more})  # type: ignore[arg-type]
 
 
+def simulated_registry(simulator: Simulator) -> dict[str, object]:
+    """How a worker under test reaches the simulator's registry."""
+    return {"endpoint": simulator.url, "plain_http": True, "allow_private": True}
+
+
 @pytest.fixture(scope="module")
 async def product(database: TestDatabase, keyrings: Path) -> AsyncIterator[Product]:
     """The api, without a worker."""
@@ -120,7 +125,7 @@ async def running(
     """The whole product: a worker drives the simulated cluster."""
     kubeconfig = tmp_path_factory.mktemp("cluster") / "kubeconfig"
     kubeconfig.write_text(json.dumps(simulator.kubeconfig()))
-    registries = {"registry.test": {"endpoint": simulator.url}, "docker.io": {"endpoint": simulator.url}}
+    registries = dict.fromkeys(("registry.test", "docker.io"), simulated_registry(simulator))
     settings = settings_for(product.database, keyrings / "worker.json", kubeconfig=kubeconfig, registries=registries)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(working(settings))

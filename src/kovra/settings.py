@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import json
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -30,9 +32,16 @@ class Registry(BaseModel):
     endpoint: str
     """``http(s)://host:port``."""
     plain_http: bool = False
-    """Whether http is meant."""
+    """Whether http is meant; without it the endpoint must be https."""
     allow_private: bool = False
-    """Whether its address may be a private one."""
+    """Whether its address may be a private one; without it the address is checked as a tenant's is."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Registry:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme != ("http" if self.plain_http else "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("endpoint must be https://host[:port], or http:// with plain_http")
+        return self
 
 
 class Settings(BaseSettings):
@@ -98,6 +107,12 @@ class Settings(BaseSettings):
     routing: Literal["gateway", "ingress"] = "gateway"
     registries: dict[str, Registry] = Field(default_factory=dict)
     """Registry name → where the control plane reaches it; the only exemption from the outbound rules."""
+    image_platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$")] = "linux/amd64"
+    """What the nodes run; of an image for several platforms this one is taken."""
+    own_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks of this installation (VPC, pods, services), comma-separated, which no tenant's address may lead to.
+
+    Private addresses are refused anyway; this is for those that look public."""
     simulated: bool = False
     """Whether workloads are simulated; said in every answer."""
     settling_s: float = 10.0
@@ -114,6 +129,9 @@ class Settings(BaseSettings):
         origins = values.get("cors_origins")
         if isinstance(origins, str):
             values["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())
+        networks = values.get("own_networks")
+        if isinstance(networks, str):
+            values["own_networks"] = tuple(n.strip() for n in networks.split(",") if n.strip())
         return values
 
     @model_validator(mode="after")
@@ -131,6 +149,10 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Whether this is production."""
         return self.environment == "production"
+
+    def named_registries(self) -> frozenset[str]:
+        """Names of the registries that are reached as operators say."""
+        return frozenset(name.lower() for name in self.registries)
 
     def pool(self) -> PoolOptions:
         """Options of the connection pool."""

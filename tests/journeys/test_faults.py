@@ -18,7 +18,7 @@ import pytest
 from kovra.adapters.cluster.simulator import Simulator
 from kovra.entrypoints.worker import working
 from kovra.foundation.db.embedded import find_binaries
-from tests.conftest import settings_for
+from tests.conftest import settings_for, simulated_registry
 from tests.support.product import Product
 
 
@@ -32,7 +32,7 @@ async def test_a_worker_that_is_stopped_in_the_middle_is_followed_by_another(
         product.database,
         keyrings / "worker.json",
         kubeconfig=kubeconfig,
-        registries={"registry.test": {"endpoint": simulator.url}},
+        registries={"registry.test": simulated_registry(simulator)},
     )
     app = await (await product.sign_up()).app("registry.test/kovra/slow:1")
     async with working(settings):

@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -30,8 +30,8 @@ class Certificates:
     key: Path
 
 
-def make(folder: Path, name: str, *, host: str) -> Certificates:
-    """A CA of its own and a certificate for the host."""
+def make(folder: Path, name: str, *, host: str, also: Sequence[str] = ()) -> Certificates:
+    """A CA of its own and a certificate for the host and further DNS names."""
     now = datetime.datetime.now(datetime.UTC)
 
     def build(subject: str, key: ec.EllipticCurvePrivateKey, issuer: str) -> x509.CertificateBuilder:
@@ -53,7 +53,7 @@ def make(folder: Path, name: str, *, host: str) -> Certificates:
     try:
         names: list[x509.GeneralName] = [x509.IPAddress(ip_address(host))]
     except ValueError:
-        names = [x509.DNSName(host)]
+        names = [x509.DNSName(n) for n in (host, *also)]
     leaf = build(host, key, f"{name} CA").add_extension(x509.SubjectAlternativeName(names), False)
     leaf = leaf.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), False)
     found = Certificates(folder / f"{name}-ca.pem", folder / f"{name}.pem", folder / f"{name}.key")

@@ -176,9 +176,8 @@ class Dev:
                 raise StartFailed(f"the simulator did not start; see {self._options.data_dir / 'simulator.log'}")
             await asyncio.sleep(0.05)
         where = json.loads(ready.read_text())
-        registry = {"registry.test": {"endpoint": f"http://127.0.0.1:{where['port']}", "plain_http": True}}
-        names = ("docker.io", "ghcr.io", "quay.io")
-        registries = registry | {name: {**registry["registry.test"], "allow_private": True} for name in names}
+        here = {"endpoint": f"http://127.0.0.1:{where['port']}", "plain_http": True, "allow_private": True}
+        registries = dict.fromkeys(("registry.test", "docker.io", "ghcr.io", "quay.io"), here)
         return {
             "KOVRA_SIMULATED": "true",
             "KOVRA_KUBECONFIG": str(self._options.data_dir / "simulator.kubeconfig"),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -13,6 +14,7 @@ from kovra.entrypoints import keyfiles
 from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.identity.credentials import AccessTokens, Passwords
 from kovra.features.organizations.roles import ROLES
+from kovra.features.projects.rules import ImageRules
 from kovra.foundation.db import dsn
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.failures import translated
@@ -22,6 +24,7 @@ from kovra.foundation.db.pages import Cursors
 from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_at_head
 from kovra.foundation.keyring import KeyBroken, Keyring
 from kovra.foundation.observability import logger
+from kovra.foundation.outbound import Refusals
 from kovra.foundation.registry import Registry
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.logins import LoginThrottle
@@ -31,6 +34,15 @@ from kovra.settings import Settings, needed
 def app_address(settings: Settings) -> dsn.Address:
     """Where the database is, for this process's role."""
     return dsn.parse(needed(settings.database_url, "KOVRA_DATABASE_URL"), production=settings.production)
+
+
+def refusals(settings: Settings) -> Refusals:
+    """What tenants' addresses may never lead to: this installation's own names and networks."""
+    addresses = (settings.public_url, settings.kms_endpoint or "")
+    names = {urlsplit(address).hostname or "" for address in addresses} | {settings.apps_domain}
+    if settings.database_url is not None:
+        names.add(app_address(settings).host)
+    return Refusals(names=frozenset(n.lower() for n in names if n), networks=settings.own_networks)
 
 
 @asynccontextmanager
@@ -107,7 +119,8 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(Cursors, Cursors(settings.cursor_bytes()))
         registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
         registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
-        registry.add(DeployOptions, DeployOptions(deadline_s=settings.deploy_deadline_s))
+        images = registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))
+        registry.add(DeployOptions, DeployOptions(deadline_s=settings.deploy_deadline_s, images=images))
         registry.add(
             AppAddresses,
             AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),

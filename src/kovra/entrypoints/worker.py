@@ -16,8 +16,8 @@ from uuid import UUID
 
 from kovra.adapters.cluster import connect
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.oci.client import Endpoint, Registries
-from kovra.entrypoints.wiring import app_address, common
+from kovra.adapters.oci.client import Endpoint, Platform, Registries
+from kovra.entrypoints.wiring import app_address, common, refusals
 from kovra.features.deployments.compose import Placing
 from kovra.features.deployments.handlers import advance, upkeep
 from kovra.features.deployments.handlers.advance import Settling
@@ -44,7 +44,7 @@ from kovra.foundation.jobs.handling import HandlerTable
 from kovra.foundation.jobs.messages import Job, enqueue
 from kovra.foundation.jobs.runner import Runner, RunnerOptions, every
 from kovra.foundation.observability import logger
-from kovra.foundation.outbound import Outbound
+from kovra.foundation.outbound import Outbound, Resolver
 from kovra.foundation.registry import Registry
 from kovra.settings import Settings
 
@@ -96,15 +96,23 @@ async def sweep(database: Database) -> None:
                     enqueue(session, job(id=due.id))
 
 
+def registries(settings: Settings, outbound: Outbound) -> Registries:
+    """How registries are asked."""
+    endpoints = {
+        name: Endpoint(url=r.endpoint, plain_http=r.plain_http, allow_private=r.allow_private)
+        for name, r in settings.registries.items()
+    }
+    operating_system, _, architecture = settings.image_platform.partition("/")
+    platform = Platform(os=operating_system, architecture=architecture)
+    return Registries(outbound, endpoints, platform=platform)
+
+
 @asynccontextmanager
 async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
     """What the worker needs on top: the cluster, registries, how to place workloads."""
     async with common(settings) as registry:
-        outbound = registry.add(Outbound, Outbound())
-        endpoints = {
-            name: Endpoint(url=r.endpoint, allow_private=r.allow_private) for name, r in settings.registries.items()
-        }
-        registry.add(Registries, Registries(outbound, endpoints))
+        outbound = registry.add(Outbound, Outbound(Resolver(refusals(settings))))
+        registry.add(Registries, registries(settings, outbound))
         registry.add(Settling, Settling(seconds=settings.settling_s))
         registry.add(
             Placing,

@@ -1,18 +1,26 @@
-"""Tag → digest by the OCI distribution API, with the bearer-token dance; every byte is checked against its digest."""
+"""Tag → digest by the OCI distribution API, with the bearer-token dance; every byte is checked against its digest.
+
+A registry is not trusted: its answers are bounded, what they say is checked before it is used, and wherever it sends us
+(a token server, the storage behind its blobs) the rules for tenants' addresses hold again.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
-from kovra.adapters.oci.reference import ImageReference
-from kovra.foundation.errors import Forbidden, NotFound, Unavailable
-from kovra.foundation.outbound import Answer, Outbound
+from kovra.adapters.oci.reference import DIGEST, ImageReference
+from kovra.foundation import clock
+from kovra.foundation.errors import Forbidden, Invalid, NotFound, Unavailable
+from kovra.foundation.outbound import Answer, AnswerTooLarge, Blocked, NameUnknown, Outbound
 
 _MANIFESTS: Final = ", ".join(
     (
@@ -22,8 +30,12 @@ _MANIFESTS: Final = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-_CHALLENGE: Final = re.compile(r'(realm|service|scope)="([^"]*)"')
-_MANIFEST_BYTES, _CONFIG_BYTES = 4 * 1024 * 1024, 1024 * 1024
+_CHALLENGE: Final = re.compile(r'\b(realm|service|scope)="([^"]*)"', re.IGNORECASE)
+_MANIFEST_BYTES, _CONFIG_BYTES, _TOKEN_BYTES = 4 * 1024 * 1024, 1024 * 1024, 64 * 1024
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_LATEST_S: Final = 120.0
+_UID: Final = re.compile(r"0*[1-9][0-9]{0,9}")
 
 
 class ImageNotFound(NotFound):
@@ -38,8 +50,14 @@ class ImagePullDenied(Forbidden):
     code = "image_pull_denied"
 
 
+class ImageInvalid(Invalid):
+    """What the registry hands out is not an image that can be run; asking again would not change it."""
+
+    code = "image_invalid"
+
+
 class RegistryUnavailable(Unavailable):
-    """The registry does not answer, or answers nonsense."""
+    """The registry does not answer, or asks to come back later."""
 
     code = "registry_unavailable"
 
@@ -49,7 +67,21 @@ class Endpoint:
     """Where the control plane reaches a registry that an operator has named."""
 
     url: str
-    allow_private: bool
+    plain_http: bool = False
+    """Whether http is meant."""
+    allow_private: bool = False
+    """Whether its address may be a private one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What the nodes run, in the registry's words."""
+
+    os: str = "linux"
+    architecture: str = "amd64"
+
+    def __str__(self) -> str:
+        return f"{self.os}/{self.architecture}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,43 +95,74 @@ class ResolvedImage:
 
 def runs_as_number(user: str) -> bool:
     """Whether the kubelet can prove the user is not root: a positive number (a name it cannot resolve)."""
-    first = user.split(":", 1)[0]
-    return first.isdigit() and int(first) > 0
+    return _UID.fullmatch(user.split(":", 1)[0]) is not None
 
 
 class Registries:
     """Asks registries; operators' exemptions are by name, everything else is guarded."""
 
-    def __init__(self, outbound: Outbound, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(
+        self,
+        outbound: Outbound,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        platform: Platform = Platform(),
+        deadline_s: float = 25.0,
+    ) -> None:
         self._outbound = outbound
         self._endpoints = {name.lower(): endpoint for name, endpoint in endpoints.items()}
+        self._platform = platform
+        self._deadline = deadline_s
 
     async def resolve(self, reference: ImageReference) -> ResolvedImage:
-        """The digest a tag names now (or the given one, proven to be there), and the image's user."""
+        """The digest a tag names now (or the given one, proven to be there), and the image's user.
+
+        Raises ImageNotFound, ImagePullDenied, ImageInvalid, or Unavailable, for which asking again may help.
+        """
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._resolve(reference)
+        except TimeoutError:
+            raise RegistryUnavailable("The registry is too slow.", retry_after_s=5) from None
+
+    async def _resolve(self, reference: ImageReference) -> ResolvedImage:
         session = _Session(self._outbound, reference, self._endpoints.get(reference.registry))
         wanted = reference.digest or reference.tag or "latest"
         answer = await session.get(f"manifests/{quote(wanted)}", _MANIFESTS, _MANIFEST_BYTES)
         digest = _checked(answer, reference.digest)
         document = _json(answer.body)
         if "manifests" in document:
-            chosen = _for_linux(document["manifests"])
-            answer = await session.get(f"manifests/{chosen}", _MANIFESTS, _MANIFEST_BYTES)
-            _checked(answer, chosen)
-            document = _json(answer.body)
+            chosen = self._for_platform(document["manifests"])
+            inner = await session.get(f"manifests/{chosen}", _MANIFESTS, _MANIFEST_BYTES)
+            _checked(inner, chosen)
+            document = _json(inner.body)
         return ResolvedImage(
             digest=digest,
             user=await self._user(session, document),
-            warning=answer.headers.get("kovra-simulated-warning"),
+            warning=_shown(answer.headers.get("kovra-simulated-warning")),
         )
 
     async def _user(self, session: _Session, manifest: Mapping[str, Any]) -> str:
         config = manifest.get("config")
-        if not isinstance(config, dict) or not isinstance(config.get("digest"), str):
-            raise RegistryUnavailable("The registry's manifest has no config.")
-        answer = await session.get(f"blobs/{quote(config['digest'])}", "*/*", _CONFIG_BYTES)
-        _checked(answer, config["digest"])
+        digest = config.get("digest") if isinstance(config, dict) else None
+        if not isinstance(digest, str) or DIGEST.fullmatch(digest) is None:
+            raise ImageInvalid("The registry's manifest names no config.")
+        answer = await session.get(f"blobs/{digest}", "*/*", _CONFIG_BYTES)
+        _checked(answer, digest)
         inner = _json(answer.body).get("config")
-        return str((inner or {}).get("User") or "") if isinstance(inner, dict | None) else ""
+        user = inner.get("User") if isinstance(inner, dict) else None
+        return (_shown(user) or "") if isinstance(user, str) else ""
+
+    def _for_platform(self, manifests: object) -> str:
+        for entry in manifests if isinstance(manifests, list) else []:
+            platform = entry.get("platform") if isinstance(entry, dict) else None
+            if not isinstance(platform, dict):
+                continue
+            if (platform.get("os"), platform.get("architecture")) == (self._platform.os, self._platform.architecture):
+                digest = entry.get("digest")
+                if isinstance(digest, str) and DIGEST.fullmatch(digest):
+                    return digest
+        raise ImageNotFound(f"The image has no variant for {self._platform}.")
 
 
 class _Session:
@@ -110,71 +173,127 @@ class _Session:
         self._endpoint = endpoint
         self._repository = reference.repository
         host = "registry-1.docker.io" if reference.registry == "docker.io" else reference.registry
-        self._base = f"{endpoint.url.rstrip('/') if endpoint else f'https://{host}'}/v2/{reference.repository}/"
+        root = endpoint.url.rstrip("/") if endpoint else f"https://{host}"
+        self._base = f"{root}/v2/{reference.repository}/"
         self._token: str | None = None
 
     async def get(self, path: str, accept: str, max_bytes: int) -> Answer:
-        answer = await self._get(self._base + path, accept, max_bytes)
-        if answer.status == 401 and self._token is None and "www-authenticate" in answer.headers:
-            self._token = await self._ask_token(answer.headers["www-authenticate"])
-            answer = await self._get(self._base + path, accept, max_bytes)
+        url = self._base + path
+        answer = await self._authorized(url, accept, max_bytes)
+        if answer.status == 401 and self._token is None:
+            self._token = await self._ask_token(answer.headers.get("www-authenticate", ""))
+            answer = await self._authorized(url, accept, max_bytes)
         location = answer.headers.get("location")
-        if answer.status in (301, 302, 303, 307, 308) and location and self._endpoint is None:
-            # Registries hand blobs out elsewhere; the whole check is made again, and no credential goes along.
-            answer = await self._outbound.guarded("GET", location, max_bytes=max_bytes)
-        if answer.status == 200:
-            return answer
-        if answer.status == 404:
-            raise ImageNotFound("The registry has no such image.")
-        if answer.status in (401, 403):
-            raise ImagePullDenied("The registry refuses access to this image.")
-        raise RegistryUnavailable("The registry does not answer properly.", retry_after_s=5)
+        if answer.status in _REDIRECTS and location:
+            # Registries hand blobs out elsewhere: once, under the same rules, and no credential goes along.
+            answer = await self._elsewhere(url, location, max_bytes)
+        return _understood(answer)
 
-    async def _get(self, url: str, accept: str, max_bytes: int) -> Answer:
+    async def _elsewhere(self, url: str, location: str, max_bytes: int) -> Answer:
+        try:
+            return await self._call(urljoin(url, location), {}, max_bytes)
+        except (Blocked, NameUnknown, ValueError):
+            raise ImageInvalid("The registry hands the image out at an address that may not be asked.") from None
+
+    async def _authorized(self, url: str, accept: str, max_bytes: int) -> Answer:
         headers = {"Accept": accept} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
-        if self._endpoint is not None:
-            return await self._outbound.internal("GET", url, headers=headers, max_bytes=max_bytes)
-        return await self._outbound.guarded("GET", url, headers=headers, max_bytes=max_bytes)
+        return await self._call(url, headers, max_bytes)
+
+    async def _call(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Answer:
+        """The exemption of an operator's endpoint holds for its own origin and nowhere else."""
+        try:
+            exempt = self._endpoint
+            if exempt is None or _origin(url) != _origin(exempt.url):
+                return await self._outbound.guarded("GET", url, headers=headers, max_bytes=max_bytes)
+            if exempt.allow_private:
+                return await self._outbound.internal("GET", url, headers=headers, max_bytes=max_bytes)
+            return await self._outbound.guarded(
+                "GET", url, headers=headers, max_bytes=max_bytes,
+                ports=frozenset({_origin(exempt.url)[2]}), plain_http=exempt.plain_http,
+            )  # fmt: skip
+        except AnswerTooLarge:
+            raise ImageInvalid("The registry's answer is too large.") from None
 
     async def _ask_token(self, challenge: str) -> str:
         """The token server the registry names is called under the same rules as the registry itself."""
-        found = dict(_CHALLENGE.findall(challenge))
-        if not challenge.lower().startswith("bearer ") or "realm" not in found:
+        found = {name.lower(): value for name, value in _CHALLENGE.findall(challenge)}
+        if "bearer " not in challenge.lower() or "realm" not in found:
             raise ImagePullDenied("The registry refuses access to this image.")
-        scope = quote(f"repository:{self._repository}:pull")
-        url = f"{found['realm']}?service={quote(found.get('service', ''))}&scope={scope}"
-        answer = await self._outbound.guarded("GET", url, max_bytes=_CONFIG_BYTES)
-        if answer.status != 200:
+        try:
+            answer = await self._call(self._token_url(found), {}, _TOKEN_BYTES)
+        except (Blocked, NameUnknown, ValueError):
+            raise ImagePullDenied("The registry's token server is not one that may be asked.") from None
+        if answer.status in (400, 401, 403, 404):
             raise ImagePullDenied("The registry refuses access to this image.")
-        document = _json(answer.body)
+        document = _json(_understood(answer).body)
         token = document.get("token") or document.get("access_token")
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise RegistryUnavailable("The registry's token server answers nonsense.")
+        if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
+            raise ImageInvalid("The registry's token server answers nonsense.")
         return token
+
+    def _token_url(self, found: Mapping[str, str]) -> str:
+        parts = urlsplit(found["realm"])
+        asked = urlencode({"service": found.get("service", ""), "scope": f"repository:{self._repository}:pull"})
+        return urlunsplit(parts._replace(query=f"{parts.query}&{asked}" if parts.query else asked))
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, (parts.hostname or "").lower(), parts.port or (80 if parts.scheme == "http" else 443)
+    except ValueError:
+        return "", "", 0
+
+
+def _understood(answer: Answer) -> Answer:
+    """The answer when it is one; raises what its status means."""
+    match answer.status:
+        case 200:
+            return answer
+        case 404:
+            raise ImageNotFound("The registry has no such image.")
+        case 401 | 403:
+            raise ImagePullDenied("The registry refuses access to this image.")
+        case 408 | 425 | 429:
+            raise RegistryUnavailable("The registry asks to come back later.", retry_after_s=_retry_after(answer))
+        case status if status >= 500:
+            raise RegistryUnavailable("The registry does not answer properly.", retry_after_s=_retry_after(answer))
+        case status:
+            raise ImageInvalid(f"The registry refuses to hand the image out (status {status}).")
+
+
+def _retry_after(answer: Answer) -> float:
+    """Seconds until the registry wants to be asked again, by its own word (RFC 9110, 10.2.3) within bounds."""
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(max(1, min(int(text[:6]), _LATEST_S)))
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return 5.0
+    left = (at if at.tzinfo else at.replace(tzinfo=UTC)) - clock.now()
+    return max(1.0, min(left.total_seconds(), _LATEST_S))
 
 
 def _checked(answer: Answer, wanted: str | None) -> str:
     digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
-    if wanted is not None and wanted.startswith("sha256:") and digest != wanted:
-        raise RegistryUnavailable("The registry's answer does not have the digest asked for.")
+    if wanted is not None and digest != wanted:
+        raise ImageInvalid("The registry's answer does not have the digest asked for.")
     return digest
 
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
-        raise RegistryUnavailable("The registry answers nonsense.") from None
+    except (ValueError, RecursionError):
+        raise ImageInvalid("The registry answers nonsense.") from None
     if not isinstance(document, dict):
-        raise RegistryUnavailable("The registry answers nonsense.")
+        raise ImageInvalid("The registry answers nonsense.")
     return document
 
 
-def _for_linux(manifests: object) -> str:
-    for entry in manifests if isinstance(manifests, list) else []:
-        platform = entry.get("platform") or {} if isinstance(entry, dict) else {}
-        if platform.get("os") == "linux" and platform.get("architecture") == "amd64":
-            digest = entry.get("digest")
-            if isinstance(digest, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-                return digest
-    raise ImageNotFound("The image has no variant for linux/amd64.")
+def _shown(text: str | None) -> str | None:
+    """A registry's word in one short printable line, since people will read it."""
+    if text is None:
+        return None
+    return "".join(c if c.isprintable() else "?" for c in text[:200])

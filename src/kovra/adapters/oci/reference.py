@@ -11,7 +11,7 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _HUB: Final = "docker.io"
 
 
@@ -48,7 +48,7 @@ def parse(text: str) -> ImageReference:
     if not text or len(text) > 512 or not text.isascii():
         raise ReferenceInvalid("An image reference is 1 to 512 plain characters.")
     rest, _, digest = text.partition("@")
-    if "@" in text and _DIGEST.fullmatch(digest) is None:
+    if "@" in text and DIGEST.fullmatch(digest) is None:
         raise ReferenceInvalid("The digest must be sha256: and 64 lower-case hexadecimal digits.")
     rest, tag = _cut_tag(rest)
     registry, repository = _split(rest)

@@ -9,6 +9,7 @@ from uuid import UUID
 from kovra.adapters.oci.reference import ReferenceInvalid, parse
 from kovra.foundation.errors import Invalid
 from kovra.foundation.ids import encode
+from kovra.foundation.outbound import Refusals, is_plausible
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,31 @@ SIZES: Final[dict[str, Size]] = {
 DEFAULT_PROCESSES: Final[dict[str, Any]] = {"web": {"port": 8080, "instances": 1, "size": "nano"}}
 
 
-def check_image(image: str | None, *, pointer: str = "/image") -> str | None:
-    """The reference as given, when it is one; raises Invalid naming the field."""
-    if image is None:
-        return None
-    try:
-        parse(image)
-    except ReferenceInvalid as wrong:
-        raise Invalid.field(pointer, "image_invalid", str(wrong)) from None
-    return image
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRules:
+    """Which image references may be stored: those whose registry Kovra would ask (security: no address of ours)."""
+
+    named: frozenset[str] = frozenset()
+    """Registries that operators have named in the setting ``registries``; the only exemption."""
+    refusals: Refusals = Refusals()  # noqa: RUF009  # frozen
+
+    def check(self, image: str | None, *, pointer: str = "/image") -> str | None:
+        """The reference as given, when it is one; raises Invalid naming the field. Resolves nothing."""
+        if image is None:
+            return None
+        try:
+            registry = parse(image).registry
+        except ReferenceInvalid as wrong:
+            raise Invalid.field(pointer, "image_invalid", str(wrong)) from None
+        host, _, port = registry.partition(":")
+        fine = port in ("", "443") and is_plausible(host) and not self.refusals.name(host)
+        if registry not in self.named and not fine:
+            raise Invalid.field(
+                pointer,
+                "registry_not_allowed",
+                "The registry must be a public host name, reached by https on port 443.",
+            )
+        return image
 
 
 def host_label(app_slug: str, environment_slug: str, app_environment_id: UUID) -> str:

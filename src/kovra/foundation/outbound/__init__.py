@@ -1,6 +1,25 @@
 """The only door to HTTP: ``guarded`` for everything tenant-influenced, ``internal`` for operators' addresses."""
 
-from kovra.foundation.outbound.client import Answer, Outbound, OutboundFailed
-from kovra.foundation.outbound.targets import Blocked, is_public
+from kovra.foundation.outbound.client import Answer, AnswerTooLarge, CertificateRefused, Outbound, OutboundFailed
+from kovra.foundation.outbound.targets import (
+    Blocked,
+    NameUnknown,
+    Refusals,
+    Resolver,
+    is_plausible,
+    is_public,
+)
 
-__all__ = ["Answer", "Blocked", "Outbound", "OutboundFailed", "is_public"]
+__all__ = [
+    "Answer",
+    "AnswerTooLarge",
+    "Blocked",
+    "CertificateRefused",
+    "NameUnknown",
+    "Outbound",
+    "OutboundFailed",
+    "Refusals",
+    "Resolver",
+    "is_plausible",
+    "is_public",
+]

@@ -1,19 +1,25 @@
-"""One client: no redirects, no environment proxies, TLS 1.2 or newer, a deadline over all, a cap on bytes."""
+"""Two clients: no redirects, no environment proxies, no cookies, TLS 1.2 or newer, a deadline over all, a cap on bytes."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
 
 from kovra.foundation.errors import Unavailable
-from kovra.foundation.outbound.targets import resolve
+from kovra.foundation.outbound.targets import HTTPS, Resolver
 
 MAX_BYTES: Final = 4 * 1024 * 1024
+_CONNECTIONS: Final = 64
+
+Transport = Callable[[ssl.SSLContext, httpx.Limits], httpx.AsyncBaseTransport]
+"""Makes what connects; the default is httpx's own."""
 
 
 class OutboundFailed(Unavailable):
@@ -22,29 +28,52 @@ class OutboundFailed(Unavailable):
     code = "upstream_failed"
 
 
+class CertificateRefused(OutboundFailed):
+    """The other side's certificate is not one for its name from an authority this machine trusts."""
+
+    code = "upstream_certificate_refused"
+
+
+class AnswerTooLarge(OutboundFailed):
+    """More bytes came than were asked for."""
+
+    code = "upstream_too_large"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back, cut to the cap."""
+    """What came back, within the cap. Header names are lower-case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
 
+def _direct(context: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncBaseTransport:
+    return httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
+
+
 class Outbound:
     """Makes calls; one per process."""
 
-    def __init__(self) -> None:
+    def __init__(self, resolver: Resolver | None = None, *, transport: Transport = _direct) -> None:
+        self._resolver = resolver or Resolver()
+        # Their lines hold whole URLs and headers: signatures of blobs, and tokens.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         context = ssl.create_default_context()
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
-        self._client = httpx.AsyncClient(
-            verify=context, trust_env=False, follow_redirects=False, limits=limits, timeout=httpx.Timeout(10.0)
-        )
+        kept = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=16)
+        # A guarded call goes to a pinned address, and a pool knows connections by address alone: one that proved it
+        # speaks for one name would be used for another name at the same address, whose certificate nobody checked.
+        alone = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=0)
+        self._guarded, self._internal = (_client(transport(context, limits)) for limits in (alone, kept))
 
     async def close(self) -> None:
         """Close connections."""
-        await self._client.aclose()
+        await self._guarded.aclose()
+        await self._internal.aclose()
+        self._resolver.close()
 
     async def guarded(
         self,
@@ -54,13 +83,28 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         deadline_s: float = 15.0,
         max_bytes: int = MAX_BYTES,
+        ports: frozenset[int] = HTTPS,
+        plain_http: bool = False,
     ) -> Answer:
-        """Call a tenant-influenced address: checked, pinned, with the name kept for TLS and Host."""
-        target = await resolve(url)
-        literal = f"[{target.address}]" if ":" in target.address else target.address
-        pinned = f"https://{literal}:{target.port}{target.path}"
-        named = {**(headers or {}), "Host": target.host if target.port == 443 else f"{target.host}:{target.port}"}
-        return await self._send(method, pinned, named, deadline_s, max_bytes, sni=target.host)
+        """Call a tenant-influenced address: checked, pinned, with the name kept for TLS and Host.
+
+        ``ports`` and ``plain_http`` are an operator's exemption. Raises Blocked, NameUnknown or Unavailable.
+        """
+        try:
+            async with asyncio.timeout(deadline_s):
+                target = await self._resolver.resolve(url, ports=ports, plain_http=plain_http)
+                literal = f"[{target.address}]" if ":" in target.address else target.address
+                pinned = f"{target.scheme}://{literal}:{target.port}{target.path}"
+                own_port = 443 if target.scheme == "https" else 80
+                host = target.host if target.port == own_port else f"{target.host}:{target.port}"
+                request = self._guarded.build_request(
+                    method, pinned, headers={**(headers or {}), "Host": host}, extensions={"sni_hostname": target.host}
+                )
+                return await _send(self._guarded, request, max_bytes)
+        except TimeoutError:
+            raise OutboundFailed("The other side does not answer in time.") from None
+        except httpx.InvalidURL:
+            raise OutboundFailed("The other side does not answer.") from None
 
     async def internal(
         self,
@@ -72,28 +116,59 @@ class Outbound:
         max_bytes: int = MAX_BYTES,
     ) -> Answer:
         """Call an address from an operator's settings; never with anything of a tenant in host or port."""
-        return await self._send(method, url, headers or {}, deadline_s, max_bytes, sni=None)
-
-    async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], deadline_s: float, max_bytes: int, *, sni: str | None
-    ) -> Answer:
-        extensions = {"sni_hostname": sni} if sni else {}
         try:
             async with asyncio.timeout(deadline_s):
-                request = self._client.build_request(method, url, headers=dict(headers), extensions=extensions)
-                response = await self._client.send(request, stream=True)
-                try:
-                    return await _read(response, max_bytes)
-                finally:
-                    await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, TimeoutError, OSError):
+                request = self._internal.build_request(method, url, headers=dict(headers or {}))
+                return await _send(self._internal, request, max_bytes)
+        except TimeoutError:
+            raise OutboundFailed("The other side does not answer in time.") from None
+        except httpx.InvalidURL:
             raise OutboundFailed("The other side does not answer.") from None
 
 
+def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(10.0),
+        # One host's cookies would go to the next at the same address, and a host could fill the jar without end.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        # Decoding would let a few bytes become many before anybody counts them.
+        headers={"Accept-Encoding": "identity", "User-Agent": "kovra"},
+    )
+
+
+async def _send(client: httpx.AsyncClient, request: httpx.Request, max_bytes: int) -> Answer:
+    try:
+        response = await client.send(request, stream=True)
+        try:
+            return await _read(response, max_bytes)
+        finally:
+            await response.aclose()
+    except (httpx.HTTPError, httpx.StreamError, ssl.SSLError, OSError) as failed:
+        if isinstance(failed, TimeoutError):
+            raise
+        raise _kind(failed) from None
+
+
+def _kind(failed: BaseException) -> OutboundFailed:
+    cause: BaseException | None = failed
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return CertificateRefused("The other side's certificate is not trusted.")
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(failed, httpx.TimeoutException):
+        return OutboundFailed("The other side does not answer in time.")
+    return OutboundFailed("The other side does not answer.")
+
+
 async def _read(response: httpx.Response, max_bytes: int) -> Answer:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise OutboundFailed("The other side answers in an encoding nobody asked for.")
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > max_bytes:
-            raise OutboundFailed("The answer is too large.")
+            raise AnswerTooLarge("The answer is too large.")
     return Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body))

@@ -104,7 +104,7 @@ async def _guarded_step(context: JobContext, step: Step) -> None:
             return
         async with context.session() as session:
             await progress.remember(session, step, {"waiting_for": away.message})
-            progress.again(session, step.deployment, after_s=max(POLL_S, min(away.retry_after_s, 30.0)))
+            progress.again(session, step.deployment, after_s=max(POLL_S, min(away.retry_after_s, 120.0)))
 
 
 async def _step(context: JobContext, step: Step) -> None:

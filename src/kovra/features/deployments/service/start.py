@@ -21,7 +21,7 @@ from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.states import Phase, Policy, Source
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
-from kovra.features.projects.rules import check_image, check_scale
+from kovra.features.projects.rules import ImageRules, check_scale
 from kovra.features.projects.service import require_use
 from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.service import revisions
@@ -36,9 +36,10 @@ from kovra.foundation.jobs.messages import enqueue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployOptions:
-    """How long a deployment may take; from settings."""
+    """How long a deployment may take, and which images; from settings."""
 
     deadline_s: float = 900.0
+    images: ImageRules = ImageRules()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,7 @@ async def deploy_image(
         image = app.image
     if image is None:
         raise Invalid.field("/image", "missing", "Name an image here, or give the app one.")
-    check_image(image)
+    options.images.check(image)
     wish = Wish(source=Source.image, facts={"image": image}, trigger=trigger, message=message)
     return await start(session, store, row, wish, options)
 

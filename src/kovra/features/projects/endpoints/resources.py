@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from kovra.features.projects import queries, service
 from kovra.features.projects.paths import CurrentEnvironment, CurrentProject
 from kovra.features.projects.queries import AppRow, EnvironmentRow, ProjectRow
+from kovra.features.projects.rules import ImageRules
 from kovra.features.projects.schemas import (
     AppIn,
     AppOut,
@@ -37,6 +38,7 @@ from kovra.foundation.web.sessions import Session, Sessions, wired
 router = APIRouter(route_class=KovraRoute)
 
 Addresses = Annotated[AppAddresses, wired(AppAddresses)]
+Images = Annotated[ImageRules, wired(ImageRules)]
 ProjectFilter = Annotated[str | None, Query(max_length=60, description="Project id or slug.")]
 SlugFilter = Annotated[str | None, Query(max_length=40)]
 Cascade = Annotated[str | None, Query(max_length=40, description="The slug, to delete what is inside too.")]
@@ -267,7 +269,11 @@ async def list_apps(
 
 @router.post("/v1/apps", tags=["apps"], operation_id="createApp", status_code=201)
 async def create_app(
-    body: AppIn, who: Annotated[Principal, requires(Permission.apps_create)], session: Session, etags: ETags
+    body: AppIn,
+    who: Annotated[Principal, requires(Permission.apps_create)],
+    session: Session,
+    images: Images,
+    etags: ETags,
 ) -> AppOut:
     """Make an app; it gets its place in every environment of the project."""
     project = await service.project_named(session, body.project)
@@ -276,7 +282,7 @@ async def create_app(
         name=body.name, slug=body.slug, image=body.image, processes=processes, release_command=body.release_command,
         drain_s=body.drain_s,
     )  # fmt: skip
-    row = await service.create_app(session, project.id, wanted)
+    row = await service.create_app(session, project.id, wanted, images)
     etags.answer(version_of(row.updated_at))
     return app_out(row)
 
@@ -299,6 +305,7 @@ async def update_app(
     app_id: str,
     who: Annotated[Principal, requires(Permission.apps_update)],
     session: Session,
+    images: Images,
     etags: ETags,
 ) -> AppOut:
     """Change an app; it takes effect with the next deployment."""
@@ -307,7 +314,7 @@ async def update_app(
     changes = changes_of(body, "image", "release_command")
     if body.processes:
         changes["processes"] = {n: p.model_dump(exclude_none=True) for n, p in body.processes.items()}
-    row = await service.update_app(session, app, changes)
+    row = await service.update_app(session, app, changes, images)
     etags.answer(version_of(row.updated_at))
     return app_out(row)
 

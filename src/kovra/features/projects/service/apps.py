@@ -16,7 +16,7 @@ from kovra.features.projects.messages import (
     AppUpdated,
 )
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
-from kovra.features.projects.rules import DEFAULT_PROCESSES, check_image, check_scale
+from kovra.features.projects.rules import DEFAULT_PROCESSES, ImageRules, check_scale
 from kovra.features.projects.service.projects import environment_named
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
@@ -51,7 +51,7 @@ class NewApp:
     drain_s: int
 
 
-async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp) -> AppRow:
+async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp, images: ImageRules) -> AppRow:
     """An app, and an app environment for every environment of the project."""
     await session.one(queries.PROJECT_FOR_UPDATE, org_id=session.org_id, project_id=project_id)
     app_id, slug = new_id(), slug_of(wanted.name, wanted.slug)
@@ -63,7 +63,7 @@ async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp) -
             project_id=project_id,
             name=wanted.name,
             slug=slug,
-            image=check_image(wanted.image),
+            image=images.check(wanted.image),
             processes=wanted.processes or DEFAULT_PROCESSES,
             release_command=wanted.release_command,
             drain_s=wanted.drain_s,
@@ -77,10 +77,10 @@ async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp) -
     return await session.one(queries.APP, org_id=session.org_id, app_id=app_id)
 
 
-async def update_app(session: TenantSession, app: AppRow, changes: Mapping[str, Any]) -> AppRow:
+async def update_app(session: TenantSession, app: AppRow, changes: Mapping[str, Any], images: ImageRules) -> AppRow:
     """Change an app; what runs changes with the next deployment."""
     after = replace(app, **changes)
-    check_image(after.image)
+    images.check(after.image)
     changed = changed_fields(app, after)
     if not changed:
         return app
