@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kovra.adapters.oci import reference
 from kovra.foundation import tokens
-from kovra.foundation.db.pages import Cursors
+from kovra.foundation.db.pages import Cursors, Position
 from kovra.foundation.errors import Malformed
 from kovra.foundation.ids import decode, encode, is_slug, new_id, slugify
 from kovra.foundation.web.ratelimit import Bucket, RateLimiter
@@ -70,9 +70,9 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 
 
 def test_cursors_are_bound_to_organization_and_filters() -> None:
-    cursors, org_id, position = Cursors(b"k" * 32), new_id(), new_id()
+    cursors, org_id, position = Cursors(b"k" * 32), new_id(), Position(new_id(), "Ä: z")
     cursor = cursors.make(org_id, {"a": "1"}, position)
-    assert cursors.read(org_id, {"a": "1"}, cursor) == str(position)
+    assert cursors.read(org_id, {"a": "1"}, cursor) == position
     for other_org, filters in ((new_id(), {"a": "1"}), (org_id, {"a": "2"}), (org_id, {})):
         with pytest.raises(Malformed):
             cursors.read(other_org, filters, cursor)

@@ -15,10 +15,11 @@ from kovra.foundation.db.selfcheck import check_schema_at_head
 from kovra.foundation.errors import Unauthenticated
 from kovra.foundation.web.fields import Output
 from kovra.foundation.web.guard import public
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Db, wired
 from kovra.settings import Settings
 
-router = APIRouter(tags=["platform"])
+router = APIRouter(tags=["platform"], route_class=KovraRoute)
 
 
 class Health(Output):
@@ -94,7 +95,12 @@ async def jwks(signer: Annotated[AccessTokens, wired(AccessTokens)]) -> JSONResp
     return JSONResponse(signer.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
 
-@router.get("/.well-known/security.txt", operation_id="getSecurityTxt", summary="How to report a vulnerability")
+@router.get(
+    "/.well-known/security.txt",
+    operation_id="getSecurityTxt",
+    summary="How to report a vulnerability",
+    response_class=PlainTextResponse,
+)
 @public("RFC 9116: whoever finds something must find us.")
 async def security_txt(request: Request) -> PlainTextResponse:
     """RFC 9116."""
@@ -113,7 +119,7 @@ code{background:#f1f3f5;padding:.1rem .3rem;border-radius:.2rem}h2{margin-top:2r
 <h1>Kovra API <small>VERSION</small></h1><p>Machine-readable: <a href="/v1/openapi.json">/v1/openapi.json</a></p>BODY</html>"""
 
 
-@router.get("/docs", operation_id="getDocs", summary="The API as a page")
+@router.get("/docs", operation_id="getDocs", summary="The API as a page", response_class=HTMLResponse)
 @public("Open in development; in production it asks for a credential itself.")
 async def docs(request: Request) -> HTMLResponse:
     """Every operation on one page, without a script from anywhere."""

@@ -27,6 +27,7 @@ from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Refusals
 from kovra.foundation.registry import Registry
 from kovra.foundation.web.addresses import AppAddresses
+from kovra.foundation.web.idempotency import Idempotency
 from kovra.foundation.web.logins import LoginThrottle
 from kovra.settings import Settings, needed
 
@@ -117,6 +118,7 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
     async with common(settings) as registry:
         passwords = registry.add(Passwords, Passwords(settings.passwords()))
         registry.add(Cursors, Cursors(settings.cursor_bytes()))
+        registry.add(Idempotency, Idempotency(settings.cursor_bytes(), registry.get(HolderKeyStore)))
         registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
         registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
         images = registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, Uuid, and_, bindparam, func, or_, select
+from sqlalchemy import Select, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 
+from kovra.foundation.db.pages import Listing, named
 from kovra.foundation.db.statements import command, statement
 from kovra.foundation.events import Scope
 from kovra.models.deployments import deployments, releases
-from kovra.models.projects import app_environments
+from kovra.models.projects import app_environments, apps, environments
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +146,16 @@ DEPLOYMENT_FOR_UPDATE = statement(
     _DEPLOYMENT.where(_d.id == bindparam("deployment_id")).with_for_update(of=deployments, key_share=True),
     DeploymentRow,
 )
-DEPLOYMENTS = statement(
+DEPLOYMENTS = Listing(
     _DEPLOYMENT.where(
-        _d.id < bindparam("after"),
-        or_(bindparam("app_id", type_=Uuid).is_(None), _d.app_id == bindparam("app_id")),
-        or_(bindparam("environment_id", type_=Uuid).is_(None), _d.environment_id == bindparam("environment_id")),
+        named("app", _d.app_id, apps),
+        named("environment", _d.environment_id, environments),
         or_(bindparam("phase", type_=SqlText).is_(None), _d.phase == bindparam("phase")),
         or_(bindparam("outcome", type_=SqlText).is_(None), _d.outcome == bindparam("outcome")),
-    )
-    .order_by(_d.id.desc())
-    .limit(bindparam("limit", type_=Integer)),
+    ),
     DeploymentRow,
+    key=_d.id,
+    by={},
 )
 OPEN_DEPLOYMENTS = statement(
     select(_d.id, _d.number, _d.phase)
@@ -254,17 +254,16 @@ RELEASE_NUMBERED = statement(
     _RELEASE.where(_r.app_environment_id == bindparam("app_environment_id"), _r.number == bindparam("number")),
     ReleaseRow,
 )
-RELEASES = statement(
+RELEASES = Listing(
     _RELEASE.where(
-        _r.id < bindparam("after"),
         or_(
             bindparam("app_environment_id", type_=Uuid).is_(None),
             _r.app_environment_id == bindparam("app_environment_id"),
         ),
-    )
-    .order_by(_r.id.desc())
-    .limit(bindparam("limit", type_=Integer)),
+    ),
     ReleaseRow,
+    key=_r.id,
+    by={},
 )
 NEXT_RELEASE = statement(
     app_environments.update()

@@ -8,7 +8,9 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from kovra.features.projects.schemas import AppEnvironmentOut, AppOut, EnvironmentOut
 from kovra.foundation.web.fields import Input, Output, Reference, Text, Time, wire
+from kovra.foundation.web.includes import embedded
 
 
 class DeploymentIn(Input):
@@ -91,6 +93,9 @@ class DeploymentOut(Output):
     created_at: Time
     updated_at: Time
     finished_at: Time | None
+    app: AppOut | None = embedded()
+    environment: EnvironmentOut | None = embedded()
+    app_environment: AppEnvironmentOut | None = embedded()
 
 
 class RollbackableOut(Output):
@@ -117,6 +122,7 @@ class ReleaseOut(Output):
     actor: str
     created_at: Time
     rollbackable: RollbackableOut | None = None
+    app_environment: AppEnvironmentOut | None = embedded()
 
 
 class RestoreIn(Input):

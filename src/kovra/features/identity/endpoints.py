@@ -17,8 +17,9 @@ from kovra.foundation.errors import Invalid
 from kovra.foundation.ids import NIL, decode
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import Account, requires
-from kovra.foundation.web.idempotency import KovraRoute, shows_secret
-from kovra.foundation.web.lists import ListOf, Pages
+from kovra.foundation.web.idempotency import shows_secret
+from kovra.foundation.web.lists import ListOf, Paging, pages_of
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session
 
 router = APIRouter(route_class=KovraRoute)
@@ -54,16 +55,12 @@ def _token_out(row: TokenRow) -> TokenOut:
 
 @router.get("/v1/tokens", tags=["tokens"], operation_id="listTokens", summary="List api tokens")
 async def list_tokens(
-    who: Annotated[Principal, requires(Permission.tokens_read)], session: Session, pages: Pages
+    who: Annotated[Principal, requires(Permission.tokens_read)],
+    session: Session,
+    pages: Annotated[Paging, pages_of(queries.TOKENS)],
 ) -> ListOf[TokenOut]:
     """The organization's api tokens, without their secrets."""
-    rows, more = await pages.run(
-        session.org_id,
-        {},
-        lambda after, limit: session.all(queries.TOKENS, org_id=session.org_id, after=after, limit=limit),
-        lambda row: row.id,
-    )
-    return ListOf(data=[_token_out(row) for row in rows], next=more, has_more=more is not None)
+    return pages.answer(session.org_id, await pages.read(session, queries.TOKENS), _token_out)
 
 
 async def _named(

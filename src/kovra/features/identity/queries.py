@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, and_, bindparam, func, or_, select
+from sqlalchemy import ARRAY, Text, and_, bindparam, func, or_, select
 
+from kovra.foundation.db.pages import Listing
 from kovra.foundation.db.statements import command, statement
 from kovra.models.identity import api_tokens, refresh_tokens, sessions, users
 from kovra.models.projects import apps, environments, projects
@@ -192,9 +193,7 @@ _TOKEN = select(
     _t.id, _t.name, _t.permissions, _t.project_id, _t.app_id, _t.environment_id, _t.created_by, _t.creator, _t.created_at,
     _t.expires_at, _t.last_used_at,
 ).where(_t.org_id == bindparam("org_id"), _t.revoked_at.is_(None))  # fmt: skip
-TOKENS = statement(
-    _TOKEN.where(_t.id < bindparam("after")).order_by(_t.id.desc()).limit(bindparam("limit", type_=Integer)), TokenRow
-)
+TOKENS = Listing(_TOKEN, TokenRow, key=_t.id, by={"name": _t.name})
 TOKEN = statement(_TOKEN.where(_t.id == bindparam("token_id")), TokenRow)
 ADD_TOKEN = command(
     api_tokens.insert().values(

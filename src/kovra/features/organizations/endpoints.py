@@ -41,9 +41,10 @@ from kovra.foundation.ids import NIL
 from kovra.foundation.web.etags import ETags, version_of
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import Account, public, requires
-from kovra.foundation.web.idempotency import KovraRoute, shows_secret
-from kovra.foundation.web.lists import ListOf, Pages
+from kovra.foundation.web.idempotency import shows_secret
+from kovra.foundation.web.lists import ListOf, Paging, pages_of
 from kovra.foundation.web.logins import LoginThrottle
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Db, Session, Sessions, wired
 
 router = APIRouter(route_class=KovraRoute)
@@ -271,16 +272,12 @@ def _member(row: MemberRow) -> MemberOut:
 
 @router.get("/v1/members", tags=["members"], operation_id="listMembers")
 async def list_members(
-    who: Annotated[Principal, requires(Permission.members_read)], session: Session, pages: Pages
+    who: Annotated[Principal, requires(Permission.members_read)],
+    session: Session,
+    pages: Annotated[Paging, pages_of(queries.MEMBERS)],
 ) -> ListOf[MemberOut]:
     """Who is in the organization."""
-    rows, more = await pages.run(
-        session.org_id,
-        {},
-        lambda after, limit: session.all(queries.MEMBERS, org_id=session.org_id, after=after, limit=limit),
-        lambda row: row.id,
-    )
-    return ListOf(data=[_member(row) for row in rows], next=more, has_more=more is not None)
+    return pages.answer(session.org_id, await pages.read(session, queries.MEMBERS), _member)
 
 
 @router.patch("/v1/members/{member_id}", tags=["members"], operation_id="changeRole")

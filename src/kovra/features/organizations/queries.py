@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Integer, LargeBinary, bindparam, func, select
+from sqlalchemy import LargeBinary, bindparam, func, select
 
+from kovra.foundation.db.pages import Listing
 from kovra.foundation.db.statements import command, statement
 from kovra.models.foundation import event_heads
 from kovra.models.identity import users
@@ -89,9 +90,7 @@ _MEMBER = (
     .join(users, _u.id == _m.user_id)
     .where(_m.org_id == bindparam("org_id"))
 )
-MEMBERS = statement(
-    _MEMBER.where(_m.id < bindparam("after")).order_by(_m.id.desc()).limit(bindparam("limit", type_=Integer)), MemberRow
-)
+MEMBERS = Listing(_MEMBER, MemberRow, key=_m.id, by={"name": _u.name, "email": _u.email})
 MEMBER = statement(_MEMBER.where(_m.id == bindparam("member_id")), MemberRow)
 COUNT_OWNERS = statement(
     select(func.count().label("n")).where(_m.org_id == bindparam("org_id"), _m.role == "owner"), Counted

@@ -8,7 +8,11 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from kovra.features.projects.queries.rows import AppEnvironmentRow, AppRow, EnvironmentRow, ProjectRow
+from kovra.features.projects.rules import host_label
+from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.fields import Input, Name, Output, Reference, Slug, Text, Time, wire
+from kovra.foundation.web.includes import embedded
 
 Kind = Literal["development", "preview", "staging", "production"]
 OverlapPolicy = Literal["queue_latest", "queue_all", "override", "reject"]
@@ -103,6 +107,14 @@ class ProjectOut(Output):
     deleted_at: Time | None = None
     purge_at: Time | None = None
 
+    @classmethod
+    def of(cls, row: ProjectRow) -> ProjectOut:
+        """The project as it is shown."""
+        return cls(
+            id=row.id, name=row.name, slug=row.slug, description=row.description, created_at=row.created_at,
+            updated_at=row.updated_at, deleted_at=row.deleted_at, purge_at=row.purge_at,
+        )  # fmt: skip
+
 
 class EnvironmentIn(Input):
     """A new environment."""
@@ -142,6 +154,17 @@ class EnvironmentOut(Output):
     updated_at: Time
     deleted_at: Time | None = None
     purge_at: Time | None = None
+    project: ProjectOut | None = embedded()
+
+    @classmethod
+    def of(cls, row: EnvironmentRow, project: ProjectRow | None = None) -> EnvironmentOut:
+        """The environment as it is shown."""
+        return cls(
+            id=row.id, project_id=row.project_id, name=row.name, slug=row.slug, kind=row.kind,
+            protected=row.protected, delete_protected=row.delete_protected, overlap_policy=row.overlap_policy,
+            created_at=row.created_at, updated_at=row.updated_at, deleted_at=row.deleted_at, purge_at=row.purge_at,
+            project=ProjectOut.of(project) if project else None,
+        )  # fmt: skip
 
 
 class AppIn(Input):
@@ -192,6 +215,17 @@ class AppOut(Output):
     updated_at: Time
     deleted_at: Time | None = None
     purge_at: Time | None = None
+    project: ProjectOut | None = embedded()
+
+    @classmethod
+    def of(cls, row: AppRow, project: ProjectRow | None = None) -> AppOut:
+        """The app as it is shown."""
+        return cls(
+            id=row.id, project_id=row.project_id, name=row.name, slug=row.slug, image=row.image,
+            processes=row.processes, release_command=row.release_command, drain_s=row.drain_s,
+            created_at=row.created_at, updated_at=row.updated_at, deleted_at=row.deleted_at, purge_at=row.purge_at,
+            project=ProjectOut.of(project) if project else None,
+        )  # fmt: skip
 
 
 class ReleaseRef(Output):
@@ -234,3 +268,38 @@ class AppEnvironmentOut(Output):
     health: str
     created_at: Time
     updated_at: Time
+    project: ProjectOut | None = embedded()
+    app: AppOut | None = embedded()
+    environment: EnvironmentOut | None = embedded()
+
+    @classmethod
+    def of(
+        cls,
+        row: AppEnvironmentRow,
+        addresses: AppAddresses,
+        *,
+        project: ProjectRow | None = None,
+        app: AppRow | None = None,
+        environment: EnvironmentRow | None = None,
+    ) -> AppEnvironmentOut:
+        """The app environment as it is shown."""
+        url = addresses.url(host_label(row.app_slug, row.environment_slug, row.id)) if row.has_web else None
+        return cls(
+            id=row.id, project_id=row.project_id, app_id=row.app_id, environment_id=row.environment_id, url=url,
+            scale=row.scale, overlap_policy=row.overlap_policy or row.environment_overlap_policy,
+            watch_window_s=row.watch_window_s, auto_rollback=row.auto_rollback,
+            auto_deploy_paused=row.auto_deploy_paused, suspended=row.suspended,
+            config_revision=row.last_config_number, current_release=_release(row),
+            current_deployment_id=row.current_deployment_id, health=row.health, created_at=row.created_at,
+            updated_at=row.updated_at, project=ProjectOut.of(project) if project else None,
+            app=AppOut.of(app) if app else None, environment=EnvironmentOut.of(environment) if environment else None,
+        )  # fmt: skip
+
+
+def _release(row: AppEnvironmentRow) -> ReleaseRef | None:
+    if row.current_release_id is None:
+        return None
+    return ReleaseRef(
+        id=row.current_release_id, number=row.current_release_number or 0, image=row.current_release_image or "",
+        digest=row.current_release_digest or "",
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from kovra.features.realtime.schemas import EventOut, EventsOut
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.web.actors import shown
 from kovra.foundation.web.guard import requires
-from kovra.foundation.web.idempotency import KovraRoute
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session
 
 router = APIRouter(route_class=KovraRoute)

@@ -27,8 +27,8 @@ from kovra.foundation.errors import NotFound
 from kovra.foundation.keyring import Purpose
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.guard import requires
-from kovra.foundation.web.idempotency import KovraRoute
 from kovra.foundation.web.lists import ListOf
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session, wired
 
 router = APIRouter(route_class=KovraRoute)

@@ -1,4 +1,4 @@
-"""Pages: keyset cursors, signed and bound to the organization and the filters they were made for."""
+"""Pages: keyset lists in a documented set of orders; cursors signed and bound to organization, list, filters and order."""
 
 from __future__ import annotations
 
@@ -7,30 +7,132 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
+from sqlalchemy import Integer, Select, Uuid, bindparam, or_, select, tuple_
+from sqlalchemy import Text as SqlText
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.expression import FromClause
+
+from kovra.foundation.db.statements import Statement, statement
 from kovra.foundation.errors import Malformed
+from kovra.foundation.ids import NIL, decode
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 LARGEST: Final = UUID(int=(1 << 128) - 1)
 """Where a list ordered by falling id begins: UUIDv7 grow with time, so ``-created_at`` is ``-id``."""
+NEWEST: Final = "-created_at"
+"""The order of every list unless the caller names another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """After which row a page begins: its id, and its value where the order is not that of creation."""
+
+    id: UUID
+    value: str = ""
+
+    def text(self) -> str:
+        """The form inside a cursor."""
+        return f"{self.id}{self.value}"
+
+    @classmethod
+    def read(cls, text: str) -> Position:
+        """The inverse of ``text``."""
+        return cls(UUID(text[:36]), text[36:])
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, and the cursor of the next page when there is one."""
+    """Some rows, and after which position the next page begins when there is one."""
 
     rows: list[T]
-    next: str | None
+    next: Position | None
 
-    def map(self, change: Callable[[T], U]) -> Page[U]:
-        """The same page of other things."""
-        return Page([change(row) for row in self.rows], self.next)
+
+class Listing(Generic[T]):
+    """One collection's statements, one for each order and kind of page, compiled once each.
+
+    ``construct`` names its columns as the fields of ``row`` and filters by ``org_id``; it has no order and no limit.
+    Every order ends with the id, so that no two rows share a place.
+    """
+
+    def __init__(
+        self, construct: Select[Any], row: type[T], *, key: ColumnElement[UUID], by: Mapping[str, ColumnElement[Any]]
+    ) -> None:
+        self._construct = construct
+        self._row = row
+        self._key = key
+        self._by = by
+        self._compiled: dict[tuple[str, bool], Statement[T]] = {}
+        self.statement(NEWEST, first=False)
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The names ``sort`` takes; each also with a minus, for falling."""
+        return ("created_at", *self._by)
+
+    def statement(self, sort: str, *, first: bool) -> Statement[T]:
+        """The statement of a first or a later page in this order; parameters ``limit``, and ``after_id``, ``after``."""
+        known = self._compiled.get((sort, first))
+        if known is None:
+            known = self._compiled[sort, first] = statement(self._ordered(sort, first), self._row)
+        return known
+
+    def values(self, sort: str, after: Position | None, limit: int) -> dict[str, Any]:
+        """The parameters that say where and how much."""
+        found: dict[str, Any] = {"limit": limit}
+        if after is not None:
+            found["after_id"] = after.id
+            if sort.lstrip("-") in self._by:
+                found["after"] = after.value
+        return found
+
+    def page(self, rows: Sequence[T], sort: str, limit: int) -> Page[T]:
+        """Cut the one row that was read beyond ``limit`` to learn whether there is more."""
+        shown = list(rows[:limit])
+        if len(rows) <= limit:
+            return Page(shown, None)
+        last: Any = shown[-1]
+        name = sort.lstrip("-")
+        return Page(shown, Position(last.id, str(getattr(last, name)) if name in self._by else ""))
+
+    def _ordered(self, sort: str, first: bool) -> Select[Any]:
+        falling = sort.startswith("-")
+        value = self._by.get(sort.lstrip("-"))
+        place = [self._key] if value is None else [value, self._key]
+        found = self._construct
+        if not first:
+            after = [bindparam("after_id", type_=Uuid)]
+            if value is not None:
+                after.insert(0, bindparam("after", type_=SqlText))
+            here, there = tuple_(*place), tuple_(*after)
+            found = found.where(here < there if falling else here > there)
+        return found.order_by(*(p.desc() if falling else p.asc() for p in place)).limit(
+            bindparam("limit", type_=Integer)
+        )
+
+
+def named(parameter: str, column: ColumnElement[Any], parent: FromClause) -> ColumnElement[bool]:
+    """A filter by a parent's id or slug: everything when the parameter is null, nothing when it names nothing.
+
+    A slug is unique within its own parent only, so it may name several; the other filters narrow further.
+    """
+    wanted = bindparam(parameter, type_=SqlText)
+    inside = select(parent.c.id).where(
+        parent.c.org_id == bindparam("org_id"),
+        or_(parent.c.id == bindparam(f"{parameter}_id", type_=Uuid), parent.c.slug == wanted),
+    )
+    return or_(wanted.is_(None), column.in_(inside))
+
+
+def reference(parameter: str, prefix: str, text: str | None) -> dict[str, Any]:
+    """The values of a ``named`` filter."""
+    return {parameter: text, f"{parameter}_id": (decode(prefix, text) if text else None) or NIL}
 
 
 class Cursors:
@@ -39,25 +141,25 @@ class Cursors:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def make(self, org_id: UUID, filters: Mapping[str, Any], position: UUID | int) -> str:
+    def make(self, org_id: UUID, bound: Mapping[str, Any], position: Position) -> str:
         """The cursor after ``position``."""
-        body = str(position).encode()
-        return base64.urlsafe_b64encode(self._tag(org_id, filters, body) + body).decode().rstrip("=")
+        body = position.text().encode()
+        return base64.urlsafe_b64encode(self._tag(org_id, bound, body) + body).decode().rstrip("=")
 
-    def read(self, org_id: UUID, filters: Mapping[str, Any], cursor: str) -> str:
-        """The position, as text; raises Malformed ``cursor_invalid`` for another organization's, other filters', or noise."""
+    def read(self, org_id: UUID, bound: Mapping[str, Any], cursor: str) -> Position:
+        """The position; raises Malformed ``cursor_invalid`` for another organization's, other filters', or noise."""
         try:
             raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         except (binascii.Error, ValueError):
             raise _invalid() from None
         tag, body = raw[:16], raw[16:]
-        if not hmac.compare_digest(tag, self._tag(org_id, filters, body)):
+        if not hmac.compare_digest(tag, self._tag(org_id, bound, body)):
             raise _invalid()
-        return body.decode()
+        return Position.read(body.decode())
 
-    def _tag(self, org_id: UUID, filters: Mapping[str, Any], body: bytes) -> bytes:
-        bound = json.dumps([str(org_id), sorted((k, str(v)) for k, v in filters.items() if v is not None)])
-        return hmac.digest(self._key, len(bound).to_bytes(4) + bound.encode() + body, hashlib.sha256)[:16]
+    def _tag(self, org_id: UUID, bound: Mapping[str, Any], body: bytes) -> bytes:
+        text = json.dumps([str(org_id), sorted((k, str(v)) for k, v in bound.items() if v is not None)])
+        return hmac.digest(self._key, len(text).to_bytes(4) + text.encode() + body, hashlib.sha256)[:16]
 
 
 def _invalid() -> Malformed:
@@ -66,9 +168,3 @@ def _invalid() -> Malformed:
         code="cursor_invalid",
         hint="Start again without a cursor, with the same filters.",
     )
-
-
-def page(rows: Sequence[T], limit: int, cursor_of: Callable[[T], str]) -> Page[T]:
-    """Cut the one row that was read beyond ``limit`` to learn whether there is more."""
-    shown = list(rows[:limit])
-    return Page(shown, cursor_of(shown[-1]) if len(rows) > limit else None)

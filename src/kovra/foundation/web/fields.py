@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from kovra.foundation.clock import rfc3339
 from kovra.foundation.errors import NotFound
@@ -57,13 +66,48 @@ Slug = Annotated[str, StringConstraints(max_length=40), AfterValidator(_slug)]
 """A name people type."""
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(_one_line)]
 """An id or a slug."""
-Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Time = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "examples": ["2026-11-25T09:30:00.000000Z"]}, mode="serialization"
+    ),
+]
 """RFC 3339 in UTC."""
+
+_EXAMPLE: Final = UUID("01936f2e-7c00-7abc-8def-0123456789ab")
+
+
+class _Wire:
+    """Writes a UUID as a wire id, and describes it."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema: Any = handler(source)
+        text: CoreSchema = core_schema.str_schema()
+        if type(None) in get_args(source):
+            text = core_schema.nullable_schema(text)
+        schema["serialization"] = core_schema.plain_serializer_function_ser_schema(self._write, return_schema=text)
+        described: CoreSchema = schema
+        return described
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        text: dict[str, Any] = {
+            "type": "string",
+            "pattern": f"^{self._prefix}_[0-9a-hjkmnp-tv-z]{{26}}$",
+            "examples": [encode(self._prefix, _EXAMPLE)],
+        }
+        return {"anyOf": [text, {"type": "null"}]} if schema["type"] == "nullable" else text
+
+    def _write(self, value: UUID | None) -> str | None:
+        return None if value is None else encode(self._prefix, value)
 
 
 def wire(prefix: str) -> Any:
     """``id: Annotated[UUID, wire("app")]``: written as ``app_…``."""
-    return PlainSerializer(lambda value: encode(prefix, value) if value is not None else None, return_type=str | None)
+    return _Wire(prefix)
 
 
 def path_id(prefix: str, text: str) -> UUID:

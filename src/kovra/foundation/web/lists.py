@@ -1,22 +1,25 @@
-"""Lists as every collection answers them: ``{"data", "next", "has_more"}`` and a Link header; one place for limit and cursor."""
+"""Lists as every collection answers them: ``{"data", "next", "has_more"}`` and a Link header; one place for limit, cursor and sort."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 
-from kovra.foundation.db.pages import LARGEST, Cursors, page
-from kovra.foundation.errors import Malformed
+from kovra.foundation.db.pages import NEWEST, Cursors, Listing, Page, Position
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import FieldError, Malformed
 from kovra.foundation.web.sessions import registry_of
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_NO_FILTER: Final = frozenset({"limit", "cursor", "sort", "include"})
 
 
 class ListOf(BaseModel, Generic[T]):
@@ -29,7 +32,7 @@ class ListOf(BaseModel, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """The caller's place in a list that is ordered by falling (default) or rising id."""
+    """The caller's place in a list, and its order."""
 
     request: Request
     response: Response
@@ -37,49 +40,65 @@ class Paging:
     cursor: str | None
     sort: str
 
-    async def run(
-        self,
-        org_id: UUID,
-        filters: Mapping[str, Any],
-        read: Callable[[UUID, int], Awaitable[list[R]]],
-        id_of: Callable[[R], UUID],
-    ) -> tuple[list[R], str | None]:
-        """Read one page: ``read(after, limit + 1)`` returns rows with id below ``after``, falling."""
-        cursors = registry_of(self.request).get(Cursors)
-        bound = {**filters, "route": self.request.scope["path"]}
-        after = LARGEST if self.cursor is None else _uuid(cursors.read(org_id, bound, self.cursor))
-        rows = await read(after, self.limit + 1)
-        found = page(rows, self.limit, lambda row: cursors.make(org_id, bound, id_of(row)))
-        if found.next:
-            self.link(found.next)
-        return found.rows, found.next
+    async def read(self, session: TenantSession, listing: Listing[R], **values: Any) -> Page[R]:
+        """One page of a listing in the caller's tenant; ``values`` are its filters."""
 
-    def link(self, cursor: str) -> None:
-        """Say where the next page is (RFC 8288)."""
-        kept = [(k, v) for k, v in self.request.query_params.multi_items() if k != "cursor"]
-        address = f"{self.request.scope['path']}?{urlencode([*kept, ('cursor', cursor)])}"
-        self.response.headers["Link"] = f'<{address}>; rel="next"'
+        async def rows(after: Position | None, limit: int) -> list[R]:
+            found = listing.statement(self.sort, first=after is None)
+            return await session.all(found, org_id=session.org_id, **listing.values(self.sort, after, limit), **values)
 
+        return await self.page(session.org_id, listing, rows)
 
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Malformed("This cursor is not of this list.", code="cursor_invalid") from None
+    async def page(
+        self, org_id: UUID, listing: Listing[R], rows: Callable[[Position | None, int], Awaitable[list[R]]]
+    ) -> Page[R]:
+        """The same with another reader: ``rows(after, limit)`` returns what follows, in the order asked for."""
+        after = None if self.cursor is None else self._cursors().read(org_id, self._bound(), self.cursor)
+        return listing.page(await rows(after, self.limit + 1), self.sort, self.limit)
 
+    def answer(self, org_id: UUID, page: Page[R], shape: Callable[[R], T]) -> ListOf[T]:
+        """The page as it is sent, with its Link header (RFC 8288)."""
+        if page.next is None:
+            return ListOf(data=[shape(row) for row in page.rows])
+        cursor = self._cursors().make(org_id, self._bound(), page.next)
+        link(self.request, self.response, cursor=cursor)
+        return ListOf(data=[shape(row) for row in page.rows], next=cursor, has_more=True)
 
-async def _paging(
-    request: Request,
-    response: Response,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before.")] = None,
-    sort: Annotated[str, Query(pattern="^-created_at$", description="Newest first.")] = "-created_at",
-) -> Paging:
-    return Paging(request, response, limit, cursor, sort)
+    def _cursors(self) -> Cursors:
+        return registry_of(self.request).get(Cursors)
+
+    def _bound(self) -> dict[str, Any]:
+        """What a cursor belongs to besides the organization: the list, its filters, its order."""
+        filters = {f"?{k}": v for k, v in self.request.query_params.items() if k not in _NO_FILTER}
+        return {"list": self.request.scope["path"], "sort": self.sort, **filters}
 
 
-Pages = Annotated[Paging, Depends(_paging)]
-"""``pages: Pages``: limit, cursor and sort of this request."""
+def link(request: Request, response: Response, **place: Any) -> None:
+    """Say where the next page is (RFC 8288): the same address at another place."""
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k not in place]
+    response.headers["Link"] = f'<{request.scope["path"]}?{urlencode([*kept, *place.items()])}>; rel="next"'
+
+
+def pages_of(*listings: Listing[Any]) -> Any:
+    """``pages: Annotated[Paging, pages_of(queries.APPS)]``: limit, cursor, and the orders that every listing offers."""
+    names = [name for name in listings[0].orders if all(name in other.orders for other in listings)]
+    offered = [f"{minus}{name}" for name in names for minus in ("-", "")]
+
+    async def paging(
+        request: Request,
+        response: Response,
+        limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
+        cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")] = None,
+        sort: str = Query(
+            NEWEST,
+            pattern=f"^-?({'|'.join(names)})$",
+            description="The order; a minus: falling.",
+            json_schema_extra={"enum": list(offered)},
+        ),
+    ) -> Paging:
+        return Paging(request, response, limit, cursor, sort)
+
+    return Depends(paging)
 
 
 async def known_parameters(request: Request) -> None:
@@ -93,12 +112,15 @@ async def known_parameters(request: Request) -> None:
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in declared:
-            raise Malformed(
-                "There is no such query parameter here.", code="unknown_parameter", facts={"known": sorted(declared)}
-            )
+            raise _parameter(name, "unknown_parameter", "There is no such query parameter here.", sorted(declared))
         if name in seen:
-            raise Malformed("A query parameter is given twice.", code="repeated_parameter")
+            raise _parameter(name, "repeated_parameter", "A query parameter is given twice.")
         seen.add(name)
+
+
+def _parameter(name: str, code: str, message: str, known: list[str] | None = None) -> Malformed:
+    wrong = FieldError(pointer=f"query:{name[:64]}", code=code, message=message)
+    return Malformed(message, code=code, fields=[wrong], facts={"known": known} if known is not None else None)
 
 
 def _query_names(dependant: Any) -> set[str]:

@@ -15,8 +15,8 @@ from fastapi import Depends, Request
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.registry import Registry
-from kovra.foundation.web import idempotency
 from kovra.foundation.web.guard import policy_of, require_principal
+from kovra.foundation.web.idempotency import Idempotency
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class SessionFactory:
 async def _open(request: Request) -> AsyncIterator[TenantSession]:
     factory = SessionFactory(request)
     async with factory() as session:
-        await idempotency.begin(request, session, factory.principal)
+        await registry_of(request).get(Idempotency).begin(request, session, factory.principal)
         request.scope["kovra.session"] = session
         yield session
 

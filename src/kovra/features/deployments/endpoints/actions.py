@@ -26,7 +26,8 @@ from kovra.foundation.errors import Invalid
 from kovra.foundation.ids import encode
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.guard import requires
-from kovra.foundation.web.idempotency import KovraRoute
+from kovra.foundation.web.idempotency import shows_values
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session
 
 router = APIRouter(route_class=KovraRoute, prefix="/v1/app-environments/{app_environment_id}")
@@ -137,6 +138,7 @@ def _etag_matches(etags: ETags, row: AppEnvironmentRow, *, required: bool) -> No
 
 
 @router.patch("/config", tags=["config"], operation_id="updateConfig")
+@shows_values
 async def update_config(
     body: ConfigIn,
     pair: CurrentAppEnvironment,
@@ -156,6 +158,7 @@ async def update_config(
 
 
 @router.put("/config", tags=["config"], operation_id="replaceConfig")
+@shows_values
 async def replace_config(
     body: ConfigIn,
     pair: CurrentAppEnvironment,
@@ -178,6 +181,7 @@ async def replace_config(
 
 
 @router.patch("/secrets", tags=["secrets"], operation_id="updateSecrets")
+@shows_values
 async def update_secrets(
     body: SecretsIn,
     pair: CurrentAppEnvironment,

@@ -17,19 +17,21 @@ from kovra.features.deployments.service import rollback
 from kovra.features.deployments.service import start as starting
 from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.projects.paths import CurrentApp
-from kovra.features.projects.service import pair_of
+from kovra.features.projects.service import Parents, pair_of, parents_of
 from kovra.foundation import clock
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.notices import Notices
-from kovra.foundation.db.session import TenantSession
+from kovra.foundation.db.pages import reference
 from kovra.foundation.errors import Conflict
-from kovra.foundation.ids import encode
+from kovra.foundation.ids import NIL, decode, encode
+from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.etags import ETags
-from kovra.foundation.web.fields import path_id
+from kovra.foundation.web.fields import Reference, path_id
 from kovra.foundation.web.guard import requires
-from kovra.foundation.web.idempotency import KovraRoute
-from kovra.foundation.web.lists import ListOf, Pages
+from kovra.foundation.web.includes import including
+from kovra.foundation.web.lists import ListOf, Paging, pages_of
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session, SessionFactory, Sessions, wired
 
 router = APIRouter(route_class=KovraRoute)
@@ -37,6 +39,8 @@ router = APIRouter(route_class=KovraRoute)
 Store = Annotated[HolderKeyStore, wired(HolderKeyStore)]
 Options = Annotated[DeployOptions, wired(DeployOptions)]
 Bell = Annotated[Notices, wired(Notices)]
+Addresses = Annotated[AppAddresses, wired(AppAddresses)]
+Include = Annotated[frozenset[str], including("app", "environment", "app_environment")]
 PhaseName = Literal["queued", "waiting", "preparing", "building", "releasing", "rolling_out", "verifying", "done"]
 OutcomeName = Literal["live", "failed", "canceled", "superseded", "skipped"]
 
@@ -69,37 +73,33 @@ async def create_deployment(
     return accepted(made, response)
 
 
-async def _filter(session: TenantSession, prefix: str, text: str | None) -> UUID | None:
-    return path_id(prefix, text) if text else None
-
-
 @router.get("/v1/deployments", tags=["deployments"], operation_id="listDeployments")
 async def list_deployments(
     who: Annotated[Principal, requires(Permission.deployments_read)],
     session: Session,
-    pages: Pages,
-    app: Annotated[str | None, Query(max_length=40, description="App id.")] = None,
-    environment: Annotated[str | None, Query(max_length=40, description="Environment id.")] = None,
+    pages: Annotated[Paging, pages_of(queries.DEPLOYMENTS)],
+    include: Include,
+    addresses: Addresses,
+    app: Annotated[Reference | None, Query(description="App id or slug.", examples=["web"])] = None,
+    environment: Annotated[
+        Reference | None, Query(description="Environment id or slug.", examples=["production"])
+    ] = None,
     phase: Annotated[PhaseName | None, Query()] = None,
     outcome: Annotated[OutcomeName | None, Query()] = None,
 ) -> ListOf[DeploymentOut]:
-    """Deployments, newest first."""
-    app_id, environment_id = await _filter(session, "app", app), await _filter(session, "env", environment)
-    rows, more = await pages.run(
-        session.org_id,
-        {"app": app, "environment": environment, "phase": phase, "outcome": outcome},
-        lambda after, limit: session.all(
-            queries.DEPLOYMENTS, org_id=session.org_id, after=after, limit=limit, app_id=app_id,
-            environment_id=environment_id, phase=phase, outcome=outcome,
-        ),
-        lambda row: row.id,
-    )  # fmt: skip
-    return ListOf(data=[deployment_out(row) for row in rows], next=more, has_more=more is not None)
+    """Deployments, newest first unless `sort` says otherwise."""
+    filters = {**reference("app", "app", app), **reference("environment", "env", environment)}
+    page = await pages.read(session, queries.DEPLOYMENTS, phase=phase, outcome=outcome, **filters)
+    parents = await parents_of(session, include, page.rows)
+    return pages.answer(session.org_id, page, lambda row: deployment_out(row, parents, addresses))
 
 
-async def _read(sessions: SessionFactory, deployment_id: UUID) -> DeploymentRow:
+async def _read(
+    sessions: SessionFactory, deployment_id: UUID, include: frozenset[str]
+) -> tuple[DeploymentRow, Parents]:
     async with sessions() as session:
-        return await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment_id)
+        row = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment_id)
+        return row, await parents_of(session, include, [row])
 
 
 @router.get("/v1/deployments/{deployment_id}", tags=["deployments"], operation_id="getDeployment")
@@ -109,6 +109,8 @@ async def get_deployment(
     sessions: Sessions,
     bell: Bell,
     etags: ETags,
+    include: Include,
+    addresses: Addresses,
     wait: Annotated[int, Query(ge=0, le=60, description="Seconds to wait for a change.")] = 0,
     until: Annotated[Literal["terminal"] | None, Query(description="Wait for the end only.")] = None,
 ) -> DeploymentOut:
@@ -116,8 +118,8 @@ async def get_deployment(
     found = path_id("dep", deployment_id)
     # Subscribed first, read then: a change between the two rings the bell.
     with bell.subscribed(who.org_id) as rung:
-        row = await _read(sessions, found)
-        seen = etags.known or deployment_tag(row)
+        row, parents = await _read(sessions, found, include)
+        seen = (etags.known or deployment_tag(row)).split(".")[0]
         deadline = clock.monotonic() + wait
         while row.outcome is None and (until == "terminal" or deployment_tag(row) == seen):
             left = deadline - clock.monotonic()
@@ -127,9 +129,10 @@ async def get_deployment(
                 # The bell is a hint; without one look again now and then.
                 await asyncio.wait_for(rung.wait(), min(left, 5.0))
             rung.clear()
-            row = await _read(sessions, found)
-    etags.answer(deployment_tag(row))
-    return deployment_out(row)
+            row, parents = await _read(sessions, found, include)
+    shown = deployment_out(row, parents, addresses)
+    etags.answer(deployment_tag(row), shown.app, shown.environment, shown.app_environment)
+    return shown
 
 
 @router.post(
@@ -182,20 +185,16 @@ async def redeploy(
 async def list_releases(
     who: Annotated[Principal, requires(Permission.deployments_read)],
     session: Session,
-    pages: Pages,
-    app_environment: Annotated[str | None, Query(max_length=40, description="App environment id.")] = None,
+    pages: Annotated[Paging, pages_of(queries.RELEASES)],
+    include: Annotated[frozenset[str], including("app_environment")],
+    addresses: Addresses,
+    app_environment: Annotated[Reference | None, Query(description="App environment id.")] = None,
 ) -> ListOf[ReleaseOut]:
-    """Releases, newest first."""
-    inside = path_id("aev", app_environment) if app_environment else None
-    rows, more = await pages.run(
-        session.org_id,
-        {"app_environment": app_environment},
-        lambda after, limit: session.all(
-            queries.RELEASES, org_id=session.org_id, after=after, limit=limit, app_environment_id=inside
-        ),
-        lambda row: row.id,
-    )
-    return ListOf(data=[release_out(row) for row in rows], next=more, has_more=more is not None)
+    """Releases, newest first unless `sort` says otherwise."""
+    inside = decode("aev", app_environment) or NIL if app_environment else None
+    page = await pages.read(session, queries.RELEASES, app_environment_id=inside)
+    parents = await parents_of(session, include, page.rows)
+    return pages.answer(session.org_id, page, lambda row: release_out(row, parents=parents, addresses=addresses))
 
 
 @router.get("/v1/releases/{release_id}", tags=["releases"], operation_id="getRelease")
@@ -204,9 +203,11 @@ async def get_release(
     who: Annotated[Principal, requires(Permission.deployments_read)],
     session: Session,
     store: Store,
-    etags: ETags,
+    include: Annotated[frozenset[str], including("app_environment")],
+    addresses: Addresses,
 ) -> ReleaseOut:
     """One release, and whether it can be rolled back to."""
     row = await session.one(queries.RELEASE, org_id=session.org_id, release_id=path_id("rel", release_id))
-    etags.answer(f"r{row.number}")
-    return release_out(row, await rollback.rollbackable(session, row, store))
+    parents = await parents_of(session, include, [row])
+    reasons = await rollback.rollbackable(session, row, store)
+    return release_out(row, reasons, parents=parents, addresses=addresses)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from uuid import UUID
+
 from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
 from kovra.features.deployments.schemas import (
     DeploymentOut,
@@ -12,11 +15,15 @@ from kovra.features.deployments.schemas import (
     ReleaseOut,
     RollbackableOut,
 )
+from kovra.features.projects.schemas import AppEnvironmentOut, AppOut, EnvironmentOut
+from kovra.features.projects.service import NONE, Parents
 from kovra.foundation.web.actors import shown
+from kovra.foundation.web.addresses import AppAddresses
 
 
-def deployment_out(row: DeploymentRow) -> DeploymentOut:
-    """A deployment."""
+def deployment_out(row: DeploymentRow, parents: Parents = NONE, addresses: AppAddresses | None = None) -> DeploymentOut:
+    """A deployment; with parents, when they were asked for."""
+    app, environment = parents.apps.get(row.app_id), parents.environments.get(row.environment_id)
     release = None
     if row.release_id is not None:
         release = ReleaseFace(
@@ -52,15 +59,33 @@ def deployment_out(row: DeploymentRow) -> DeploymentOut:
         created_at=row.created_at,
         updated_at=row.updated_at,
         finished_at=row.finished_at,
+        app=AppOut.of(app) if app else None,
+        environment=EnvironmentOut.of(environment) if environment else None,
+        app_environment=_pair(row.app_environment_id, parents, addresses),
     )
 
 
+def _pair(app_environment_id: UUID, parents: Parents, addresses: AppAddresses | None) -> AppEnvironmentOut | None:
+    found = parents.app_environments.get(app_environment_id)
+    return AppEnvironmentOut.of(found, addresses) if found and addresses else None
+
+
 def deployment_tag(row: DeploymentRow) -> str:
-    """The ETag: changes with the phase, the outcome and the place in the queue, not with every look at the cluster."""
-    return f"{row.phase}-{row.outcome or 'open'}-{row.ahead}-{int(row.cancel_requested_at is not None)}"
+    """The ETag: changes with the phase, the outcome, the place in the queue and what it waits for.
+
+    Not with `updated_at`, which changes with every look at the cluster: that alone is no news to who waits.
+    """
+    waits = hashlib.blake2b(str(row.progress.get("waiting_for") or "").encode(), digest_size=4).hexdigest()
+    return f"{row.phase}-{row.outcome or 'open'}-{row.ahead}-{int(row.cancel_requested_at is not None)}-{waits}"
 
 
-def release_out(row: ReleaseRow, reasons: list[str] | None = None) -> ReleaseOut:
+def release_out(
+    row: ReleaseRow,
+    reasons: list[str] | None = None,
+    *,
+    parents: Parents = NONE,
+    addresses: AppAddresses | None = None,
+) -> ReleaseOut:
     """A release; with reasons, whether it can be rolled back to."""
     return ReleaseOut(
         id=row.id,
@@ -76,4 +101,5 @@ def release_out(row: ReleaseRow, reasons: list[str] | None = None) -> ReleaseOut
         actor=shown(row.actor),
         created_at=row.created_at,
         rollbackable=None if reasons is None else RollbackableOut(value=not reasons, reasons=reasons),
+        app_environment=_pair(row.app_environment_id, parents, addresses),
     )

@@ -4,102 +4,101 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from kovra.features.projects import queries, service
-from kovra.features.projects.endpoints.resources import ProjectFilter, changes_of, project_filter
-from kovra.features.projects.paths import CurrentAppEnvironment
-from kovra.features.projects.queries import AppEnvironmentRow
-from kovra.features.projects.rules import host_label
-from kovra.features.projects.schemas import (
-    AppEnvironmentOut,
-    AppEnvironmentPatch,
-    ReleaseRef,
+from kovra.features.projects.endpoints.parameters import (
+    Addresses,
+    AppFilter,
+    EnvironmentFilter,
+    ProjectFilter,
+    changes_of,
 )
+from kovra.features.projects.paths import CurrentAppEnvironment
+from kovra.features.projects.queries.lists import APP_ENVIRONMENTS
+from kovra.features.projects.queries.rows import AppEnvironmentRow
+from kovra.features.projects.schemas import AppEnvironmentOut, AppEnvironmentPatch
+from kovra.features.projects.service import Parents, parents_of
 from kovra.foundation.access import Permission, Principal
+from kovra.foundation.db.pages import reference
 from kovra.foundation.web.addresses import AppAddresses
-from kovra.foundation.web.etags import ETags, version_of
+from kovra.foundation.web.etags import ETags, content
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import requires
-from kovra.foundation.web.idempotency import KovraRoute
-from kovra.foundation.web.lists import ListOf, Pages
-from kovra.foundation.web.sessions import Session, wired
+from kovra.foundation.web.includes import including
+from kovra.foundation.web.lists import ListOf, Paging, pages_of
+from kovra.foundation.web.routes import KovraRoute
+from kovra.foundation.web.sessions import Session
 
-router = APIRouter(route_class=KovraRoute)
+router = APIRouter(route_class=KovraRoute, tags=["app environments"])
 
-Addresses = Annotated[AppAddresses, wired(AppAddresses)]
-
-
-def app_environment_out(row: AppEnvironmentRow, addresses: AppAddresses) -> AppEnvironmentOut:
-    """The app environment as it is shown."""
-    current = None
-    if row.current_release_id is not None:
-        current = ReleaseRef(
-            id=row.current_release_id, number=row.current_release_number or 0, image=row.current_release_image or "",
-            digest=row.current_release_digest or "",
-        )  # fmt: skip
-    return AppEnvironmentOut(
-        id=row.id, project_id=row.project_id, app_id=row.app_id, environment_id=row.environment_id,
-        url=addresses.url(host_label(row.app_slug, row.environment_slug, row.id)), scale=row.scale,
-        overlap_policy=row.overlap_policy or row.environment_overlap_policy, watch_window_s=row.watch_window_s,
-        auto_rollback=row.auto_rollback, auto_deploy_paused=row.auto_deploy_paused, suspended=row.suspended,
-        config_revision=row.last_config_number, current_release=current,
-        current_deployment_id=row.current_deployment_id, health=row.health, created_at=row.created_at,
-        updated_at=row.updated_at,
-    )  # fmt: skip
+Include = Annotated[frozenset[str], including("project", "app", "environment")]
 
 
-@router.get("/v1/app-environments", tags=["app environments"], operation_id="listAppEnvironments")
+def _shown(row: AppEnvironmentRow, addresses: AppAddresses, parents: Parents) -> AppEnvironmentOut:
+    return AppEnvironmentOut.of(
+        row,
+        addresses,
+        project=parents.projects.get(row.project_id),
+        app=parents.apps.get(row.app_id),
+        environment=parents.environments.get(row.environment_id),
+    )
+
+
+@router.get("/v1/app-environments", operation_id="listAppEnvironments")
 async def list_app_environments(
     who: Annotated[Principal, requires(Permission.apps_read)],
     session: Session,
-    pages: Pages,
+    pages: Annotated[Paging, pages_of(APP_ENVIRONMENTS)],
+    include: Include,
     addresses: Addresses,
-    app: Annotated[str | None, Query(max_length=40, description="App id.")] = None,
-    environment: Annotated[str | None, Query(max_length=40, description="Environment id.")] = None,
+    app: AppFilter = None,
+    environment: EnvironmentFilter = None,
     project: ProjectFilter = None,
 ) -> ListOf[AppEnvironmentOut]:
-    """Apps in environments, newest first."""
-    values = {
-        "org_id": session.org_id,
-        "app_id": path_id("app", app) if app else None,
-        "environment_id": path_id("env", environment) if environment else None,
-        "project_id": await project_filter(session, project),
+    """Apps in environments, newest first unless `sort` says otherwise."""
+    filters = {
+        **reference("app", "app", app),
+        **reference("environment", "env", environment),
+        **reference("project", "prj", project),
     }
-    rows, more = await pages.run(
-        session.org_id,
-        {"app": app, "environment": environment, "project": project},
-        lambda after, limit: session.all(queries.APP_ENVIRONMENTS, after=after, limit=limit, **values),
-        lambda row: row.id,
-    )
-    return ListOf(data=[app_environment_out(r, addresses) for r in rows], next=more, has_more=more is not None)
+    page = await pages.read(session, APP_ENVIRONMENTS, **filters)
+    parents = await parents_of(session, include, page.rows)
+    return pages.answer(session.org_id, page, lambda row: _shown(row, addresses, parents))
 
 
-@router.get("/v1/app-environments/{app_environment_id}", tags=["app environments"], operation_id="getAppEnvironment")
+@router.get("/v1/app-environments/{app_environment_id}", operation_id="getAppEnvironment")
 async def get_app_environment(
     row: CurrentAppEnvironment,
     who: Annotated[Principal, requires(Permission.apps_read)],
+    session: Session,
+    include: Include,
     addresses: Addresses,
     etags: ETags,
 ) -> AppEnvironmentOut:
     """One app in one environment: its address, scale, current release and health."""
-    etags.answer(version_of(row.updated_at))
-    return app_environment_out(row, addresses)
+    shown = _shown(row, addresses, await parents_of(session, include, [row]))
+    etags.answer(content(AppEnvironmentOut.of(row, addresses)), shown.project, shown.app, shown.environment)
+    return shown
 
 
-@router.patch(
-    "/v1/app-environments/{app_environment_id}", tags=["app environments"], operation_id="updateAppEnvironment"
-)
+@router.patch("/v1/app-environments/{app_environment_id}", operation_id="updateAppEnvironment")
 async def update_app_environment(
     body: AppEnvironmentPatch,
-    row: CurrentAppEnvironment,
+    app_environment_id: str,
     who: Annotated[Principal, requires(Permission.apps_update)],
     session: Session,
     addresses: Addresses,
     etags: ETags,
 ) -> AppEnvironmentOut:
     """Change scale, overlap policy, watch window or automatic rollback."""
-    etags.check(version_of(row.updated_at))
-    after = await service.update_app_environment(session, row.id, changes_of(body, "overlap_policy"))
-    etags.answer(version_of(after.updated_at))
-    return app_environment_out(after, addresses)
+    row = await session.one(
+        queries.ALIVE_APP_ENVIRONMENT_FOR_UPDATE,
+        org_id=session.org_id,
+        app_environment_id=path_id("aev", app_environment_id),
+    )
+    etags.check(content(AppEnvironmentOut.of(row, addresses)))
+    after = await service.update_app_environment(session, row, changes_of(body, "overlap_policy"))
+    shown = AppEnvironmentOut.of(after, addresses)
+    etags.answer(content(shown))
+    return shown

@@ -85,6 +85,7 @@ class AppEnvironmentRow:
     environment_id: UUID
     app_slug: str
     environment_slug: str
+    has_web: bool
     environment_kind: str
     protected: bool
     environment_overlap_policy: str

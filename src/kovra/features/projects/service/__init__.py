@@ -15,6 +15,7 @@ from kovra.features.projects.service.environments import (
     restore_environment,
     update_environment,
 )
+from kovra.features.projects.service.parents import NONE, Parents, parents_of
 from kovra.features.projects.service.projects import (
     create_project,
     delete_project,
@@ -26,8 +27,10 @@ from kovra.features.projects.service.projects import (
 from kovra.features.projects.service.shared import NewEnvironment, require_use
 
 __all__ = [
+    "NONE",
     "NewApp",
     "NewEnvironment",
+    "Parents",
     "create_app",
     "create_environment",
     "create_project",
@@ -36,6 +39,7 @@ __all__ = [
     "delete_project",
     "environment_named",
     "pair_of",
+    "parents_of",
     "project_named",
     "require_use",
     "restore_app",

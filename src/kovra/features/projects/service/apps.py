@@ -126,29 +126,28 @@ async def restore_app(session: TenantSession, app_id: UUID) -> AppRow:
 
 
 async def update_app_environment(
-    session: TenantSession, app_environment_id: UUID, changes: Mapping[str, Any]
+    session: TenantSession, row: AppEnvironmentRow, changes: Mapping[str, Any]
 ) -> AppEnvironmentRow:
-    """Change how the app runs here; scale takes effect with the next deployment or scale action."""
-    row = await session.one(
-        queries.APP_ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, app_environment_id=app_environment_id
-    )
+    """Change how the app runs here; scale takes effect with the next deployment or scale action. The row is locked."""
     await require_use(session, row)
-    app = await session.one(queries.APP, org_id=session.org_id, app_id=row.app_id)
+    if "scale" in changes:
+        app = await session.one(queries.APP, org_id=session.org_id, app_id=row.app_id)
+        check_scale(changes["scale"], app.processes)
     after = replace(row, **changes)
-    check_scale(after.scale, app.processes)
     changed = changed_fields(row, after)
-    if changed:
-        await session.execute(
-            queries.UPDATE_APP_ENVIRONMENT,
-            org=session.org_id,
-            app_environment_id=row.id,
-            scale=after.scale,
-            overlap_policy=after.overlap_policy,
-            watch_window_s=after.watch_window_s,
-            auto_rollback=after.auto_rollback,
-            auto_deploy_paused=after.auto_deploy_paused,
-        )
-        record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
+    if not changed:
+        return row
+    await session.execute(
+        queries.UPDATE_APP_ENVIRONMENT,
+        org=session.org_id,
+        app_environment_id=row.id,
+        scale=after.scale,
+        overlap_policy=after.overlap_policy,
+        watch_window_s=after.watch_window_s,
+        auto_rollback=after.auto_rollback,
+        auto_deploy_paused=after.auto_deploy_paused,
+    )
+    record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
     return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)
 
 
