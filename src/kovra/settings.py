@@ -121,7 +121,16 @@ class Settings(BaseSettings):
     """How long a rollout may make no progress before the cluster calls it failed."""
     deploy_deadline_s: float = 900.0
     """How long a deployment may take over all."""
-    worker_concurrency: int = 16
+    worker_concurrency: Annotated[int, Field(ge=1, le=200)] = 16
+    """Jobs that one worker runs at the same time."""
+    worker_port: int = 9091
+    """/healthz, /readyz and /metrics of the worker, on loopback or inside the cluster; 0: not served."""
+    heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """How often a worker says that it lives; one that was silent four times as long is taken for dead."""
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """How long a worker that is told to end waits for the steps at work."""
+    sweep_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """How often the worker looks for deadlines, abandoned leases and windows that are over."""
 
     @model_validator(mode="before")
     @classmethod

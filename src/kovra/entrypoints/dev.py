@@ -154,6 +154,7 @@ class Dev:
             "KOVRA_APPS_PORT": str(self._options.apps_port),
             "KOVRA_SETTLING_S": str(self._options.settling_s),
             "KOVRA_METRICS_PORT": "0",
+            "KOVRA_WORKER_PORT": "0",
             "KOVRA_SIMULATOR_TOKEN": self._secrets["simulator_token"],
         }
 

@@ -17,6 +17,7 @@ from uuid import UUID
 from kovra.adapters.cluster import connect
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
+from kovra.entrypoints import health
 from kovra.entrypoints.wiring import app_address, common, refusals
 from kovra.features.deployments.compose import Placing
 from kovra.features.deployments.handlers import advance, upkeep
@@ -41,8 +42,9 @@ from kovra.foundation.db.database import Database
 from kovra.foundation.db.leader import lead
 from kovra.foundation.errors import NotFound
 from kovra.foundation.jobs.handling import HandlerTable
+from kovra.foundation.jobs.loops import Loops, every
 from kovra.foundation.jobs.messages import Job, enqueue
-from kovra.foundation.jobs.runner import Runner, RunnerOptions, every
+from kovra.foundation.jobs.runner import Runner, RunnerOptions
 from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Outbound, Resolver
 from kovra.foundation.registry import Registry
@@ -133,38 +135,67 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
             await outbound.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker at work."""
+
+    registry: Registry
+    loops: Loops
+    runner: Runner
+
+    def troubles(self) -> list[str]:
+        """Why it is not ready; empty when it is."""
+        silent = [] if self.runner.is_heard() else ["queue"]
+        return [*silent, *self.loops.down()]
+
+
 @asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[Registry]:
-    """The whole worker, running until the block is left."""
+async def working(settings: Settings) -> AsyncIterator[Worker]:
+    """The whole worker, running until the block is left; then steps at work end and no new ones are taken."""
     async with worker_registry(settings) as registry:
         address = app_address(settings)
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        options = RunnerOptions(concurrency=settings.worker_concurrency)
-        runner = Runner(address.psycopg(), handlers(), registry, options, name=name)
+        runner = Runner(address.psycopg(), handlers(), registry, _runner_options(settings), name=name)
         database = registry.get(Database)
         watcher = ClusterWatcher(database, registry.get(ClusterClient))
-        tasks = [
-            asyncio.create_task(lead(address.asyncpg(), WATCHER_LOCK, watcher.run)),
-            asyncio.create_task(
-                lead(address.asyncpg(), SWEEP_LOCK, lambda: every(5.0, "sweep", lambda: sweep(database)))
-            ),
-        ]
-        async with runner.running():
+        loops = Loops()
+        async with runner.connected():
+            loops.start("runner", runner.work)
+            loops.start("rescue", runner.rescue)
+            loops.start("watcher", lambda: lead(address.asyncpg(), WATCHER_LOCK, watcher.run))
+            loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, lambda: _sweeping(database, settings)))
             logger.info("worker_ready", worker=name)
             try:
-                yield registry
+                yield Worker(registry, loops, runner)
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await loops.stop()
+
+
+def _runner_options(settings: Settings) -> RunnerOptions:
+    return RunnerOptions(
+        concurrency=settings.worker_concurrency,
+        drain_s=settings.drain_s,
+        heartbeat_s=settings.heartbeat_s,
+        stalled_after_s=4 * settings.heartbeat_s,
+    )
+
+
+async def _sweeping(database: Database, settings: Settings) -> None:
+    await every(settings.sweep_s, "sweep", lambda: sweep(database))
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then let the steps at work end."""
+    """Work until SIGTERM or SIGINT, then let the steps at work end. Raises LoopDead: start a new process."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with working(settings):
-        await stop.wait()
+    async with working(settings) as worker, health.served(settings, worker.troubles):
+        stopped, failed = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(worker.loops.failed())
+        await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if failed.done():
+            logger.error("worker_gives_up", reason=failed.result().message)
+            raise failed.result()
+        failed.cancel()
         logger.info("worker_draining")

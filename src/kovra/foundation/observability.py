@@ -26,6 +26,16 @@ HTTP_SECONDS: Final = Histogram("kovra_http_request_seconds", "Time to answer.",
 HTTP_IN_FLIGHT: Final = Gauge("kovra_http_in_flight", "Requests being answered.", registry=METRICS)
 JOBS: Final = Counter("kovra_jobs_total", "Jobs run.", ("job", "result"), registry=METRICS)
 JOB_SECONDS: Final = Histogram("kovra_job_seconds", "Time a job ran.", ("job",), registry=METRICS)
+JOBS_RESCUED: Final = Counter(
+    "kovra_jobs_rescued_total", "Jobs put back after their worker died.", ("job",), registry=METRICS
+)
+RUNNER_LIVES: Final = Counter(
+    "kovra_runner_lives_total", "How often the worker left the queue and came back.", registry=METRICS
+)
+LOOP_UP: Final = Gauge("kovra_loop_up", "Whether a loop of the process works.", ("loop",), registry=METRICS)
+LOOP_RESTARTS: Final = Counter(
+    "kovra_loop_restarts_total", "How often a loop broke and was started again.", ("loop",), registry=METRICS
+)
 DEPLOYMENTS: Final = Counter("kovra_deployments_total", "Deployments finished.", ("outcome", "code"), registry=METRICS)
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}

@@ -52,7 +52,8 @@ def worker() -> None:
 
     settings = Settings()
     configure("worker", level=settings.log_level)
-    asyncio.run(process.run(settings))
+    with _spoken():
+        asyncio.run(process.run(settings))
 
 
 def simulator(

@@ -38,12 +38,28 @@ class HandlerTable:
 
     def __init__(self) -> None:
         self._handlers: dict[type[Job], Handler] = {}
+        self._given_up: dict[type[Job], Handler] = {}
 
-    def add(self, kind: type[J], handler: Callable[[JobContext, J], Awaitable[None]]) -> None:
-        """Register; a second handler, or a second job of the same name, is a wiring error."""
+    def add(
+        self,
+        kind: type[J],
+        handler: Callable[[JobContext, J], Awaitable[None]],
+        *,
+        given_up: Callable[[JobContext, J], Awaitable[None]] | None = None,
+    ) -> None:
+        """Register; a second handler, or a second job of the same name, is a wiring error.
+
+        ``given_up`` is told when the job's last attempt has failed, so that nobody waits for it for ever.
+        """
         if kind in self._handlers or any(known.name == kind.name for known in self._handlers) or not kind.name:
             raise RuntimeError(f"the job {kind.__name__} has a handler already, or no name")
         self._handlers[kind] = handler
+        if given_up is not None:
+            self._given_up[kind] = given_up
+
+    def given_up(self, kind: type[Job]) -> Handler | None:
+        """Who is told of the last failure."""
+        return self._given_up.get(kind)
 
     def items(self) -> list[tuple[type[Job], Handler]]:
         """All pairs."""

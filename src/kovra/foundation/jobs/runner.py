@@ -1,34 +1,39 @@
-"""The worker's loop over the queue: procrastinate behind this one module.
+"""The worker's loop over the queue: procrastinate behind this one package.
 
 A job is run for its organization or refused. ``Retry`` puts it back for later without its lock; other failures are
-tried again with growing waits, then the job is a dead letter. Jobs of a worker that died are rescued.
+tried again in their place, with growing waits, then the job is a dead letter. What waits for a dependency that is away
+(``Unavailable``) is no dead letter, however long. Jobs of a worker that died are rescued.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import random
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import procrastinate
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate import JobContext as QueueContext
+from procrastinate.exceptions import ConnectorException, JobAborted
+from procrastinate.jobs import Job as QueueJob
 
 from kovra.foundation import clock
-from kovra.foundation.errors import KovraError, NotFound, Permanent, Retry
+from kovra.foundation.errors import KovraError, NotFound, Permanent, Retry, Unavailable
 from kovra.foundation.ids import encode
+from kovra.foundation.jobs.desk import Desk
 from kovra.foundation.jobs.handling import Handler, HandlerTable, JobContext
+from kovra.foundation.jobs.loops import without_text
 from kovra.foundation.jobs.messages import Job, enqueue
-from kovra.foundation.observability import JOB_SECONDS, JOBS, bind, logger, unbind_all
+from kovra.foundation.observability import JOB_SECONDS, JOBS, RUNNER_LIVES, bind, logger, unbind_all
 from kovra.foundation.registry import Registry
 
-STALLED_AFTER_S: Final = 20
-HEARTBEAT_S: Final = 5.0
+LONGEST_WAIT_S: Final = 30
+"""A failed job keeps its place and its lock: what comes after it waits no longer than this for its next attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,12 @@ class RunnerOptions:
     concurrency: int = 16
     drain_s: float = 30.0
     """How long SIGTERM waits for steps at work."""
+    heartbeat_s: float = 5.0
+    """How often a worker says that it lives."""
+    stalled_after_s: float = 20.0
+    """A worker that was silent so long is taken for dead, and its jobs are put back."""
+    poll_s: float = 5.0
+    """How often the queue is looked at when nothing is announced and nothing is due."""
 
 
 class Runner:
@@ -49,108 +60,202 @@ class Runner:
         self._registry = registry
         self._options = options
         self._name = name
-        self._app = App(connector=PsycopgConnector(kwargs=conninfo, min_size=1, max_size=8))
+        self._table = table
+        # The pool gives up early, so that each caller's next try connects anew instead of waiting for its back-off.
+        patient = _patient(conninfo)
+        connector = PsycopgConnector(kwargs=patient, min_size=1, max_size=8, timeout=5.0, reconnect_timeout=2.0)
+        self._app = App(connector=connector)
+        self._kinds = {kind.name: kind for kind, _ in table.items()}
+        limits = {name: kind.max_attempts for name, kind in self._kinds.items()}
+        self._desk = Desk(
+            connector,
+            {**patient, "application_name": "kovra-jobs-listen"},
+            limits=limits,
+            stalled_after_s=options.stalled_after_s,
+            foresight_s=options.poll_s,
+        )
+        self._app.job_manager = self._desk
         for kind, handler in table.items():
             self._register(kind, handler)
 
     def _register(self, kind: type[Job], handler: Handler) -> None:
-        retry = procrastinate.RetryStrategy(max_attempts=kind.max_attempts, exponential_wait=2)
-
         async def run(context: QueueContext, org_id: str, id: str) -> None:  # noqa: A002  # the payload's key
-            await self._run(kind, handler, org_id, id)
+            await self._run(kind, handler, context.job, org_id, id)
 
-        self._app.task(name=kind.name, queue=kind.queue, retry=retry, pass_context=True)(run)
+        strategy = _Again(kind.max_attempts)
+        self._app.task(name=kind.name, queue=kind.queue, retry=strategy, pass_context=True)(run)
 
-    async def _run(self, kind: type[Job], handler: Handler, org_text: str, id_text: str) -> None:
+    def _context(self, org_id: UUID) -> JobContext:
+        return JobContext(org_id=org_id, registry=self._registry, worker=self._name)
+
+    async def _run(self, kind: type[Job], handler: Handler, queued: QueueJob, org_text: str, id_text: str) -> None:
         org_id, row_id = UUID(org_text), UUID(id_text)
         job = kind(id=row_id)
-        context = JobContext(org_id=org_id, registry=self._registry, worker=self._name)
+        context = self._context(org_id)
         bind(job=kind.name, org_id=encode("org", org_id), row=str(row_id))
         began = clock.monotonic()
         result = "failed"
         try:
-            async with asyncio.timeout(kind.timeout_s):
-                await handler(context, job)
-            result = "done"
-        except Retry as later:
-            result = "later"
-            await self._later(context, job, later)
+            result = await self._attempt(handler, context, job)
         except NotFound:
             result = "gone"
             logger.info("job_found_nothing")
         except Permanent as refused:
             result = "refused"
             logger.error("job_refused", code=refused.error_code)
+        except Unavailable as away:
+            result = "away"
+            logger.warning("job_waits", code=away.error_code)
+            raise _Away(away.error_code) from None
         except KovraError as failed:
             logger.warning("job_failed", code=failed.error_code)
+            result = await self._failed(context, job, queued)
             raise _Failed(failed.error_code) from None
         except Exception as defect:  # an outermost loop: without its text, which may hold values
-            logger.error("job_broke", error=type(defect).__name__, exc_info=_without_text(defect))
+            logger.error("job_broke", error=type(defect).__name__, exc_info=without_text(defect))
+            result = await self._failed(context, job, queued)
             raise _Failed(type(defect).__name__) from None
         finally:
             JOBS.labels(kind.name, result).inc()
             JOB_SECONDS.labels(kind.name).observe(clock.monotonic() - began)
             unbind_all()
 
-    async def _later(self, context: JobContext, job: Job, later: Retry) -> None:
-        async with context.session() as session:
-            enqueue(session, job, at=clock.now() + timedelta(seconds=later.after_s))
+    async def _attempt(self, handler: Handler, context: JobContext, job: Job) -> str:
+        try:
+            async with asyncio.timeout(job.timeout_s):
+                await handler(context, job)
+        except Retry as later:
+            async with context.session() as session:
+                enqueue(session, job, at=clock.now() + timedelta(seconds=later.after_s))
+            return "later"
+        return "done"
+
+    async def _failed(self, context: JobContext, job: Job, queued: QueueJob) -> str:
+        if queued.attempts + 1 < job.max_attempts:
+            return "failed"
+        await self._tell_the_end(context, job)
+        return "dead"
+
+    async def _tell_the_end(self, context: JobContext, job: Job) -> None:
+        """After its last attempt, whoever waits for the job is told."""
+        logger.error("job_dead", job=job.name)
+        tell = self._table.given_up(type(job))
+        if tell is None:
+            return
+        try:
+            async with asyncio.timeout(job.timeout_s):
+                await tell(context, job)
+        except Exception as defect:  # the dead letter is there all the same
+            logger.error("job_end_untold", error=type(defect).__name__, exc_info=without_text(defect))
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Work until the block is left; then let steps at work end."""
+    async def connected(self) -> AsyncIterator[None]:
+        """Hold the queue's connections while the block lasts."""
         async with self._app.open_async():
-            stop = asyncio.create_task(self._work())
-            rescue = asyncio.create_task(self._rescue_forever())
-            try:
-                yield stop
-            finally:
-                for task in (rescue, stop):
-                    task.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await task
+            yield
 
-    async def _work(self) -> None:
+    async def work(self) -> None:
+        """Until cancelled; then let steps at work end. A database that is away is waited for."""
+        wait = 0.5
+        while True:
+            try:
+                await self._life()
+                wait = 0.5
+            except ConnectorException as away:
+                logger.warning("runner_interrupted", error=type(away.__cause__ or away).__name__)
+            RUNNER_LIVES.inc()
+            await asyncio.sleep(wait * (0.5 + random.random()))  # noqa: S311  # jitter, not a secret
+            wait = min(wait * 2, 10.0)
+
+    async def _life(self) -> None:
+        """As one registered worker, until others have struck it off."""
+        self._desk.gone.clear()
+        working = asyncio.create_task(self._registered())
+        struck_off = asyncio.create_task(self._desk.gone.wait())
+        try:
+            await asyncio.wait({working, struck_off}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._desk.stopping()
+            raise
+        finally:
+            ended = working.done()
+            struck_off.cancel()
+            working.cancel()
+            (result,) = await asyncio.gather(working, return_exceptions=True)
+        if isinstance(result, Exception):
+            raise result
+        if ended:
+            raise RuntimeError("the queue's loop has ended")
+        logger.warning("runner_struck_off")
+
+    async def _registered(self) -> None:
         await self._app.run_worker_async(
             name=self._name,
             concurrency=self._options.concurrency,
             wait=True,
-            fetch_job_polling_interval=1.0,
+            fetch_job_polling_interval=self._options.poll_s,
             listen_notify=True,
             delete_jobs="successful",
             install_signal_handlers=False,
             shutdown_graceful_timeout=self._options.drain_s,
-            update_heartbeat_interval=HEARTBEAT_S,
-            stalled_worker_timeout=STALLED_AFTER_S,
+            update_heartbeat_interval=self._options.heartbeat_s,
+            stalled_worker_timeout=self._options.stalled_after_s,
         )
 
-    async def _rescue_forever(self) -> None:
-        """Put the jobs of dead workers back; a database that is away is waited for."""
+    async def rescue(self) -> None:
+        """Put the jobs of dead workers back, again and again."""
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            with contextlib.suppress(procrastinate.exceptions.ConnectorException):
-                for job in await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S):
-                    await self._app.job_manager.retry_job(job)
-                    logger.warning("job_rescued", job=job.task_name)
+            await asyncio.sleep(self._options.heartbeat_s)
+            # A database that is away is waited for; every worker rescues, so one turn less is no loss.
+            with contextlib.suppress(ConnectorException):
+                await self._desk.rescue()
+            while self._desk.dead:
+                name, payload = self._desk.dead.pop()
+                if name in self._kinds:
+                    job = self._kinds[name](id=UUID(payload["id"]))
+                    await self._tell_the_end(self._context(UUID(payload["org_id"])), job)
+
+    @property
+    def worker_id(self) -> int | None:
+        """Its number in the queue's list of workers, while it is registered."""
+        return self._desk.worker_id
+
+    def is_heard(self) -> bool:
+        """Whether this worker's heartbeat reached the database lately: the queue knows that it lives."""
+        return clock.monotonic() - self._desk.beaten_at < self._options.stalled_after_s
+
+
+class _Again(BaseRetryStrategy):
+    """When a job that failed is tried again."""
+
+    def __init__(self, max_attempts: int) -> None:
+        self._max_attempts = max_attempts
+
+    def get_retry_decision(self, *, exception: BaseException, job: QueueJob) -> RetryDecision | None:
+        """None: it is a dead letter."""
+        if isinstance(exception, asyncio.CancelledError | JobAborted):
+            return RetryDecision()  # this worker is being stopped; the job is none the worse for it
+        if not isinstance(exception, _Away) and job.attempts + 1 >= self._max_attempts:
+            return None
+        return RetryDecision(retry_in={"seconds": min(2**job.attempts, LONGEST_WAIT_S)})
 
 
 class _Failed(Exception):
     """What the queue sees of a failure: its code, nothing of its text."""
 
 
-class _Hidden(Exception):
-    """Stands in for an exception in the log."""
+class _Away(_Failed):
+    """A dependency does not answer."""
 
 
-def _without_text(defect: BaseException) -> tuple[type[BaseException], BaseException, Any]:
-    return _Hidden, _Hidden(type(defect).__name__), defect.__traceback__
-
-
-async def every(seconds: float, name: str, action: Callable[[], Awaitable[None]]) -> None:
-    """Do something again and again; a failure is logged and the next turn comes."""
-    while True:
-        try:
-            await action()
-        except KovraError as error:
-            logger.warning("periodic_failed", periodic=name, code=error.error_code)
-        await asyncio.sleep(seconds)
+def _patient(conninfo: dict[str, Any]) -> dict[str, Any]:
+    """Notice a peer that went silent within seconds; the queue's statements wait for nothing else."""
+    return {
+        **conninfo,
+        "application_name": "kovra-jobs",
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    }

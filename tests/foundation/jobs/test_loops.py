@@ -1,0 +1,64 @@
+"""Loops that break are started again; one that keeps breaking is given up, and the process knows."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kovra.foundation.errors import Conflict
+from kovra.foundation.jobs.loops import Loops, every
+
+
+def quick(give_up_after: int = 3) -> Loops:
+    return Loops(first_wait_s=0.001, longest_wait_s=0.002, give_up_after=give_up_after)
+
+
+async def test_a_loop_that_breaks_is_started_again_and_is_down_meanwhile() -> None:
+    runs, working = 0, asyncio.Event()
+    loops = quick()
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs < 3:
+            raise ValueError("CANARY")
+        working.set()
+        await asyncio.Event().wait()
+
+    loops.start("one", work)
+    loops.start("other", asyncio.Event().wait)  # type: ignore[arg-type]  # its value is of no interest
+    await asyncio.wait_for(working.wait(), 5)
+    assert (runs, loops.down()) == (3, [])
+    await loops.stop()
+
+
+@pytest.mark.parametrize("how", ["raises", "returns"])
+async def test_a_loop_that_breaks_again_and_again_is_given_up_and_named(how: str) -> None:
+    async def work() -> None:
+        if how == "raises":
+            raise ValueError("CANARY")
+
+    loops = quick()
+    loops.start("other", asyncio.Event().wait)  # type: ignore[arg-type]
+    loops.start("poor", work)
+    dead = await asyncio.wait_for(loops.failed(), 5)
+    assert "poor" in dead.message
+    assert "CANARY" not in dead.message
+    assert loops.down() == ["poor"]
+    await loops.stop()
+
+
+async def test_a_periodic_action_survives_expected_failures() -> None:
+    turns = 0
+
+    async def action() -> None:
+        nonlocal turns
+        turns += 1
+        if turns < 3:
+            raise Conflict("no")
+        raise ValueError("a defect")
+
+    with pytest.raises(ValueError, match="a defect"):
+        await every(0.001, "action", action)
+    assert turns == 3
