@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     """``postgresql://kovra_app:…@host/db``; in production with ``sslmode=verify-full`` and ``sslrootcert``."""
     migrator_url: SecretStr | None = None
     """The same database as kovra_migrator; for `kovra migrate` alone."""
-    pool_max: Annotated[int, Field(ge=2, le=200)] = 16
+    pool_max: Annotated[int, Field(ge=1, le=200)] = 16
     """Connections per process."""
 
     keyring_file: Path | None = None
@@ -165,7 +165,7 @@ class Settings(BaseSettings):
 
     def pool(self) -> PoolOptions:
         """Options of the connection pool."""
-        return PoolOptions(max_size=self.pool_max)
+        return PoolOptions(min_size=min(2, self.pool_max), max_size=self.pool_max)
 
     def keyring_document(self) -> dict[str, Any]:
         """The keyring document, from its file or the environment; its keys may be wrapped."""

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from kovra.entrypoints.wiring import common
+from kovra.features.projects.queries import APP_ENVIRONMENT
 from kovra.features.secrets.messages import ResealValues
 from kovra.features.secrets.service import keys as rules
 from kovra.features.secrets.service import revisions
@@ -215,7 +216,8 @@ async def test_a_late_seal_under_the_replaced_version_is_found_by_a_later_pass(w
     rotation = await _rotation(world, Purpose.config)
     await _run(world, rotation)
     async with world.database.organization(world.org_id) as session:
-        await revisions.change_config(session, behind, world.pair_id, {"LATE": "1"}, replace=False)
+        row = await session.one(APP_ENVIRONMENT, org_id=world.org_id, app_environment_id=world.pair_id)
+        await revisions.change_config(session, behind, row, {"LATE": "1"}, replace=False)
         assert await rules.settles_in(session, rotation) > 0
     await _run(world, rotation)
     state = await world.owner.get("/v1/organization/encryption")

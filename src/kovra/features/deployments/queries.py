@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, and_, bindparam, func, or_, select
+from sqlalchemy import CTE, ColumnElement, FromClause, Select, Table, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from kovra.foundation.db.pages import Listing, named
 from kovra.foundation.db.statements import command, statement
 from kovra.foundation.events import Scope
 from kovra.models.deployments import deployments, releases
 from kovra.models.projects import app_environments, apps, environments
+from kovra.models.secrets import config_revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,11 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    """A number."""
+class Numbered:
+    """A release that was written: its number, and its config revision's."""
 
-    n: int
+    number: int
+    config_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,41 +114,89 @@ class Lease:
     fence: int
 
 
-_d, _r, _x = deployments.c, releases.c, app_environments.c
+_d, _r, _x, _c = deployments.c, releases.c, app_environments.c, config_revisions.c
 _ahead = deployments.alias("ahead").c
-_AHEAD = (
-    _ahead.org_id == _d.org_id,
-    _ahead.app_environment_id == _d.app_environment_id,
-    _ahead.outcome.is_(None),
-    _ahead.number < _d.number,
-)
+_ACTOR = func.current_setting("kovra.actor")
+"""Who acts, as the entering function found it."""
 
 
-def _deployment() -> Select[Any]:
-    waiting = select(func.count()).where(*_AHEAD, _d.outcome.is_(None)).scalar_subquery()
-    blocker = select(_ahead.id).where(*_AHEAD, _d.outcome.is_(None)).order_by(_ahead.number).limit(1).scalar_subquery()
+def _shown(d: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
+    """The columns of a DeploymentRow; ``d`` are those of the table, or of a row just written."""
+    before = (
+        _ahead.org_id == d.org_id,
+        _ahead.app_environment_id == d.app_environment_id,
+        _ahead.outcome.is_(None),
+        _ahead.number < d.number,
+        d.outcome.is_(None),
+    )
+    waiting = select(func.count()).where(*before).scalar_subquery()
+    blocker = select(_ahead.id).where(*before).order_by(_ahead.number).limit(1).scalar_subquery()
+    return [
+        d.id, d.app_environment_id, _x.project_id, d.app_id, d.environment_id, d.number, d.source, d.trigger, d.actor,
+        d.message, d.config_revision_id, d.release_id, _r.number.label("release_number"),
+        _r.image.label("release_image"), _r.digest.label("release_digest"), d.previous_release_id, d.phase,
+        d.outcome, d.reason, d.restored_release_id, d.phases, d.progress, d.cancel_requested_at,
+        d.cancel_requested_by, d.deadline_at, d.created_at, d.updated_at, d.finished_at, d.fence,
+        waiting.label("ahead"), blocker.label("blocked_by"),
+    ]  # fmt: skip
+
+
+def _seen(d: ReadOnlyColumnCollection[str, Any]) -> Select[Any]:
     return (
-        select(
-            _d.id, _d.app_environment_id, _x.project_id, _d.app_id, _d.environment_id, _d.number, _d.source, _d.trigger, _d.actor,
-            _d.message, _d.config_revision_id, _d.release_id, _r.number.label("release_number"),
-            _r.image.label("release_image"), _r.digest.label("release_digest"), _d.previous_release_id, _d.phase,
-            _d.outcome, _d.reason, _d.restored_release_id, _d.phases, _d.progress, _d.cancel_requested_at,
-            _d.cancel_requested_by, _d.deadline_at, _d.created_at, _d.updated_at, _d.finished_at, _d.fence,
-            waiting.label("ahead"), blocker.label("blocked_by"),
-        )
+        select(*_shown(d))
         # The join carries a token's narrowing: app_environments is where its policy stands.
-        .join(app_environments, and_(_x.org_id == _d.org_id, _x.id == _d.app_environment_id))
-        .outerjoin(releases, and_(_r.org_id == _d.org_id, _r.id == _d.release_id))
-        .where(_d.org_id == bindparam("org_id"))
+        .join(app_environments, and_(_x.org_id == d.org_id, _x.id == d.app_environment_id))
+        .outerjoin(releases, and_(_r.org_id == d.org_id, _r.id == d.release_id))
+    )
+
+
+def _numbered(counter: ColumnElement[int]) -> CTE:
+    """The next number of the app environment; the caller holds its row."""
+    return (
+        app_environments.update()
+        .where(_x.org_id == bindparam("org_id"), _x.id == bindparam("app_environment_id"))
+        .values({counter: counter + 1})
+        .returning(counter.label("n"))
+        .cte("numbered")
+    )
+
+
+def _newest_revision() -> Select[Any]:
+    return (
+        select(_c.id, _c.number)
+        .where(_c.org_id == bindparam("org_id"), _c.app_environment_id == bindparam("app_environment_id"))
+        .order_by(_c.number.desc())
+        .limit(1)
+    )
+
+
+def _insert(table: Table, values: dict[str, Any], *sources: FromClause) -> CTE:
+    """``insert … select``, where the values come from parameters and from other parts of the statement."""
+    chosen = select(*(value.label(name) for name, value in values.items())).select_from(*sources)
+    return table.insert().from_select(list(values), chosen).returning(*table.c).cte("made")
+
+
+def _accepted() -> Select[Any]:
+    """Number, write and read back a deployment in one round trip: its app environment is locked meanwhile."""
+    numbered = _numbered(_x.last_deployment_number)
+    made = _insert(
+        deployments,
+        {
+            **{name: bindparam(name, type_=_d[name].type) for name in (
+                "id", "org_id", "app_environment_id", "app_id", "environment_id", "source", "trigger", "message",
+                "overlap_policy", "release_id", "previous_release_id", "deadline_at", "phases",
+            )},
+            "number": numbered.c.n,
+            "actor": _ACTOR,
+            "config_revision_id": _newest_revision().with_only_columns(_c.id).scalar_subquery(),
+        },
+        numbered,
     )  # fmt: skip
+    return _seen(made.c)
 
 
-_DEPLOYMENT = _deployment()
+_DEPLOYMENT = _seen(_d).where(_d.org_id == bindparam("org_id"))
 DEPLOYMENT = statement(_DEPLOYMENT.where(_d.id == bindparam("deployment_id")), DeploymentRow)
-DEPLOYMENT_FOR_UPDATE = statement(
-    _DEPLOYMENT.where(_d.id == bindparam("deployment_id")).with_for_update(of=deployments, key_share=True),
-    DeploymentRow,
-)
 DEPLOYMENTS = Listing(
     _DEPLOYMENT.where(
         named("app", _d.app_id, apps),
@@ -166,24 +217,7 @@ OPEN_DEPLOYMENTS = statement(
     .limit(1000),
     Open,
 )
-NEXT_DEPLOYMENT = statement(
-    app_environments.update()
-    .where(_x.org_id == bindparam("org_id"), _x.id == bindparam("app_environment_id"))
-    .values(last_deployment_number=_x.last_deployment_number + 1)
-    .returning(_x.last_deployment_number.label("n")),
-    Number,
-)
-ADD_DEPLOYMENT = command(
-    deployments.insert().values(
-        id=bindparam("id"), org_id=bindparam("org_id"), app_environment_id=bindparam("app_environment_id"),
-        app_id=bindparam("app_id"), environment_id=bindparam("environment_id"), number=bindparam("number"),
-        source=bindparam("source", type_=JSONB), trigger=bindparam("trigger"), actor=bindparam("actor"),
-        message=bindparam("message"), overlap_policy=bindparam("overlap_policy"),
-        config_revision_id=bindparam("config_revision_id"), release_id=bindparam("release_id"),
-        previous_release_id=bindparam("previous_release_id"), deadline_at=bindparam("deadline_at"),
-        phases=bindparam("phases", type_=JSONB),
-    )
-)  # fmt: skip
+ACCEPT = statement(_accepted(), DeploymentRow)
 REQUEST_CANCEL = command(
     deployments.update()
     .where(_d.org_id == bindparam("org"), _d.id == bindparam("deployment_id"), _d.outcome.is_(None))
@@ -232,13 +266,21 @@ FINISH = command(
         finished_at=func.now(), updated_at=func.now(), lease_owner=None, lease_expires_at=None,
     )
 )  # fmt: skip
-SUPERSEDE = command(
+SUPERSEDE = statement(
     deployments.update()
-    .where(_d.org_id == bindparam("org"), _d.id == bindparam("deployment_id"), or_(_d.phase == "queued", _d.phase == "waiting"))
-    .values(
-        phase="done", outcome="superseded", reason=bindparam("reason", type_=JSONB), finished_at=func.now(),
-        updated_at=func.now(), fence=_d.fence + 1, lease_owner=None, lease_expires_at=None,
+    .where(
+        _d.org_id == bindparam("org"),
+        _d.app_environment_id == bindparam("aev"),
+        or_(_d.phase == "queued", _d.phase == "waiting"),
     )
+    .values(
+        phase="done", outcome="superseded", finished_at=func.now(), updated_at=func.now(), fence=_d.fence + 1,
+        # The phase it had been in.
+        reason=bindparam("reason", type_=JSONB).op("||", return_type=JSONB)(func.jsonb_build_object("phase", _d.phase)),
+        lease_owner=None, lease_expires_at=None,
+    )
+    .returning(_d.id),
+    Id,
 )  # fmt: skip
 
 _RELEASE = (
@@ -265,23 +307,32 @@ RELEASES = Listing(
     key=_r.id,
     by={},
 )
-NEXT_RELEASE = statement(
-    app_environments.update()
-    .where(_x.org_id == bindparam("org_id"), _x.id == bindparam("app_environment_id"))
-    .values(last_release_number=_x.last_release_number + 1)
-    .returning(_x.last_release_number.label("n")),
-    Number,
-)
-ADD_RELEASE = command(
-    releases.insert().values(
-        id=bindparam("id"), org_id=bindparam("org_id"), app_environment_id=bindparam("app_environment_id"),
-        number=bindparam("number"), image=bindparam("image"), pinned=bindparam("pinned"), digest=bindparam("digest"),
-        config_revision_id=bindparam("config_revision_id"), config_number=bindparam("config_number"),
-        processes=bindparam("processes", type_=JSONB), release_command=bindparam("release_command", type_=JSONB),
-        drain_s=bindparam("drain_s"), warnings=bindparam("warnings", type_=JSONB),
-        copied_from_id=bindparam("copied_from_id"), actor=bindparam("actor"),
-    )
-)  # fmt: skip
+
+
+def _released() -> Select[Any]:
+    """Number and write a release; without a revision given, with the newest one."""
+    numbered = _numbered(_x.last_release_number)
+    given = bindparam("config_revision_id", type_=Uuid)
+    revision = _newest_revision().where(or_(given.is_(None), _c.id == given)).cte("revision")
+    made = _insert(
+        releases,
+        {
+            **{name: bindparam(name, type_=_r[name].type) for name in (
+                "id", "org_id", "app_environment_id", "image", "pinned", "digest", "processes", "release_command",
+                "drain_s", "warnings", "copied_from_id",
+            )},
+            "number": numbered.c.n,
+            "config_revision_id": revision.c.id,
+            "config_number": revision.c.number,
+            "actor": func.coalesce(bindparam("actor", type_=SqlText), _ACTOR),
+        },
+        numbered,
+        revision,
+    )  # fmt: skip
+    return select(made.c.number, made.c.config_number)
+
+
+ADD_RELEASE = statement(_released(), Numbered)
 SET_CURRENT = command(
     app_environments.update()
     .where(_x.org_id == bindparam("org"), _x.id == bindparam("app_environment_id"))

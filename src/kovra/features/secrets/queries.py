@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, bindparam, func, literal, select
-from sqlalchemy.dialects.postgresql import JSONB, distinct_on
+from sqlalchemy import ARRAY, ColumnElement, Integer, Select, Text, bindparam, func, literal, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from kovra.foundation.db.statements import command, statement
 from kovra.models.foundation import key_rotations
@@ -103,21 +104,44 @@ _REVISION = select(
 ).where(_MINE)  # fmt: skip
 LATEST = statement(_REVISION.where(_HERE).order_by(_c.number.desc()).limit(1), RevisionRow)
 REVISION = statement(_REVISION.where(_c.id == bindparam("revision_id")), RevisionRow)
-NEXT_NUMBER = statement(
-    app_environments.update()
-    .where(_x.org_id == bindparam("org_id"), _x.id == bindparam("app_environment_id"))
-    .values(last_config_number=_x.last_config_number + 1, updated_at=func.now())
-    .returning(_x.last_config_number.label("n")),
-    Number,
-)
-ADD_REVISION = command(
-    config_revisions.insert().values(
-        id=bindparam("id"), org_id=bindparam("org_id"), app_environment_id=bindparam("app_environment_id"),
-        number=bindparam("number"), vars=bindparam("vars"), vars_key_version=bindparam("vars_key_version"),
-        var_names=bindparam("var_names", type_=ARRAY(Text)), secrets=bindparam("secrets", type_=JSONB),
-        message=bindparam("message"), actor=bindparam("actor"), restored_from=bindparam("restored_from"),
+
+
+def _revision(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Number and write a config revision; nothing where the app environment does not meet the conditions."""
+    numbered = (
+        app_environments.update()
+        .where(_x.org_id == bindparam("org_id"), _x.id == bindparam("app_environment_id"), *conditions)
+        .values(last_config_number=_x.last_config_number + 1, updated_at=func.now())
+        .returning(_x.last_config_number.label("n"))
+        .cte("numbered")
     )
-)  # fmt: skip
+    names = (
+        "id",
+        "org_id",
+        "app_environment_id",
+        "vars",
+        "vars_key_version",
+        "var_names",
+        "secrets",
+        "message",
+        "restored_from",
+    )
+    values = {
+        **{name: bindparam(name, type_=_c[name].type) for name in names},
+        "number": numbered.c.n,
+        "actor": func.current_setting("kovra.actor"),
+    }
+    made = (
+        config_revisions.insert()
+        .from_select(list(values), select(*(v.label(n) for n, v in values.items())).select_from(numbered))
+        .returning(_c.number)
+        .cte("made")
+    )
+    return select(made.c.number.label("n"))
+
+
+ADD_REVISION = statement(_revision(), Number)
+ADD_FIRST_REVISION = statement(_revision(_x.last_config_number == 0), Number)
 
 _SECRET_HERE = (_s.org_id == bindparam("org_id"), _s.app_environment_id == bindparam("app_environment_id"))
 _SECRET = select(_s.id, _s.name, _s.version, _s.digest, _s.digest_key_version, _s.actor, _s.created_at)

@@ -25,13 +25,15 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Outbox:
-    """What a transaction tells and asks for: events and jobs, written together as its last statement."""
+    """What a transaction tells and asks for: events, jobs and the answer to keep, written as its last statement."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     jobs: list[dict[str, Any]] = field(default_factory=list)
+    answer: dict[str, Any] | None = None
+    """The answer for repetitions of this request under the same idempotency key."""
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.jobs)
+        return bool(self.events or self.jobs or self.answer)
 
 
 class TenantSession:
@@ -78,21 +80,13 @@ class TenantSession:
             await self._connection.executemany(statement.sql, [statement.arguments(r) for r in rows])
 
     async def door(self, name: str, row: type[T], *arguments: Any) -> list[T]:
-        """Call a door function on this transaction's connection."""
+        """Call a door, or another function of ours that answers with rows, on this transaction's connection."""
         places = ", ".join(f"${n}" for n in range(1, len(arguments) + 1))
         if not name.isidentifier():
             raise ValueError("a door is named by an identifier")
         with translated():
             records = await self._connection.fetch(f"select * from {name}({places})", *arguments)  # noqa: S608
         return [row(**r) for r in records]
-
-    async def lock(self, *key: str | UUID) -> bool:
-        """Try to take an advisory lock that ends with the transaction; False when somebody holds it."""
-        text = ":".join(str(part) for part in key)
-        with translated():
-            return bool(
-                await self._connection.fetchval("select pg_try_advisory_xact_lock(hashtextextended($1, 0))", text)
-            )
 
     async def access(self) -> Access:
         """Who acts here and what it may do, as the entering function found it. One round trip, once."""
@@ -103,11 +97,14 @@ class TenantSession:
         return self._access
 
     async def flush_outbox(self) -> None:
-        """Write events and jobs; called by the transaction's owner as its last statement before COMMIT."""
+        """Write events, jobs and answer; called by the transaction's owner as its last statement before COMMIT."""
         if self.outbox:
             with translated():
                 await self._connection.execute(
-                    "select record_and_enqueue($1::jsonb, $2::jsonb)", self.outbox.events, self.outbox.jobs
+                    "select record_and_enqueue($1::jsonb, $2::jsonb, $3::jsonb)",
+                    self.outbox.events,
+                    self.outbox.jobs,
+                    self.outbox.answer,
                 )
 
 

@@ -8,6 +8,7 @@ stored sealed. Requests are compared by a keyed digest: a bare hash of a short s
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import hmac
@@ -18,15 +19,11 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from fastapi import Request, Response
-from sqlalchemy import bindparam, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.sql.expression import TableClause, column, table
 
 from kovra.foundation import clock
 from kovra.foundation.access import Principal
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.db.statements import command, statement
 from kovra.foundation.errors import Conflict, Invalid, KovraError, Malformed
 from kovra.foundation.keyring import Holder, Place, Purpose, SecretValue
 
@@ -37,71 +34,16 @@ _SHOWS: Final = "__kovra_shows__"
 _UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _REPLAYED: Final = ("location", "etag", "content-type")
 
-_KEYS: Final[TableClause] = table(
-    "idempotency_keys",
-    *(
-        column(name)
-        for name in (
-            "org_id",
-            "principal",
-            "route",
-            "key",
-            "fingerprint",
-            "status",
-            "headers",
-            "body",
-            "created_at",
-            "expires_at",
-        )
-    ),
-)
-
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """The first answer."""
+class Kept:
+    """The first answer, or that it is being made right now."""
 
+    in_flight: bool
     fingerprint: bytes
     status: int
     headers: dict[str, str]
     body: bytes | None
-
-
-_SAME = (
-    _KEYS.c.org_id == bindparam("org_id"),
-    _KEYS.c.principal == bindparam("principal"),
-    _KEYS.c.route == bindparam("route"),
-    _KEYS.c.key == bindparam("key"),
-)
-_FIND = statement(
-    select(_KEYS.c.fingerprint, _KEYS.c.status, _KEYS.c.headers, _KEYS.c.body).where(
-        *_SAME, _KEYS.c.expires_at > bindparam("now")
-    ),
-    Stored,
-)
-_NAMES = ("org_id", "principal", "route", "key", "fingerprint", "status", "headers", "body", "expires_at")
-_EXPIRED = (
-    delete(_KEYS)
-    .where(
-        _KEYS.c.org_id == bindparam("org_id"),
-        _KEYS.c.expires_at < bindparam("now"),
-        # The row of this very key is overwritten below; one statement may touch it once.
-        func.row(_KEYS.c.principal, _KEYS.c.route, _KEYS.c.key)
-        != func.row(bindparam("principal"), bindparam("route"), bindparam("key")),
-    )
-    .returning(_KEYS.c.key)
-    .cte("expired")
-)
-_STORE = command(
-    insert(_KEYS)
-    .values({name: bindparam(name) for name in _NAMES})
-    .on_conflict_do_update(
-        index_elements=["org_id", "principal", "route", "key"],
-        set_={name: bindparam(name) for name in ("fingerprint", "status", "headers", "body", "expires_at")},
-    )
-    .add_cte(_EXPIRED)
-)
-"""Keeps the answer, and sweeps what the organization's earlier requests have left behind."""
 
 
 class InFlight(Conflict):
@@ -119,9 +61,6 @@ class _Key:
     key: str
     row: UUID
     fingerprint: bytes
-
-    def place(self) -> dict[str, Any]:
-        return {"org_id": self.org_id, "principal": self.principal, "route": self.route, "key": self.key}
 
 
 class Replay(Exception):  # not an error: leaves the transaction with the first answer
@@ -144,12 +83,13 @@ class Idempotency:
         key = await self._key_of(request, principal)
         if key is None:
             return
-        if not await session.lock("idempotency", key.org_id, key.principal, key.route, key.key):
-            raise InFlight("A request with this key is being answered.")
-        stored = await session.find(_FIND, **key.place(), now=clock.now())
-        if stored is None:
+        found = await session.door("kept_answer", Kept, key.principal, key.route, key.key, clock.now())
+        if not found:
             request.scope["kovra.idempotency"] = key
             return
+        stored = found[0]
+        if stored.in_flight:
+            raise InFlight("A request with this key is being answered.")
         if not hmac.compare_digest(stored.fingerprint, key.fingerprint):
             raise Invalid("This key was used with another body.", code="idempotency_key_reused")
         response = Response(
@@ -159,21 +99,23 @@ class Idempotency:
         raise Replay(response)
 
     async def finish(self, request: Request, response: Response) -> None:
-        """Store the answer in the effect's own transaction, just before it commits."""
+        """Leave the answer to the effect's own transaction, which writes it just before it commits."""
         key: _Key | None = request.scope.get("kovra.idempotency")
         session: TenantSession | None = request.scope.get("kovra.session")
         if key is None or session is None or response.status_code >= 400:
             return
-        await session.execute(
-            _STORE,
-            **key.place(),
-            fingerprint=key.fingerprint,
-            status=response.status_code,
-            headers={n: response.headers[n] for n in _REPLAYED if n in response.headers},
-            body=await self._closed(request, session, key, bytes(response.body)),
-            expires_at=clock.now() + KEPT,
-            now=clock.now(),
-        )
+        body = await self._closed(request, session, key, bytes(response.body))
+        session.outbox.answer = {
+            "principal": key.principal,
+            "route": key.route,
+            "key": key.key,
+            "fingerprint": key.fingerprint.hex(),
+            "status": response.status_code,
+            "headers": {n: response.headers[n] for n in _REPLAYED if n in response.headers},
+            "body": None if body is None else base64.b64encode(body).decode(),
+            "now": clock.rfc3339(clock.now()),
+            "expires_at": clock.rfc3339(clock.now() + KEPT),
+        }
 
     async def _closed(self, request: Request, session: TenantSession, key: _Key, body: bytes) -> bytes | None:
         match _shows(request):
@@ -185,7 +127,7 @@ class Idempotency:
             case _:
                 return body
 
-    async def _opened(self, request: Request, session: TenantSession, key: _Key, stored: Stored) -> bytes:
+    async def _opened(self, request: Request, session: TenantSession, key: _Key, stored: Kept) -> bytes:
         if stored.body is not None and _shows(request) != "values":
             return stored.body
         if stored.body is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from kovra.features.deployments.endpoints.deployments import Options, Store, accepted
 from kovra.features.deployments.queries import DeploymentRow
@@ -15,7 +15,6 @@ from kovra.features.deployments.service import start as starting
 from kovra.features.deployments.service.rollback import Restore
 from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.deployments.states import Source
-from kovra.features.projects.paths import CurrentAppEnvironment
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets.schemas import ConfigIn, ConfigOut, SecretsIn
 from kovra.features.secrets.service import revisions
@@ -25,6 +24,7 @@ from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Invalid
 from kovra.foundation.ids import encode
 from kovra.foundation.web.etags import ETags
+from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import requires
 from kovra.foundation.web.idempotency import shows_values
 from kovra.foundation.web.routes import KovraRoute
@@ -32,6 +32,13 @@ from kovra.foundation.web.sessions import Session
 
 router = APIRouter(route_class=KovraRoute, prefix="/v1/app-environments/{app_environment_id}")
 
+
+async def _locked(app_environment_id: str, session: Session) -> AppEnvironmentRow:
+    return await starting.lock(session, path_id("aev", app_environment_id))
+
+
+LockedAppEnvironment = Annotated[AppEnvironmentRow, Depends(_locked)]
+"""The app environment of the path, locked for what is about to change it, or 404."""
 MayDeploy = Annotated[Principal, requires(Permission.deployments_create)]
 DeployToo = Annotated[bool, Query(description="Also deploy what is live now with the new values (202).")]
 
@@ -39,7 +46,7 @@ DeployToo = Annotated[bool, Query(description="Also deploy what is live now with
 @router.post("/actions/rollback", tags=["deployments"], operation_id="rollBack", status_code=202)
 async def roll_back(
     body: RollbackIn,
-    pair: CurrentAppEnvironment,
+    row: LockedAppEnvironment,
     who: MayDeploy,
     session: Session,
     store: Store,
@@ -47,7 +54,6 @@ async def roll_back(
     response: Response,
 ) -> DeploymentOut | DiffOut:
     """Go back to an older release: a new release that copies it. `dry_run` answers what would change."""
-    row = await starting.lock(session, pair.id)
     target = await rollback.find_release(session, row, body.release)
     restore = Restore(image=body.restore.image, config=body.restore.config, secrets=body.restore.secrets)
     if body.dry_run:
@@ -58,17 +64,16 @@ async def roll_back(
 
 @router.post("/actions/restart", tags=["deployments"], operation_id="restart", status_code=202)
 async def restart(
-    pair: CurrentAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
 ) -> DeploymentOut:
     """Replace every instance of what serves, one after the other."""
-    row = await starting.lock(session, pair.id)
     return accepted(await starting.act(session, store, row, Source.restart, options), response)
 
 
 @router.post("/actions/scale", tags=["deployments"], operation_id="scale", status_code=202)
 async def scale(
     body: ScaleIn,
-    pair: CurrentAppEnvironment,
+    row: LockedAppEnvironment,
     who: MayDeploy,
     session: Session,
     store: Store,
@@ -76,26 +81,23 @@ async def scale(
     response: Response,
 ) -> DeploymentOut:
     """Run so many instances of each named process."""
-    row = await starting.lock(session, pair.id)
     made = await starting.act(session, store, row, Source.scale, options, scale=body.scale)
     return accepted(made, response)
 
 
 @router.post("/actions/suspend", tags=["deployments"], operation_id="suspend", status_code=202)
 async def suspend(
-    pair: CurrentAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
 ) -> DeploymentOut:
     """Run nothing until it is resumed."""
-    row = await starting.lock(session, pair.id)
     return accepted(await starting.act(session, store, row, Source.suspend, options), response)
 
 
 @router.post("/actions/resume", tags=["deployments"], operation_id="resume", status_code=202)
 async def resume(
-    pair: CurrentAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
 ) -> DeploymentOut:
     """Run the suspended release again."""
-    row = await starting.lock(session, pair.id)
     return accepted(await starting.act(session, store, row, Source.resume, options), response)
 
 
@@ -141,7 +143,7 @@ def _etag_matches(etags: ETags, row: AppEnvironmentRow, *, required: bool) -> No
 @shows_values
 async def update_config(
     body: ConfigIn,
-    pair: CurrentAppEnvironment,
+    row: LockedAppEnvironment,
     who: Annotated[Principal, requires(Permission.config_write)],
     session: Session,
     store: Store,
@@ -151,7 +153,6 @@ async def update_config(
     deploy: DeployToo = False,
 ) -> ConfigOut | DeploymentOut:
     """Change config vars; null removes. Staged until the next deployment, unless `deploy=true`."""
-    row = await starting.lock(session, pair.id)
     _etag_matches(etags, row, required=False)
     config = await revisions.change_config(session, store, row, body.vars, replace=False)
     return await _changed(session, store, row, config, deploy, options, etags, response)
@@ -161,7 +162,7 @@ async def update_config(
 @shows_values
 async def replace_config(
     body: ConfigIn,
-    pair: CurrentAppEnvironment,
+    row: LockedAppEnvironment,
     who: Annotated[Principal, requires(Permission.config_write)],
     session: Session,
     store: Store,
@@ -171,7 +172,6 @@ async def replace_config(
     deploy: DeployToo = False,
 ) -> ConfigOut | DeploymentOut:
     """Replace all config vars; needs If-Match with the revision that was seen."""
-    row = await starting.lock(session, pair.id)
     _etag_matches(etags, row, required=True)
     for name, value in body.vars.items():
         if value is None:
@@ -184,7 +184,7 @@ async def replace_config(
 @shows_values
 async def update_secrets(
     body: SecretsIn,
-    pair: CurrentAppEnvironment,
+    row: LockedAppEnvironment,
     who: Annotated[Principal, requires(Permission.secrets_write)],
     session: Session,
     store: Store,
@@ -194,7 +194,6 @@ async def update_secrets(
     deploy: DeployToo = False,
 ) -> ConfigOut | DeploymentOut:
     """Set secrets; null removes. Sealed on receipt for the worker alone; nobody reads them back."""
-    row = await starting.lock(session, pair.id)
     _etag_matches(etags, row, required=False)
     config = await revisions.change_secrets(session, store, row, body.secrets)
     return await _changed(session, store, row, config, deploy, options, etags, response)

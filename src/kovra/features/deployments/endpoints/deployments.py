@@ -16,14 +16,13 @@ from kovra.features.deployments.schemas import DeploymentIn, DeploymentOut, Rele
 from kovra.features.deployments.service import rollback
 from kovra.features.deployments.service import start as starting
 from kovra.features.deployments.service.start import DeployOptions
-from kovra.features.projects.paths import CurrentApp
-from kovra.features.projects.service import Parents, pair_of, parents_of
+from kovra.features.projects.service import NONE, Parents, parents_of
 from kovra.foundation import clock
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.notices import Notices
 from kovra.foundation.db.pages import reference
-from kovra.foundation.errors import Conflict
+from kovra.foundation.errors import Conflict, NotFound
 from kovra.foundation.ids import NIL, decode, encode
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.etags import ETags
@@ -54,7 +53,7 @@ def accepted(row: DeploymentRow, response: Response) -> DeploymentOut:
 @router.post("/v1/apps/{app_id}/deployments", tags=["deployments"], operation_id="createDeployment", status_code=202)
 async def create_deployment(
     body: DeploymentIn,
-    app: CurrentApp,
+    app_id: str,
     who: Annotated[Principal, requires(Permission.deployments_create)],
     session: Session,
     store: Store,
@@ -62,8 +61,7 @@ async def create_deployment(
     response: Response,
 ) -> DeploymentOut:
     """Deploy an image, or a release's image again. The answer comes at once; wait with `GET …?wait=30`."""
-    pair = await pair_of(session, app, body.environment)
-    row = await starting.lock(session, pair.id)
+    row = await starting.lock_pair(session, path_id("app", app_id), body.environment)
     if body.release is not None:
         release = await rollback.find_release(session, row, body.release)
         return accepted(await rollback.redeploy(session, store, row, release, options), response)
@@ -97,9 +95,14 @@ async def list_deployments(
 async def _read(
     sessions: SessionFactory, deployment_id: UUID, include: frozenset[str]
 ) -> tuple[DeploymentRow, Parents]:
-    async with sessions() as session:
-        row = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment_id)
-        return row, await parents_of(session, include, [row])
+    if include:
+        async with sessions() as session:
+            row = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment_id)
+            return row, await parents_of(session, include, [row])
+    found = await sessions.hot("hot_deployment", DeploymentRow, deployment_id)
+    if not found:
+        raise NotFound("Not found.")
+    return found[0], NONE
 
 
 @router.get("/v1/deployments/{deployment_id}", tags=["deployments"], operation_id="getDeployment")

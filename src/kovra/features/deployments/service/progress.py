@@ -176,18 +176,15 @@ async def write_release(
 ) -> UUID:
     """The immutable release of an image deployment."""
     release_id = new_id()
-    numbered = await session.one(queries.NEXT_RELEASE, org_id=session.org_id, app_environment_id=row.id)
-    await session.execute(
+    numbered = await session.one(
         queries.ADD_RELEASE,
         id=release_id,
         org_id=session.org_id,
         app_environment_id=row.id,
-        number=numbered.n,
         image=image,
         pinned=pinned,
         digest=digest,
         config_revision_id=revision.id,
-        config_number=revision.number,
         processes=app.processes,
         release_command=app.release_command,
         drain_s=app.drain_s,
@@ -198,7 +195,7 @@ async def write_release(
     created = ReleaseCreated(
         subject_id=release_id,
         app_environment_id=encode("aev", row.id),
-        number=numbered.n,
+        number=numbered.number,
         image=image,
         digest=digest,
         config_revision=revision.number,

@@ -152,9 +152,7 @@ async def roll_back(
         )
     else:
         config = await revisions.latest(session, store, row.id)
-    release_id = await copy_release(
-        session, row, base, config_revision_id=config.revision_id or revision.id, config_number=config.number
-    )
+    release_id = await copy_release(session, row, base, config_revision_id=config.revision_id or revision.id)
     await session.execute(queries.PAUSE_AUTO_DEPLOY, org=session.org_id, app_environment_id=row.id)
     facts: dict[str, Any] = {"release": target.number}
     wish = Wish(source=Source.rollback, facts=facts, release_id=release_id, trigger="rollback")
@@ -162,37 +160,33 @@ async def roll_back(
 
 
 async def copy_release(
-    session: TenantSession, row: AppEnvironmentRow, base: ReleaseRow, *, config_revision_id: UUID, config_number: int
+    session: TenantSession, row: AppEnvironmentRow, base: ReleaseRow, *, config_revision_id: UUID | None = None
 ) -> UUID:
-    """The next release of the app environment with the image and processes of ``base``."""
+    """The next release of the app environment with the image and processes of ``base``; None: with the newest config."""
     release_id = new_id()
-    actor = (await session.access()).actor
-    numbered = await session.one(queries.NEXT_RELEASE, org_id=session.org_id, app_environment_id=row.id)
-    await session.execute(
+    numbered = await session.one(
         queries.ADD_RELEASE,
         id=release_id,
         org_id=session.org_id,
         app_environment_id=row.id,
-        number=numbered.n,
         image=base.image,
         pinned=base.pinned,
         digest=base.digest,
         config_revision_id=config_revision_id,
-        config_number=config_number,
         processes=base.processes,
         release_command=base.release_command,
         drain_s=base.drain_s,
         warnings=base.warnings,
         copied_from_id=base.id,
-        actor=actor,
+        actor=None,
     )
     created = ReleaseCreated(
         subject_id=release_id,
         app_environment_id=encode("aev", row.id),
-        number=numbered.n,
+        number=numbered.number,
         image=base.image,
         digest=base.digest,
-        config_revision=config_number,
+        config_revision=numbered.config_number,
         copied_from=encode("rel", base.id),
     )
     record(session, created, scope=row.scope)
@@ -203,11 +197,6 @@ async def redeploy(
     session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, release: ReleaseRow, options: DeployOptions
 ) -> DeploymentRow:
     """Deploy a release's image again, with the newest config."""
-    config = await revisions.latest(session, store, row.id)
-    if config.revision_id is None:
-        raise Conflict("There is no config revision.", code="nothing_live")
-    release_id = await copy_release(
-        session, row, release, config_revision_id=config.revision_id, config_number=config.number
-    )
+    release_id = await copy_release(session, row, release)
     wish = Wish(source=Source.release, facts={"release": release.number}, release_id=release_id)
     return await start(session, store, row, wish, options)

@@ -22,15 +22,14 @@ from kovra.features.deployments.states import Phase, Policy, Source
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.rules import ImageRules, check_scale
-from kovra.features.projects.service import require_use
-from kovra.features.secrets import queries as secret_queries
+from kovra.features.projects.service import environment_named, require_use
 from kovra.features.secrets.service import revisions
 from kovra.foundation import clock
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import Conflict, Invalid
+from kovra.foundation.errors import Conflict, Invalid, NotFound
 from kovra.foundation.events import record
-from kovra.foundation.ids import encode, new_id
+from kovra.foundation.ids import NIL, decode, encode, new_id
 from kovra.foundation.jobs.messages import enqueue
 
 
@@ -68,32 +67,43 @@ async def lock(session: TenantSession, app_environment_id: UUID) -> AppEnvironme
     return row
 
 
+async def lock_pair(session: TenantSession, app_id: UUID, environment: str) -> AppEnvironmentRow:
+    """The same by app and by id or slug of an environment; raises NotFound (the app) or Invalid (the environment)."""
+    row = await session.find(
+        project_queries.PAIR_FOR_UPDATE,
+        org_id=session.org_id,
+        app_id=app_id,
+        id=decode("env", environment) or NIL,
+        slug=environment,
+    )
+    if row is None:
+        app = await session.one(project_queries.APP, org_id=session.org_id, app_id=app_id)
+        await environment_named(session, app.project_id, environment)
+        raise NotFound("Not found.")
+    await require_use(session, row)
+    return row
+
+
 async def start(
     session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, wish: Wish, options: DeployOptions
 ) -> DeploymentRow:
     """Accept a deployment of a locked app environment; the overlap policy decides what becomes of others."""
     await _meet_others(session, row)
-    revision = await session.find(secret_queries.LATEST, org_id=session.org_id, app_environment_id=row.id)
-    revision_id = revision.id if revision else await _first_revision(session, store, row)
-    access = await session.access()
-    deployment_id = new_id()
-    numbered = await session.one(queries.NEXT_DEPLOYMENT, org_id=session.org_id, app_environment_id=row.id)
+    if not row.last_config_number:
+        await revisions.begin(session, store, row)
+    deployment_id, now = new_id(), clock.now()
     source = {"kind": wish.source.value, **wish.facts}
-    now = clock.now()
-    await session.execute(
-        queries.ADD_DEPLOYMENT,
+    made = await session.one(
+        queries.ACCEPT,
         id=deployment_id,
         org_id=session.org_id,
         app_environment_id=row.id,
         app_id=row.app_id,
         environment_id=row.environment_id,
-        number=numbered.n,
         source=source,
         trigger=wish.trigger,
-        actor=access.actor,
         message=wish.message,
         overlap_policy=row.overlap_policy or row.environment_overlap_policy,
-        config_revision_id=revision_id,
         release_id=wish.release_id,
         previous_release_id=row.current_release_id,
         deadline_at=now + timedelta(seconds=options.deadline_s),
@@ -104,37 +114,37 @@ async def start(
         subject_id=deployment_id, app_environment_id=encode("aev", row.id), source=source, trigger=wish.trigger
     )
     record(session, requested, scope=row.scope)
-    return await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment_id)
-
-
-async def _first_revision(session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow) -> UUID | None:
-    """Releases always name a config revision; before anything was set it is an empty one."""
-    made = await revisions.change_config(session, store, row, {}, replace=True)
-    return made.revision_id
+    return made
 
 
 async def _meet_others(session: TenantSession, row: AppEnvironmentRow) -> None:
-    policy = Policy(row.overlap_policy or row.environment_overlap_policy)
-    others = await session.all(queries.OPEN_DEPLOYMENTS, org_id=session.org_id, app_environment_id=row.id)
-    if not others:
-        return
-    if policy is Policy.reject:
-        raise Conflict(
-            "Another deployment is under way.",
-            code="deployment_in_progress",
-            facts={"deployment_id": encode("dep", others[0].id)},
-        )
-    if policy in (Policy.queue_latest, Policy.override):
-        for other in others:
-            if other.phase in (Phase.queued, Phase.waiting):
-                await _supersede(session, row, other)
-            elif policy is Policy.override:
+    """What the overlap policy says of those before; one statement for each policy."""
+    match Policy(row.overlap_policy or row.environment_overlap_policy):
+        case Policy.queue_all:
+            return
+        case Policy.queue_latest:
+            await _supersede_queued(session, row)
+        case Policy.override:
+            await _supersede_queued(session, row)
+            for other in await _open(session, row):
                 await request_cancel(session, row, other.id, by="superseded")
+        case Policy.reject:
+            others = await _open(session, row)
+            if others:
+                raise Conflict(
+                    "Another deployment is under way.",
+                    code="deployment_in_progress",
+                    facts={"deployment_id": encode("dep", others[0].id)},
+                )
 
 
-async def _supersede(session: TenantSession, row: AppEnvironmentRow, other: Open) -> None:
-    why = reason("superseded_by", other.phase).document()
-    if await session.execute(queries.SUPERSEDE, org=session.org_id, deployment_id=other.id, reason=why):
+async def _open(session: TenantSession, row: AppEnvironmentRow) -> list[Open]:
+    return await session.all(queries.OPEN_DEPLOYMENTS, org_id=session.org_id, app_environment_id=row.id)
+
+
+async def _supersede_queued(session: TenantSession, row: AppEnvironmentRow) -> None:
+    why = reason("superseded_by", Phase.queued).document()
+    for other in await session.all(queries.SUPERSEDE, org=session.org_id, aev=row.id, reason=why):
         finished = DeploymentFinished(
             subject_id=other.id,
             app_environment_id=encode("aev", row.id),
@@ -167,9 +177,7 @@ async def deploy_image(
     message: str = "",
 ) -> DeploymentRow:
     """Deploy an image; none given: the app's own."""
-    if image is None:
-        app = await session.one(project_queries.APP, org_id=session.org_id, app_id=row.app_id)
-        image = app.image
+    image = image or row.app_image
     if image is None:
         raise Invalid.field("/image", "missing", "Name an image here, or give the app one.")
     options.images.check(image)

@@ -36,7 +36,6 @@ __all__ = [
     "APP_ENVIRONMENT",
     "APP_ENVIRONMENTS_UNDER",
     "APP_ENVIRONMENT_FOR_UPDATE",
-    "APP_ENVIRONMENT_OF_PAIR",
     "APP_FOR_UPDATE",
     "ENVIRONMENT",
     "ENVIRONMENTS_OF_PROJECT",
@@ -48,6 +47,7 @@ __all__ = [
     "MARK_ENVIRONMENT",
     "MARK_PROJECT",
     "PAIRS_UNDER",
+    "PAIR_FOR_UPDATE",
     "PROJECT",
     "PROJECT_DELETED_FOR_UPDATE",
     "PROJECT_FOR_UPDATE",
@@ -235,10 +235,13 @@ APP_ENVIRONMENT_FOR_UPDATE = statement(
     ),
     AppEnvironmentRow,
 )
-APP_ENVIRONMENT_OF_PAIR = statement(
+PAIR_FOR_UPDATE = statement(
     selects.APP_ENVIRONMENT.where(
-        _x.app_id == bindparam("app_id"), _x.environment_id == bindparam("environment_id"), selects.ALIVE
-    ),
+        _x.app_id == bindparam("app_id"),
+        or_(_e.id == bindparam("id"), _e.slug == bindparam("slug")),
+        selects.ALIVE,
+        _a.deleted_at.is_(None),
+    ).with_for_update(of=app_environments, key_share=True),
     AppEnvironmentRow,
 )
 APP_ENVIRONMENTS_UNDER = statement(

@@ -84,6 +84,7 @@ class AppEnvironmentRow:
     app_id: UUID
     environment_id: UUID
     app_slug: str
+    app_image: str | None
     environment_slug: str
     has_web: bool
     environment_kind: str

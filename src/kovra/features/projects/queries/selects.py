@@ -27,7 +27,8 @@ APP = select(
 def _app_environment() -> Select[Any]:
     return (
         select(
-            _x.id, _x.project_id, _x.app_id, _x.environment_id, _a.slug.label("app_slug"), _e.slug.label("environment_slug"),
+            _x.id, _x.project_id, _x.app_id, _x.environment_id, _a.slug.label("app_slug"),
+            _a.image.label("app_image"), _e.slug.label("environment_slug"),
             _a.processes.has_key("web").label("has_web"),
             _e.kind.label("environment_kind"), _e.protected, _e.overlap_policy.label("environment_overlap_policy"),
             _x.scale, _x.overlap_policy, _x.watch_window_s, _x.auto_rollback, _x.suspended, _x.auto_deploy_paused,

@@ -17,7 +17,6 @@ from kovra.features.projects.messages import (
 )
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
 from kovra.features.projects.rules import DEFAULT_PROCESSES, ImageRules, check_scale
-from kovra.features.projects.service.projects import environment_named
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
     changed_fields,
@@ -34,7 +33,6 @@ from kovra.features.projects.service.shared import (
 from kovra.foundation import clock
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import NotFound
 from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id
 
@@ -149,14 +147,3 @@ async def update_app_environment(
     )
     record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
     return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)
-
-
-async def pair_of(session: TenantSession, app: AppRow, reference: str) -> AppEnvironmentRow:
-    """The app environment of an app and an environment of its project, by id or slug."""
-    environment = await environment_named(session, app.project_id, reference)
-    row = await session.find(
-        queries.APP_ENVIRONMENT_OF_PAIR, org_id=session.org_id, app_id=app.id, environment_id=environment.id
-    )
-    if row is None:
-        raise NotFound("Not found.")
-    return row

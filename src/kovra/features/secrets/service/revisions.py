@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from kovra.features.projects.queries import AppEnvironmentRow
@@ -85,6 +86,14 @@ async def change_config(
     return made
 
 
+async def begin(session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow) -> None:
+    """Releases always name a config revision; where nothing was ever set, an empty one is made. Repeating it is harmless."""
+    values = await _sealed(session, store, row.id, {}, {})
+    made = await session.find(queries.ADD_FIRST_REVISION, **values)
+    if made is not None:
+        record(session, ConfigChanged(subject_id=row.id, revision=made.n, set=[], removed=[]), scope=row.scope)
+
+
 async def _append(
     session: TenantSession,
     store: HolderKeyStore,
@@ -94,27 +103,36 @@ async def _append(
     *,
     restored_from: int | None = None,
 ) -> Config:
+    sealed = await _sealed(session, store, app_environment_id, values, secrets, restored_from=restored_from)
+    numbered = await session.one(queries.ADD_REVISION, **sealed)
+    return Config(revision_id=sealed["id"], number=numbered.n, vars=values, secrets=secrets)
+
+
+async def _sealed(
+    session: TenantSession,
+    store: HolderKeyStore,
+    app_environment_id: UUID,
+    values: dict[str, str],
+    secrets: dict[str, int],
+    *,
+    restored_from: int | None = None,
+) -> dict[str, Any]:
+    """The values of a revision's row, all but its number."""
     keys = await store.of_organization(session)
-    access = await session.access()
     revision_id = new_id()
     document = SecretValue(json.dumps(values, separators=(",", ":"), ensure_ascii=False))
     sealed = store.keyring.seal(document, vars_place(keys, revision_id), keys)
-    numbered = await session.one(queries.NEXT_NUMBER, org_id=session.org_id, app_environment_id=app_environment_id)
-    await session.execute(
-        queries.ADD_REVISION,
-        id=revision_id,
-        org_id=session.org_id,
-        app_environment_id=app_environment_id,
-        number=numbered.n,
-        vars=sealed.data,
-        vars_key_version=sealed.key_version,
-        var_names=sorted(values),
-        secrets=secrets,
-        message="",
-        actor=access.actor,
-        restored_from=restored_from,
-    )
-    return Config(revision_id=revision_id, number=numbered.n, vars=values, secrets=secrets)
+    return {
+        "id": revision_id,
+        "org_id": session.org_id,
+        "app_environment_id": app_environment_id,
+        "vars": sealed.data,
+        "vars_key_version": sealed.key_version,
+        "var_names": sorted(values),
+        "secrets": secrets,
+        "message": "",
+        "restored_from": restored_from,
+    }
 
 
 async def change_secrets(
