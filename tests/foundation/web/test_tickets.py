@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,8 +23,10 @@ from tests.support.product import Product
 
 
 @pytest.fixture(scope="module")
-async def pool(database: TestDatabase) -> Database:
-    return await Database.connect(dsn.parse(database.url, production=False).asyncpg(), roles=ROLES)
+async def pool(database: TestDatabase) -> AsyncIterator[Database]:
+    made = await Database.connect(dsn.parse(database.url, production=False).asyncpg(), roles=ROLES)
+    yield made
+    await made.close()
 
 
 async def _issued(product: Product, pool: Database, purpose: str = "events") -> tuple[str, Principal]:
