@@ -92,8 +92,7 @@ class Dev:
     def __init__(self, options: DevOptions) -> None:
         self._options = options
         folder = options.data_dir
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
         self._secrets = _secrets(folder)
         self._api_keys, self._worker_keys = _keyrings(folder)
         self._postgres = EmbeddedPostgres(folder / "postgres")

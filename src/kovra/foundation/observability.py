@@ -38,6 +38,11 @@ LOOP_RESTARTS: Final = Counter(
 )
 DEPLOYMENTS: Final = Counter("kovra_deployments_total", "Deployments finished.", ("outcome", "code"), registry=METRICS)
 
+LIVE_VIEWERS: Final = Gauge("kovra_live_streams", "Event streams that are open.", registry=METRICS)
+LIVE_DROPPED: Final = Counter(
+    "kovra_live_dropped_total", "Facts not sent to a stream that fell behind.", registry=METRICS
+)
+
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
