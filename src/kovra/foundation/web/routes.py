@@ -19,6 +19,7 @@ from kovra.foundation.web.idempotency import Idempotency, Replay
 from kovra.foundation.web.lists import ListOf
 from kovra.foundation.web.problems import NotAcceptable
 from kovra.foundation.web.sessions import registry_of
+from kovra.foundation.web.streams import EventStream
 
 _KEPT = ("etag", "cache-control", "link", "content-security-policy")
 
@@ -27,12 +28,13 @@ class KovraRoute(APIRoute):
     """Wraps FastAPI's handler, inside the request's transaction."""
 
     @property
-    def media_type(self) -> str:
-        """What a good answer is."""
+    def media_types(self) -> tuple[str, ...]:
+        """What a good answer may be: the route's own type, and those it declares besides, such as an event stream."""
         kind = self.response_class
         if isinstance(kind, DefaultPlaceholder):
             kind = kind.value
-        return str(kind.media_type or "application/json")
+        own = str(kind.media_type or "application/json")
+        return (own, *self.responses.get(200, {}).get("content", ()))
 
     @property
     def lists(self) -> bool:
@@ -42,11 +44,11 @@ class KovraRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler that Starlette calls."""
         inner = super().get_route_handler()
-        media, takes_body, tagged = self.media_type, self.body_field is not None, not self.lists
+        kinds, takes_body, tagged = self.media_types, self.body_field is not None, not self.lists
 
         async def handle(request: Request) -> Response:
-            if not accepts(request.headers.get("accept"), media):
-                raise NotAcceptable(f"Here is only {media}.")
+            if not any(accepts(request.headers.get("accept"), kind) for kind in kinds):
+                raise NotAcceptable(f"Here is only {' or '.join(dict.fromkeys(kinds))}.")
             await read_json(request, takes_body=takes_body)
             try:
                 response = await inner(request)
@@ -61,7 +63,7 @@ class KovraRoute(APIRoute):
 
 def conditional(request: Request, response: Response, *, tagged: bool) -> Response:
     """Tag an answer that has no tag yet, and leave out the body the caller has already."""
-    if response.status_code != 200:
+    if response.status_code != 200 or isinstance(response, EventStream):
         return response
     if tagged and "etag" not in response.headers and isinstance(getattr(response, "body", None), bytes):
         response.headers["ETag"] = f'"{content(bytes(response.body))}"'
