@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 from kovra.adapters.cluster import connect
 from kovra.adapters.cluster.client import ClusterClient
@@ -39,6 +38,7 @@ from kovra.features.projects.messages import (
 from kovra.features.secrets.handlers import reseal_values
 from kovra.features.secrets.messages import ResealValues
 from kovra.foundation.db.database import Database
+from kovra.foundation.db.due import Rounds
 from kovra.foundation.db.leader import lead
 from kovra.foundation.errors import NotFound
 from kovra.foundation.jobs.handling import HandlerTable
@@ -70,14 +70,6 @@ def handlers() -> HandlerTable:
     return table
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A row of the due_work door."""
-
-    org_id: UUID
-    id: UUID
-
-
 SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
     ("deployments", AdvanceDeployment),
     ("watching", CheckHealth),
@@ -89,10 +81,10 @@ SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
 """What a door finds due → the job that sees to it: deadlines passed, leases abandoned, windows over."""
 
 
-async def sweep(database: Database) -> None:
-    """Ask the doors what is due and enqueue it; a superfluous job finds nothing to do."""
+async def sweep(database: Database, rounds: Rounds) -> None:
+    """Ask the door what is due and enqueue it; a superfluous job finds nothing to do."""
     for kind, job in SWEPT:
-        for due in await database.door("due_work", Due, kind, 200):
+        for due in await rounds.turn(kind):
             with contextlib.suppress(NotFound):
                 async with database.organization(due.org_id) as session:
                     enqueue(session, job(id=due.id))
@@ -181,7 +173,8 @@ def _runner_options(settings: Settings) -> RunnerOptions:
 
 
 async def _sweeping(database: Database, settings: Settings) -> None:
-    await every(settings.sweep_s, "sweep", lambda: sweep(database))
+    rounds = Rounds(database)
+    await every(settings.sweep_s, "sweep", lambda: sweep(database, rounds))
 
 
 async def run(settings: Settings) -> None:

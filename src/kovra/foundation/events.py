@@ -88,3 +88,26 @@ def record(
             "environment_id": scope.environment_id,
         }
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """How far the hash chain was followed, how far it goes, and the first event that does not follow, if one does not."""
+
+    checked: int
+    head: int
+    broken: int | None
+
+
+async def verify_chain(session: TenantSession, *, page: int = 1000) -> Chain:
+    """Follow this organization's chain from its first event to its head.
+
+    Finds events that were changed, removed, put elsewhere or cut off the end. Whoever can rewrite every later hash and
+    the head as well is found only by comparing with a head that was kept elsewhere.
+    """
+    at = 0
+    while True:
+        (found,) = await session.door("verify_chain", Chain, at, page)
+        if found.broken is not None or found.checked == found.head:
+            return found
+        at = found.checked

@@ -14,6 +14,7 @@ import typer
 
 keys = typer.Typer(help="Master keys.", no_args_is_help=True)
 jobs = typer.Typer(help="The queue's dead letters.", no_args_is_help=True)
+ledger = typer.Typer(help="The record of what happened.", no_args_is_help=True)
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
         app.command(rich_help_panel="Server")(verb)
     app.add_typer(keys, name="keys", rich_help_panel="Server")
     app.add_typer(jobs, name="jobs", rich_help_panel="Server")
+    app.add_typer(ledger, name="ledger", rich_help_panel="Server")
 
 
 def api() -> None:
@@ -249,4 +251,23 @@ def jobs_drop(number: Annotated[int, typer.Argument(help="The job's number.")]) 
     from kovra.settings import Settings
 
     if not asyncio.run(queue.drop(Settings(), number)):
+        raise typer.Exit(1)
+
+
+@ledger.command("verify")
+def ledger_verify() -> None:
+    """Follow every organization's hash chain; exit code 1 when an event was changed, removed or put elsewhere."""
+    with _spoken():
+        from kovra.entrypoints import ledger as chains
+        from kovra.foundation.ids import encode
+        from kovra.settings import Settings
+
+        found = asyncio.run(chains.verify_all(Settings()))
+    broken = [one for one in found if one.broken_at is not None]
+    for one in broken:
+        print(f"{encode('org', one.org_id)}: broken at event {one.broken_at}")
+    print(
+        f"{len(found)} chains with {sum(one.events for one in found)} events were followed, {len(broken)} are broken."
+    )
+    if broken:
         raise typer.Exit(1)

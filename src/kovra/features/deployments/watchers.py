@@ -7,6 +7,7 @@ lists, and asks for every live release that the cluster no longer has.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,6 +19,7 @@ from kovra.features.deployments import queries
 from kovra.features.deployments.messages import AdvanceDeployment, ReapplyRelease
 from kovra.features.deployments.states import Phase
 from kovra.foundation.db.database import Database
+from kovra.foundation.db.due import all_of
 from kovra.foundation.errors import KovraError, NotFound
 from kovra.foundation.ids import decode
 from kovra.foundation.jobs.messages import enqueue
@@ -27,16 +29,6 @@ LABELS: Final = "app.kubernetes.io/managed-by=kovra,kovra.io/app-environment"
 _KINDS: Final = (("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"))
 _QUIET_S: Final = 0.1
 """Changes of one app environment within this time wake one step."""
-
-
-class Due:
-    """A row of the due_work door."""
-
-    __slots__ = ("id", "org_id")
-
-    def __init__(self, org_id: UUID, id: UUID) -> None:  # noqa: A002  # the door's column
-        self.org_id = org_id
-        self.id = id
 
 
 class ClusterWatcher:
@@ -112,9 +104,12 @@ class ClusterWatcher:
     async def _reapply_lost(self, deployments: list[Mapping[str, Any]]) -> None:
         present = {(d["metadata"].get("labels") or {}).get("kovra.io/app-environment") for d in deployments}
         known = {decode("aev", f"aev_{label}") for label in present if label}
-        lost = [due for due in await self._database.door("due_work", Due, "live", 0) if due.id not in known]
-        for due in lost:
-            async with self._database.organization(due.org_id) as session:
-                enqueue(session, ReapplyRelease(id=due.id))
+        lost = 0
+        async for due in all_of(self._database, "live"):
+            if due.id not in known:
+                lost += 1
+                with contextlib.suppress(NotFound):
+                    async with self._database.organization(due.org_id) as session:
+                        enqueue(session, ReapplyRelease(id=due.id))
         if lost:
-            logger.warning("releases_lost_by_cluster", count=len(lost))
+            logger.warning("releases_lost_by_cluster", count=lost)
