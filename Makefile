@@ -61,4 +61,5 @@ bench: set-up ## Measure the request path against its references
 	$(BIN)/python -m bench.run
 
 clean: ## Remove the environment and the development data
+	@test ! -f .kovra/postgres/place || rm -rf -- "$$(cat .kovra/postgres/place)"
 	rm -rf $(VENV) .kovra

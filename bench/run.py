@@ -165,7 +165,7 @@ def main() -> None:
     """Start everything, measure, stop."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
-        postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
+        postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False, outside=Path(folder) / "outside")
         server = postgres.start()
         asyncio.run(_template(server))
         database = TestDatabase(server=server, name=TEMPLATE)

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kovra.features.identity.credentials import AccessTokenOptions, PasswordOptions
-from kovra.features.realtime.hub import HubOptions
 from kovra.foundation.db.database import PoolOptions
 from kovra.foundation.keyring.documents import parse, read_file
+from kovra.foundation.outbound.tls import TlsFiles
 from kovra.foundation.web.logins import LoginThrottleOptions
 from kovra.foundation.web.middleware import EdgeOptions
 from kovra.foundation.web.ratelimit import RateLimitOptions
@@ -83,13 +83,6 @@ class Settings(BaseSettings):
     bcrypt_cost: Annotated[int, Field(ge=4, le=16)] = 12
     issuer: str = "https://kovra.dev"
 
-    live_per_organization: Annotated[int, Field(ge=1)] = 1000
-    """Live streams (sockets and event streams) of one organization, per process."""
-    live_per_actor: Annotated[int, Field(ge=1)] = 200
-    """Live streams of one person or api token, per process."""
-    live_drain_s: Annotated[float, Field(ge=0, le=20)] = 5.0
-    """Over how long a process that is told to end spreads the ends of its streams."""
-
     host: str = "127.0.0.1"
     port: int = 8080
     metrics_port: int = 9090
@@ -140,6 +133,16 @@ class Settings(BaseSettings):
     sweep_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How often the worker looks for deadlines, abandoned leases and windows that are over."""
 
+    streamer_url: str | None = None
+    """``https://host:port`` of the streamer, for live logs and shells; None: only stored logs can be read."""
+    streamer_certificate: Path | None = None
+    """The certificate (``clientAuth``) this process shows the streamer."""
+    streamer_key: Path | None = None
+    streamer_authority: Path | None = None
+    """The authority that issued the streamer's certificate."""
+    grant_keys: SecretStr | None = None
+    """JSON ``{"signing": kid, "keys": {kid: base64 of 32 private bytes}}`` (Ed25519): signs grants for the streamer."""
+
     @model_validator(mode="before")
     @classmethod
     def _lists(cls, values: dict[str, object]) -> dict[str, object]:
@@ -153,6 +156,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Settings:
+        if self.streamer_url is not None and not self.streamer_url.startswith("https://"):
+            raise ValueError("KOVRA_STREAMER_URL must be https")
         if self.environment == "production":
             if self.simulated or self.unlimited:
                 raise ValueError("KOVRA_SIMULATED and KOVRA_UNLIMITED are for development")
@@ -200,10 +205,6 @@ class Settings(BaseSettings):
         """The key that signs cursors."""
         return base64.b64decode(needed(self.cursor_key, "KOVRA_CURSOR_KEY"))
 
-    def hub(self) -> HubOptions:
-        """Limits of live streams."""
-        return HubOptions(per_organization=self.live_per_organization, per_actor=self.live_per_actor)
-
     def edge(self) -> EdgeOptions:
         """What the edge allows."""
         return EdgeOptions(
@@ -212,6 +213,13 @@ class Settings(BaseSettings):
             simulated=self.simulated,
             limits=RateLimitOptions.unlimited() if self.unlimited else RateLimitOptions(),
         )
+
+    def streamer_files(self) -> TlsFiles:
+        """How this process proves to the streamer who it is."""
+        certificate, key, authority = self.streamer_certificate, self.streamer_key, self.streamer_authority
+        if certificate is None or key is None or authority is None:
+            raise ValueError("KOVRA_STREAMER_CERTIFICATE, _KEY and _AUTHORITY go with KOVRA_STREAMER_URL")
+        return TlsFiles(certificate=certificate, key=key, authority=authority)
 
     def login_throttle(self) -> LoginThrottleOptions:
         """How logins are throttled; loosely in development, where one address is everybody."""

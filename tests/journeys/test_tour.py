@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,12 +67,14 @@ class Dev:
 
 @pytest.fixture(scope="module")
 def dev() -> Iterator[Dev]:
-    # Outside of pytest's folders, which are closed to the user PostgreSQL runs as when the tests run as root.
+    # A folder of 0700, as a checkout in a home is: also where we are root and PostgreSQL is somebody else.
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
         running = Dev(Path(folder))
         yield running
         running.stop()
+        place = Path(folder) / "data" / "postgres" / "place"
+        if place.exists():
+            shutil.rmtree(place.read_text())
 
 
 def children(parent: int, verb: str) -> list[int]:

@@ -103,7 +103,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running: EmbeddedPostgres | None = None
     with _users(folder) as known:
         if "port" not in known:
-            running = EmbeddedPostgres(folder / "postgres", durable=False)
+            running = EmbeddedPostgres(folder / "postgres", durable=False, outside=folder / "outside")
             server = running.start()
             try:
                 asyncio.run(_template(server))

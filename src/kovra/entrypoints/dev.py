@@ -1,4 +1,4 @@
-"""`kovra dev`: the whole product on one machine. Real PostgreSQL, api and worker; a simulated or a given cluster.
+"""`kovra dev`: the whole product on one machine. Real PostgreSQL, api, worker and streamer; a simulated or a given cluster.
 
 It supervises the processes, starts again what dies, makes demo data through the public API, and says where it is.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from kovra.entrypoints import demo, migrate
+from kovra.entrypoints import demo, migrate, streamlink
 from kovra.foundation import clock
 from kovra.foundation.db.bootstrap import RolePasswords, bootstrap
 from kovra.foundation.db.embedded import EmbeddedPostgres, die_with_parent, free_port
@@ -92,13 +92,15 @@ class Dev:
     def __init__(self, options: DevOptions) -> None:
         self._options = options
         folder = options.data_dir
-        folder.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         self._secrets = _secrets(folder)
         self._api_keys, self._worker_keys = _keyrings(folder)
         self._postgres = EmbeddedPostgres(folder / "postgres")
         self._stopping = asyncio.Event()
         # Fixed for this run, so that a simulator started again is found where it was.
         self._simulator_port = free_port()
+        self._link = streamlink.make(folder / "streamer", free_port())
         self.running = Running(
             url=f"http://127.0.0.1:{options.port}",
             apps_url=f"http://127.0.0.1:{options.apps_port}",
@@ -121,6 +123,7 @@ class Dev:
                 environment["KOVRA_KUBECONFIG"] = str(self._options.kubeconfig)
             supervisors.append(self._supervise("api", ["api"], self._for_api(environment)))
             supervisors.append(self._supervise("worker", ["worker"], self._for_worker(environment)))
+            supervisors.append(self._supervise("streamer", ["streamer"], self._for_streamer(environment)))
             await self._until_ready()
             if self._options.demo:
                 await asyncio.to_thread(demo.make, self.running.url, self._secrets)
@@ -187,7 +190,12 @@ class Dev:
 
     def _for_api(self, environment: dict[str, str]) -> dict[str, str]:
         kept = {k: v for k, v in environment.items() if k != "KOVRA_KUBECONFIG"}
-        return kept | {"KOVRA_KEYRING_FILE": str(self._api_keys), "KOVRA_SERVICE": "api"}
+        return kept | self._link.api | {"KOVRA_KEYRING_FILE": str(self._api_keys), "KOVRA_SERVICE": "api"}
+
+    def _for_streamer(self, environment: dict[str, str]) -> dict[str, str]:
+        """The cluster and the link to the api; nothing else of Kovra's."""
+        kept = {k: v for k, v in environment.items() if not k.startswith("KOVRA_") or k == "KOVRA_KUBECONFIG"}
+        return kept | self._link.streamer
 
     def _for_worker(self, environment: dict[str, str]) -> dict[str, str]:
         unneeded = ("KOVRA_PEPPER", "KOVRA_TOKEN_KEYS", "KOVRA_CURSOR_KEY")
@@ -249,7 +257,7 @@ class Dev:
             f"  API       {self.running.url}        docs {self.running.url}/docs",
             f"  Apps      http://<app>-<env>-<id>.apps.localhost:{self._options.apps_port}",
             f"  Cluster   {'SIMULATED: workloads do not really run' if simulated else self._options.kubeconfig}",
-            f"  Data      {self._options.data_dir} (logs: api.log, worker.log)",
+            f"  Data      {self._options.data_dir} (logs: api.log, worker.log, streamer.log)",
             "",
             f"  Demo login            demo@example.test   {self._secrets['demo_password']}",
             f"  Second organization   other@example.test  {self._secrets['other_password']}",

@@ -13,6 +13,10 @@ import asyncpg
 from kovra.entrypoints import keyfiles
 from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.identity.credentials import AccessTokens, Passwords
+from kovra.features.logs.service.live import Streamer
+from kovra.features.logs.service.reading import LogReader
+from kovra.features.logs.service.turns import Turns
+from kovra.features.logs.signing import GrantSigner, private_keys
 from kovra.features.organizations.roles import ROLES
 from kovra.features.projects.rules import ImageRules
 from kovra.foundation.db import dsn
@@ -25,6 +29,7 @@ from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_
 from kovra.foundation.keyring import KeyBroken, Keyring
 from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Refusals
+from kovra.foundation.outbound.mutual import Mutual
 from kovra.foundation.registry import Registry
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.idempotency import Idempotency
@@ -127,7 +132,21 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
             AppAddresses,
             AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),
         )
+        streamer = streamer_of(settings)
+        registry.add(LogReader, LogReader(streamer, None))
+        registry.add(Turns, Turns())
         try:
             yield registry
         finally:
             passwords.close()
+            if streamer is not None:
+                await streamer.close()
+
+
+def streamer_of(settings: Settings) -> Streamer | None:
+    """The link to the streamer, where there is one."""
+    if settings.streamer_url is None:
+        return None
+    keys = private_keys(needed(settings.grant_keys, "KOVRA_GRANT_KEYS"))
+    link = Mutual(settings.streamer_url, settings.streamer_files(), logger.warning)
+    return Streamer(link, GrantSigner(keys))

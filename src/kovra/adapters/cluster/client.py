@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -125,8 +126,31 @@ class ClusterClient:
             return ""
         return raw.decode("utf-8", "replace")
 
+    @asynccontextmanager
+    async def stream(
+        self, path: str, query: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """The body of a GET as it comes, for so long at most; not repeated."""
+        try:
+            response = await self._open("GET", path, query, None, "", timeout_s)
+            try:
+                yield response.content
+            finally:
+                response.close()
+        except ApiException as refused:
+            raise _from_exception(refused) from None
+        except _FAULTS as fault:
+            raise ClusterUnreachable("The cluster's stream broke.") from fault
+
     async def watch(
-        self, api_version: str, kind: str, *, labels: str, resource_version: str, timeout_s: int = 300
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str = "",
+        *,
+        labels: str,
+        resource_version: str,
+        timeout_s: int = 300,
     ) -> AsyncIterator[dict[str, Any]]:
         """Events since a resource version until the server closes; raises WatchExpired (410)."""
         query = [
@@ -137,7 +161,8 @@ class ClusterClient:
             ("timeoutSeconds", str(timeout_s)),
         ]
         try:
-            response = await self._open("GET", path_of(api_version, kind), query, None, "", timeout_s + 10.0)
+            path = path_of(api_version, kind, namespace)
+            response = await self._open("GET", path, query, None, "", timeout_s + 10.0)
             try:
                 async for line in _lines(response.content):
                     event = json.loads(line)

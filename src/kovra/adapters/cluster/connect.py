@@ -32,9 +32,9 @@ def _read(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
 
-async def from_kubeconfig(source: Path | dict[str, Any]) -> ClusterClient:
-    """By a kubeconfig file or its content."""
-    configuration = kubernetes.Configuration()
+async def from_kubeconfig(source: Path | dict[str, Any], *, connections: int | None = None) -> ClusterClient:
+    """By a kubeconfig file or its content; ``connections`` at once, where streams are read."""
+    configuration = kubernetes.Configuration(connection_pool_maxsize=connections)
     try:
         document = source if isinstance(source, dict) else await asyncio.to_thread(_read, source)
         await config.load_kube_config_from_dict(document, client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -43,9 +43,9 @@ async def from_kubeconfig(source: Path | dict[str, Any]) -> ClusterClient:
     return ClusterClient(configuration)
 
 
-def in_cluster() -> ClusterClient:
+def in_cluster(*, connections: int | None = None) -> ClusterClient:
     """By the service account of the pod this runs in."""
-    configuration = kubernetes.Configuration()
+    configuration = kubernetes.Configuration(connection_pool_maxsize=connections)
     try:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException:

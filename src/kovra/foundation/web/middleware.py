@@ -23,7 +23,6 @@ from kovra.foundation.observability import HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_S
 from kovra.foundation.web.credentials import Credentials
 from kovra.foundation.web.problems import HeadersTooLarge, Problem, UnsupportedMedia, from_error, problem
 from kovra.foundation.web.ratelimit import Bucket, RateLimiter, RateLimitOptions, Verdict
-from kovra.foundation.web.streams import STREAMING
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SECURITY: Final = [
@@ -76,9 +75,6 @@ class Edge:
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
-            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -90,30 +86,9 @@ class Edge:
         try:
             await self._answer(scope, receive, send, exchange)
         finally:
-            if not scope.get(STREAMING):
-                self._landed()
+            self._in_flight -= 1
+            HTTP_IN_FLIGHT.dec()
             _finish(scope, exchange)
-            structlog.contextvars.clear_contextvars()
-
-    def _landed(self) -> None:
-        self._in_flight -= 1
-        HTTP_IN_FLIGHT.dec()
-
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A WebSocket: its gate asks for the credential; here only what can be refused before the handshake."""
-        scope["kovra.request_id"] = request_id = _request_id(scope)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        began = time.perf_counter()
-        try:
-            limited = not self._limiter.take(self._options.limits.public, _address(scope)).allowed
-            large = sum(len(n) + len(v) for n, v in scope["headers"]) > self._options.max_header_bytes
-            plain = self._options.https_only and scope.get("scheme") != "wss"
-            if limited or large or plain:
-                await send({"type": "websocket.close", "code": 1008, "reason": ""})
-            else:
-                await self._app(scope, receive, send)
-        finally:
-            logger.info("socket", route=_route(scope), seconds=round(time.perf_counter() - began, 1))
             structlog.contextvars.clear_contextvars()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange) -> None:
@@ -200,8 +175,6 @@ class Edge:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.began = True
-                if scope.get(STREAMING):
-                    self._landed()
                 exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *self._headers(exchange, scope, message)]
             await send(message)
@@ -239,10 +212,6 @@ def _caller(scope: Scope, exchange: _Exchange) -> bytes:
     principal = exchange.principal
     if principal is not None:
         return principal.token_hash or principal.session_id.bytes
-    return _address(scope)
-
-
-def _address(scope: Scope) -> bytes:
     client = scope.get("client")
     return _network(client[0] if client else "").encode()
 
@@ -267,8 +236,7 @@ def _finish(scope: Scope, exchange: _Exchange) -> None:
     took = time.perf_counter() - exchange.started
     route = _route(scope)
     HTTP_REQUESTS.labels(scope["method"], route, str(exchange.status)).inc()
-    if not scope.get(STREAMING):
-        HTTP_SECONDS.labels(scope["method"], route).observe(took)
+    HTTP_SECONDS.labels(scope["method"], route).observe(took)
     if scope["path"] in _HEALTH:
         return
     facts: dict[str, object] = {

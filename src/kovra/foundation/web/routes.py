@@ -7,7 +7,7 @@ and answers conditional requests (ETag, 304).
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
@@ -19,22 +19,32 @@ from kovra.foundation.web.idempotency import Idempotency, Replay
 from kovra.foundation.web.lists import ListOf
 from kovra.foundation.web.problems import NotAcceptable
 from kovra.foundation.web.sessions import registry_of
-from kovra.foundation.web.streams import EventStream
 
 _KEPT = ("etag", "cache-control", "link", "content-security-policy")
+_ALSO = "__kovra_also_answers__"
+E = TypeVar("E", bound=Callable[..., Any])
+
+
+def also_answers(*media: str) -> Callable[[E], E]:
+    """Mark an endpoint that answers these types besides its own, as the caller accepts."""
+
+    def mark(endpoint: E) -> E:
+        setattr(endpoint, _ALSO, media)
+        return endpoint
+
+    return mark
 
 
 class KovraRoute(APIRoute):
     """Wraps FastAPI's handler, inside the request's transaction."""
 
     @property
-    def media_types(self) -> tuple[str, ...]:
-        """What a good answer may be: the route's own type, and those it declares besides, such as an event stream."""
+    def media_type(self) -> str:
+        """What a good answer is."""
         kind = self.response_class
         if isinstance(kind, DefaultPlaceholder):
             kind = kind.value
-        own = str(kind.media_type or "application/json")
-        return (own, *self.responses.get(200, {}).get("content", ()))
+        return str(kind.media_type or "application/json")
 
     @property
     def lists(self) -> bool:
@@ -44,11 +54,13 @@ class KovraRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler that Starlette calls."""
         inner = super().get_route_handler()
-        kinds, takes_body, tagged = self.media_types, self.body_field is not None, not self.lists
+        takes_body, tagged = self.body_field is not None, not self.lists
+        offered = (self.media_type, *getattr(self.endpoint, _ALSO, ()))
 
         async def handle(request: Request) -> Response:
-            if not any(accepts(request.headers.get("accept"), kind) for kind in kinds):
-                raise NotAcceptable(f"Here is only {' or '.join(dict.fromkeys(kinds))}.")
+            header = request.headers.get("accept")
+            if not any(accepts(header, media) for media in offered):
+                raise NotAcceptable(f"Here is only {' or '.join(offered)}.")
             await read_json(request, takes_body=takes_body)
             try:
                 response = await inner(request)
@@ -63,7 +75,7 @@ class KovraRoute(APIRoute):
 
 def conditional(request: Request, response: Response, *, tagged: bool) -> Response:
     """Tag an answer that has no tag yet, and leave out the body the caller has already."""
-    if response.status_code != 200 or isinstance(response, EventStream):
+    if response.status_code != 200:
         return response
     if tagged and "etag" not in response.headers and isinstance(getattr(response, "body", None), bytes):
         response.headers["ETag"] = f'"{content(bytes(response.body))}"'

@@ -1,0 +1,1 @@
+"""Reading logs: live, past, and both as one."""
