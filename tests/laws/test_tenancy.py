@@ -114,7 +114,7 @@ async def test_functions_are_not_executable_by_everybody(superuser: asyncpg.Conn
     )
     assert {r["proname"] for r in definers} == {
         "login_door", "password_door", "refresh_door", "memberships_door", "enter_token", "due_work", "wrapped_keys",
-        "needed_masters", "living_door",
+        "needed_masters", "living_door", "replaced_keys", "stalled_rotations",
     }  # fmt: skip
     for row in definers:
         assert row["rolname"] == "kovra_lookup"

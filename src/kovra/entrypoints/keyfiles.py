@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kovra.foundation.keyring import KeyBroken, MasterKey, MasterKeys, MasterSet
 from kovra.foundation.keyring.documents import Turn, from_document, read_file, write_file
-from kovra.foundation.keyring.masters import generate, promoted, rotated
+from kovra.foundation.keyring.masters import KeyState, generate, promoted, restated, rotated
 from kovra.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def rotate(folder: Path, group: MasterSet, settings: Settings, *, staged: bool =
 def promote(folder: Path, group: MasterSet, version: int, settings: Settings) -> None:
     """Make a version, which every node has by now, the one that wraps."""
     _change(folder, settings, lambda known: promoted(known, group, version))
+
+
+def restate(folder: Path, group: MasterSet, version: int, state: KeyState, settings: Settings) -> None:
+    """Enable, disable or destroy a version in both files; for destroying, the caller has proven that nothing needs it."""
+    _change(folder, settings, lambda known: restated(known, group, version, state))
 
 
 def listed(file: Path) -> list[str]:

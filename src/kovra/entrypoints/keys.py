@@ -1,14 +1,32 @@
-"""Operators' work on what master keys wrap: wrap it anew, count it."""
+"""Operators' work on what master keys wrap: wrap it anew, count it, and end versions that nothing needs."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
+from kovra.entrypoints import keyfiles
 from kovra.entrypoints.wiring import common
+from kovra.features.secrets.service.keys import Ended, end_unneeded
+from kovra.foundation import clock
+from kovra.foundation.db import master_keys
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.master_keys import MasterUse
+from kovra.foundation.errors import Conflict, NotFound
+from kovra.foundation.keyring import MasterSet
+from kovra.foundation.keyring.masters import KeyState
 from kovra.settings import Settings
+
+
+class KeyNeeded(Conflict):
+    """A key version is not destroyed: rows, or backups that are still kept, need it."""
+
+    code = "key_version_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,30 +39,96 @@ class Wrapped:
     n: int
 
 
-async def _wrapped(database: Database) -> list[Wrapped]:
-    return await database.door("wrapped_keys", Wrapped)
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """An organization that has key versions besides the primary ones."""
+
+    org_id: UUID
 
 
-async def rewrap_all(settings: Settings) -> tuple[int, int]:
-    """Re-wrap, organization by organization, each in its own transaction; killed anywhere, the next run goes on."""
-    changed = 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrapping:
+    """What a run did."""
+
+    organizations: int
+    changed: int
+    failed: int
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[tuple[Database, HolderKeyStore]]:
     async with common(settings) as registry:
-        database, store = registry.get(Database), registry.get(HolderKeyStore)
-        organizations = sorted({row.org_id for row in await _wrapped(database)})
-        for org_id in organizations:
-            async with database.organization(org_id) as session:
-                changed += await store.rewrap(session)
-    return len(organizations), changed
+        yield registry.get(Database), registry.get(HolderKeyStore)
+
+
+async def rewrap_all(settings: Settings) -> Rewrapping:
+    """Re-wrap, organization by organization, each in its own transaction; killed anywhere, the next run goes on."""
+    changed = failed = 0
+    async with _store(settings) as (database, store):
+        primary = {(group.value, store.keyring.masters.primary(group).version) for group in MasterSet}
+        wrapped = await database.door("wrapped_keys", Wrapped)
+        behind = sorted({row.org_id for row in wrapped if (row.master_set, row.master_version) not in primary})
+        for org_id in behind:
+            try:
+                async with database.organization(org_id) as session:
+                    done = await store.rewrap(session)
+            except NotFound:  # deleted meanwhile, and its keys with it
+                continue
+            changed, failed = changed + done.changed, failed + done.failed
+        await master_keys.look(database)
+    return Rewrapping(organizations=len(behind), changed=changed, failed=failed)
 
 
 async def status(settings: Settings) -> list[str]:
     """One line per master version in use or configured."""
-    async with common(settings) as registry:
-        rows = await _wrapped(registry.get(Database))
-        masters = registry.get(HolderKeyStore).keyring.masters.all()
-    counts: dict[tuple[str, int], int] = {(k.set.value, k.version): 0 for k in masters}
-    for row in rows:
-        key = (row.master_set, row.master_version)
-        counts[key] = counts.get(key, 0) + row.n
-    states = {(k.set.value, k.version): k.state.value for k in masters}
-    return [f"{g:5} {v:3}  {states.get((g, v), 'MISSING'):9} wraps {n}" for (g, v), n in sorted(counts.items())]
+    async with _store(settings) as (database, store):
+        used = {(use.master_set, use.version): use for use in await master_keys.look(database)}
+        masters = {(k.set.value, k.version): k.state for k in store.keyring.masters.all()}
+    lines = []
+    for group, version in sorted(used.keys() | masters.keys()):
+        use, state = used.get((group, version)), masters.get((group, version))
+        line = f"{group:5} {version:3}  {state.value if state else 'MISSING':9} wraps {use.n if use else 0}"
+        if use and state in (KeyState.enabled, KeyState.disabled) and use.unneeded_since is not None:
+            line += f"  may be destroyed from {_free_from(use, settings):%Y-%m-%d}"
+        lines.append(line)
+    return lines
+
+
+def _free_from(use: MasterUse, settings: Settings) -> datetime:
+    return (use.unneeded_since or clock.now()) + timedelta(days=settings.backup_retention_days)
+
+
+async def destroy_master(folder: Path, group: MasterSet, version: int, settings: Settings) -> None:
+    """Destroy a master version in both files; raises KeyNeeded while rows or backups that are kept need it."""
+    known = settings.model_copy(update={"keyring_file": folder / keyfiles.WORKER})
+    async with _store(known) as (database, _):
+        uses = [u for u in await master_keys.look(database) if (u.master_set, u.version) == (group.value, version)]
+    for use in uses:
+        if use.n:
+            raise KeyNeeded(f"{group} {version} wraps {use.n} keys; run `kovra keys rewrap` first.")
+        free_from = _free_from(use, settings)
+        if free_from > clock.now():
+            raise KeyNeeded(
+                f"{group} {version} wraps nothing since {use.unneeded_since:%Y-%m-%d}, and backups are kept "
+                f"{settings.backup_retention_days} days: it may be destroyed from {free_from:%Y-%m-%d}."
+            )
+    keyfiles.restate(folder, group, version, KeyState.destroyed, settings)
+
+
+async def expire(settings: Settings) -> Ended:
+    """Destroy organizations' replaced key versions that no value and no kept backup needs; each in its transaction."""
+    total = Ended()
+    backups = timedelta(days=settings.backup_retention_days)
+    async with _store(settings) as (database, store):
+        for found in await database.door("replaced_keys", Replaced):
+            try:
+                async with database.organization(found.org_id) as session:
+                    ended = await end_unneeded(session, store, backups=backups)
+            except NotFound:
+                continue
+            total = Ended(
+                destroyed=total.destroyed + ended.destroyed,
+                waiting=total.waiting + ended.waiting,
+                needed=total.needed + ended.needed,
+            )
+    return total

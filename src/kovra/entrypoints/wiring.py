@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from urllib.parse import urlsplit
-
-import asyncpg
 
 from kovra.entrypoints import keyfiles
 from kovra.features.deployments.service.start import DeployOptions
@@ -19,14 +16,14 @@ from kovra.features.logs.service.turns import Turns
 from kovra.features.logs.signing import GrantSigner, private_keys
 from kovra.features.organizations.roles import ROLES
 from kovra.features.projects.rules import ImageRules
-from kovra.foundation.db import dsn
+from kovra.foundation.db import dsn, master_keys
 from kovra.foundation.db.database import Database
-from kovra.foundation.db.failures import translated
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.notices import Notices
+from kovra.foundation.db.openings import Openings
 from kovra.foundation.db.pages import Cursors
 from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_at_head
-from kovra.foundation.keyring import KeyBroken, Keyring
+from kovra.foundation.keyring import Keyring
 from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Refusals
 from kovra.foundation.outbound.mutual import Mutual
@@ -62,8 +59,10 @@ async def common(settings: Settings) -> AsyncIterator[Registry]:
         async with database.connection() as connection:
             await check_schema_at_head(connection)
             await check_role_and_policies(connection)
-        keyring = registry.add(Keyring, Keyring(await asyncio.to_thread(keyfiles.master_keys, settings)))
-        await _compare_keys(database, keyring)
+        masters = await asyncio.to_thread(keyfiles.master_keys, settings)
+        openings = Openings(per_minute=settings.secret_openings_per_minute)
+        keyring = registry.add(Keyring, Keyring(masters, observer=openings))
+        await master_keys.compare(database, keyring.check_values())
         await _say_what_is_missing(database, keyring)
         registry.add(HolderKeyStore, HolderKeyStore(keyring))
         notices = registry.add(Notices, Notices(address))
@@ -73,48 +72,12 @@ async def common(settings: Settings) -> AsyncIterator[Registry]:
         await database.close()
 
 
-async def _compare_keys(database: Database, keyring: Keyring) -> None:
-    """Two nodes that hold different bytes under one version stop here, before either seals anything."""
-    async with database.connection() as connection:
-        with translated():
-            for (group, version), value in keyring.check_values().items():
-                await _record(connection, group, version, value)
-                stored = await connection.fetchval(
-                    "select check_value from master_key_checks where master_set = $1 and version = $2", group, version
-                )
-                if stored != value:
-                    raise KeyBroken(f"Master key {group} {version} differs from the one other nodes use.")
-
-
-@dataclass(frozen=True, slots=True)
-class NeededMaster:
-    """A master version, and how many holder keys it wraps."""
-
-    master_set: str
-    master_version: int
-    n: int
-
-
 async def _say_what_is_missing(database: Database, keyring: Keyring) -> None:
     """Start without a master version that rows need, loudly: its values answer 503, all others work."""
     have = keyring.check_values().keys()
-    for needed_one in await database.door("needed_masters", NeededMaster):
-        if (needed_one.master_set, needed_one.master_version) not in have:
-            logger.error(
-                "master_key_missing",
-                set=needed_one.master_set,
-                key_version=needed_one.master_version,
-                wrapped_keys=needed_one.n,
-            )
-
-
-async def _record(connection: asyncpg.Connection, group: str, version: int, value: bytes) -> None:
-    await connection.execute(
-        "insert into master_key_checks (master_set, version, check_value) values ($1, $2, $3) on conflict do nothing",
-        group,
-        version,
-        value,
-    )
+    for use in await master_keys.look(database):
+        if use.n and (use.master_set, use.version) not in have:
+            logger.error("master_key_missing", set=use.master_set, key_version=use.version, wrapped_keys=use.n)
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ from kovra.features.projects.messages import (
 from kovra.features.secrets.handlers import reseal_values
 from kovra.features.secrets.messages import ResealValues
 from kovra.foundation.db.database import Database
-from kovra.foundation.db.due import Rounds
+from kovra.foundation.db.due import Due, Rounds
 from kovra.foundation.db.leader import lead
 from kovra.foundation.errors import NotFound
 from kovra.foundation.jobs.handling import HandlerTable
@@ -76,7 +76,6 @@ SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
     ("purge_environments", PurgeEnvironment),
     ("purge_apps", PurgeApp),
     ("purge_projects", PurgeProject),
-    ("key_rotations", ResealValues),
 )
 """What a door finds due → the job that sees to it: deadlines passed, leases abandoned, windows over."""
 
@@ -84,10 +83,15 @@ SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
 async def sweep(database: Database, rounds: Rounds) -> None:
     """Ask the door what is due and enqueue it; a superfluous job finds nothing to do."""
     for kind, job in SWEPT:
-        for due in await rounds.turn(kind):
-            with contextlib.suppress(NotFound):
-                async with database.organization(due.org_id) as session:
-                    enqueue(session, job(id=due.id))
+        await _enqueue_all(database, job, await rounds.turn(kind))
+    await _enqueue_all(database, ResealValues, await database.door("stalled_rotations", Due, 200))
+
+
+async def _enqueue_all(database: Database, job: type[Job], found: list[Due]) -> None:
+    for due in found:
+        with contextlib.suppress(NotFound):
+            async with database.organization(due.org_id) as session:
+                enqueue(session, job(id=due.id))
 
 
 def registries(settings: Settings, outbound: Outbound) -> Registries:

@@ -36,6 +36,13 @@ LOOP_UP: Final = Gauge("kovra_loop_up", "Whether a loop of the process works.", 
 LOOP_RESTARTS: Final = Counter(
     "kovra_loop_restarts_total", "How often a loop broke and was started again.", ("loop",), registry=METRICS
 )
+SECRET_OPENINGS: Final = Counter("kovra_secret_openings_total", "Secrets opened.", registry=METRICS)
+SECRET_OPENINGS_HIGH: Final = Counter(
+    "kovra_secret_openings_high_total", "Times an organization's secrets were opened too often.", registry=METRICS
+)
+VALUES_UNREADABLE: Final = Counter(
+    "kovra_values_unreadable_total", "Sealed values that did not open.", ("code",), registry=METRICS
+)
 DEPLOYMENTS: Final = Counter("kovra_deployments_total", "Deployments finished.", ("outcome", "code"), registry=METRICS)
 STREAMS_OPEN: Final = Gauge("kovra_streams_open", "Streams of logs and shells.", ("verb",), registry=METRICS)
 STREAMED_LINES: Final = Counter("kovra_streamed_lines_total", "Lines of logs.", ("result",), registry=METRICS)

@@ -7,6 +7,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy import text as sql_text
 
 from kovra.models.metadata import created, document, identity, metadata, moment, organization, text
 
@@ -97,8 +99,12 @@ holder_keys = Table(
     Column("wrapped", LargeBinary, nullable=False),
     Column("public", LargeBinary, nullable=True),
     created(),
+    # When it was first seen that no value needs it any more; backups made before that still do.
+    moment("unneeded_since"),
     UniqueConstraint("org_id", "purpose", "version"),
     CheckConstraint("state in ('primary', 'enabled', 'disabled', 'destroyed')", name="state"),
+    CheckConstraint("(state = 'destroyed') = (wrapped = ''::bytea)", name="bytes"),
+    Index("uq_holder_keys_primary", "org_id", "purpose", unique=True, postgresql_where=sql_text("state = 'primary'")),
 )
 
 user_holder_keys = Table(
@@ -124,6 +130,8 @@ master_key_checks = Table(
     Column("version", Integer, primary_key=True),
     Column("check_value", LargeBinary, nullable=False),
     created(),
+    # When it was first seen that it wraps nothing; backups made before that still need it.
+    moment("unneeded_since"),
 )
 
 key_rotations = Table(
@@ -138,6 +146,10 @@ key_rotations = Table(
     Column("remaining", Integer, nullable=True),
     text("actor"),
     created(),
+    # When the re-sealing last got on; the sweep takes up what has stood still.
+    moment("touched_at"),
     moment("finished_at"),
+    # When it was looked through once more, after no process could still be sealing under the replaced version.
+    moment("settled_at"),
     UniqueConstraint("org_id", "id"),
 )

@@ -9,7 +9,6 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Integer,
-    LargeBinary,
     MetaData,
     Text,
     Uuid,
@@ -78,8 +77,3 @@ def within(column: str, table: str, *, cascade: bool = False) -> ForeignKeyConst
     return ForeignKeyConstraint(
         ["org_id", column], [f"{table}.org_id", f"{table}.id"], ondelete="CASCADE" if cascade else None
     )
-
-
-def sealed(name: str, *, nullable: bool = False) -> tuple[Column[Any], Column[Any]]:
-    """A sealed value and the version of the holder key it was sealed under."""
-    return Column(name, LargeBinary, nullable=nullable), Column(f"{name}_key_version", Integer, nullable=nullable)

@@ -1,7 +1,9 @@
 """Config revisions (append-only) and secret versions (write-only) of an app environment."""
 
-from sqlalchemy import ARRAY, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import ARRAY, Column, Index, Table, Text, UniqueConstraint
 
+from kovra.foundation.db.sealed import digest_column, sealed_column
+from kovra.foundation.keyring import Purpose
 from kovra.models.metadata import (
     created,
     document,
@@ -10,7 +12,6 @@ from kovra.models.metadata import (
     number,
     organization,
     reference,
-    sealed,
     text,
     within,
 )
@@ -23,7 +24,7 @@ config_revisions = Table(
     reference("app_environment_id"),
     number("number"),
     # All config vars of the revision as one sealed JSON object: one opening per read, one sealing per change.
-    *sealed("vars"),
+    *sealed_column("vars", Purpose.config),
     Column("var_names", ARRAY(Text), nullable=False),
     # Secret name → version. The values stay in secret_versions.
     document("secrets", default="{}"),
@@ -44,9 +45,8 @@ secret_versions = Table(
     reference("app_environment_id"),
     text("name"),
     number("version"),
-    *sealed("value", nullable=True),
-    Column("digest", LargeBinary, nullable=True),
-    Column("digest_key_version", Integer, nullable=True),
+    *sealed_column("value", Purpose.secret, nullable=True),
+    *digest_column("digest", of="value", label="name"),
     text("actor"),
     created(),
     UniqueConstraint("org_id", "id"),

@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -14,13 +15,13 @@ import asyncpg
 import pytest
 
 from kovra.entrypoints.wiring import common
-from kovra.features.projects.queries import APP_ENVIRONMENT
-from kovra.features.secrets.messages import ResealValues
+from kovra.features.projects import queries as project_queries
+from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.service import keys as rules
 from kovra.features.secrets.service import revisions
 from kovra.foundation.db.database import Database
-from kovra.foundation.db.failures import Duplicate
-from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.holder_keys import HolderKeyStore, Rewrapped
+from kovra.foundation.errors import Conflict
 from kovra.foundation.ids import decode, new_id
 from kovra.foundation.keyring import (
     Holder,
@@ -117,11 +118,24 @@ async def test_of_two_rotations_at_once_one_is_told_so(world: World) -> None:
         async with world.database.organization(world.org_id) as session:
             await world.another_process().rotate(session, Purpose.config)
 
-    results = await asyncio.gather(turn(), turn(), return_exceptions=True)
-    assert all(r is None or isinstance(r, Duplicate) for r in results)
+    async with world.database.organization(world.org_id) as session:
+        await world.store.rotate(session, Purpose.config)
+        second = asyncio.create_task(turn())
+        await _until_somebody_waits(world)
+    with pytest.raises(Conflict) as refused:
+        await second
+    assert refused.value.error_code == "rotation_running"
     async with world.database.organization(world.org_id) as session:
         keys = await world.store.of_organization(session, fresh=True)
-    assert [k.state for k in keys.all() if k.purpose is Purpose.config].count("primary") == 1
+    assert {k.version: k.state for k in keys.all() if k.purpose is Purpose.config} == {1: "enabled", 2: "primary"}
+
+
+async def _until_somebody_waits(world: World) -> None:
+    connection = await asyncpg.connect(**world.raw.superuser())
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    while not await connection.fetchval(waiting):
+        await asyncio.sleep(0.01)
+    await connection.close()
 
 
 async def test_rewrapping_killed_anywhere_leaves_every_value_open_and_is_finished_later(world: World) -> None:
@@ -147,7 +161,7 @@ async def test_rewrapping_killed_anywhere_leaves_every_value_open_and_is_finishe
     async with world.database.organization(world.org_id) as session:
         keys = await turned.of_organization(session, fresh=True)
         assert not [k for k in keys.all() if turned.keyring.needs_rewrap(k)]
-        assert await turned.rewrap(session) == 0
+        assert (await turned.rewrap(session)).changed == 0
         assert turned.keyring.open(sealed.data, place, keys).reveal_text() == "v"
 
 
@@ -164,15 +178,25 @@ async def _rotation(world: World, purpose: Purpose) -> UUID:
         await connection.close()
 
 
+async def _superuser(world: World, sql: str) -> str:
+    """A change that no process makes; ``$1`` is the organization."""
+    connection = await asyncpg.connect(**world.raw.superuser())
+    try:
+        return str(await connection.execute(sql, world.org_id))
+    finally:
+        await connection.close()
+
+
 async def _run(world: World, rotation_id: UUID) -> int:
     """All batches, as the job does it; how many there were."""
-    job, batches = ResealValues(id=rotation_id), 0
-    after: UUID | None = rules.START
-    while after is not None:
+    batches, position = 0, rules.START
+    while True:
         async with world.database.organization(world.org_id) as session:
-            after = await rules.reseal_batch(session, world.store, job.id, after=after)
-            batches += 1
-    return batches
+            behind = await rules.reseal_batch(session, world.store, rotation_id, position)
+        batches += 1
+        if behind is None:
+            return batches
+        position = behind
 
 
 async def test_resealing_goes_on_past_a_value_that_does_not_open_and_counts_it(
@@ -216,9 +240,11 @@ async def test_a_late_seal_under_the_replaced_version_is_found_by_a_later_pass(w
     rotation = await _rotation(world, Purpose.config)
     await _run(world, rotation)
     async with world.database.organization(world.org_id) as session:
-        row = await session.one(APP_ENVIRONMENT, org_id=world.org_id, app_environment_id=world.pair_id)
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=world.org_id, app_environment_id=world.pair_id
+        )
         await revisions.change_config(session, behind, row, {"LATE": "1"}, replace=False)
-        assert await rules.settles_in(session, rotation) > 0
+        assert rules.settles_in(await rules.rotation_of(session, rotation)) > 0
     await _run(world, rotation)
     state = await world.owner.get("/v1/organization/encryption")
     assert {k["version"]: k["values"] for k in state["keys"] if k["purpose"] == "config"} == {1: 0, 2: 1}
@@ -238,14 +264,167 @@ async def test_a_new_digest_key_renews_the_digests_that_people_compare(world: Wo
 
 async def test_a_disabled_version_closes_its_values_and_no_others(world: World) -> None:
     await world.owner.patch(f"{world.app.path}/config", {"vars": {"A": "1"}})
-    connection = await asyncpg.connect(**world.raw.superuser())
-    await connection.execute(
-        "update holder_keys set state = 'disabled' where org_id = $1 and purpose = 'config'", world.org_id
-    )
-    await connection.close()
+    await _rotation(world, Purpose.config)
+    await _superuser(world, "update holder_keys set state = 'disabled' where org_id = $1 and state = 'enabled'")
     fresh = world.another_process()
     async with world.database.organization(world.org_id) as session:
         keys = await fresh.of_organization(session)
         assert keys.primary(Purpose.secret).version == 1
         with pytest.raises(KeyVersionMissing):
             await revisions.latest(session, fresh, world.pair_id)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("primary", "disabled"), ("primary", "destroyed"), ("enabled", "primary"), ("disabled", "primary"),
+        ("destroyed", "enabled"), ("destroyed", "primary"), ("destroyed", "disabled"),
+    ],
+)  # fmt: skip
+async def test_the_database_refuses_illegal_moves_of_a_key(world: World, before: str, after: str) -> None:
+    await _rotation(world, Purpose.config)
+    if before != "primary":
+        gone = ", wrapped = ''" if before == "destroyed" else ""
+        change = (
+            f"update holder_keys set state = '{before}'{gone} where org_id = $1 and version = 1 and purpose = 'config'"
+        )
+        await _superuser(world, change)
+    version = 2 if before == "primary" else 1
+    gone = ", wrapped = ''" if after == "destroyed" else (", wrapped = '1'" if before == "destroyed" else "")
+    with pytest.raises(asyncpg.PostgresError, match="illegal move"):
+        await _superuser(
+            world,
+            f"update holder_keys set state = '{after}'{gone} where org_id = $1 and version = {version} and purpose = 'config'",
+        )
+
+
+async def test_a_destroyed_key_has_no_bytes_and_a_purpose_one_primary(world: World) -> None:
+    await _rotation(world, Purpose.config)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await _superuser(world, "update holder_keys set state = 'destroyed' where org_id = $1 and state = 'enabled'")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await _superuser(world, "update holder_keys set wrapped = '' where org_id = $1 and state = 'enabled'")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await _superuser(
+            world,
+            "insert into holder_keys (org_id, purpose, version, state, master_set, master_version, wrapped) "
+            "values ($1, 'config', 9, 'primary', 'edge', 1, 'x')",
+        )
+
+
+async def _ended(world: World, days: float) -> rules.Ended:
+    async with world.database.organization(world.org_id) as session:
+        return await rules.end_unneeded(session, world.store, backups=timedelta(days=days))
+
+
+async def test_a_replaced_version_ends_when_no_value_and_no_kept_backup_needs_it(world: World) -> None:
+    await world.owner.patch(f"{world.app.path}/config", {"vars": {"A": "1"}})
+    rotation = await _rotation(world, Purpose.config)
+    assert await _ended(world, 0) == rules.Ended(needed=1)  # its value is not re-sealed yet
+    await _run(world, rotation)
+    assert await _ended(world, 30) == rules.Ended(waiting=1)
+    assert await _ended(world, 30) == rules.Ended(waiting=1)  # backups made until now are still kept
+    await _superuser(
+        world, "update holder_keys set unneeded_since = now() - interval '31 days' where org_id = $1 and version = 1"
+    )
+    assert await _ended(world, 30) == rules.Ended(destroyed=1)
+    assert await _ended(world, 30) == rules.Ended()
+    state = await world.owner.get("/v1/organization/encryption")
+    assert {k["version"]: k["state"] for k in state["keys"] if k["purpose"] == "config"} == {
+        1: "destroyed",
+        2: "primary",
+    }
+    events = (await world.owner.get("/v1/events?type=key.destroyed"))["data"]
+    assert [e["payload"] for e in events] == [{"purpose": "config", "version": 1}]
+    assert (await world.owner.get(f"{world.app.path}/config"))["vars"] == {"A": "1"}
+    async with world.database.organization(world.org_id) as session:
+        assert (await world.store.rewrap(session)).failed == 0
+
+
+async def test_a_version_that_a_value_needs_after_all_waits_anew(world: World) -> None:
+    behind = world.another_process()
+    async with world.database.organization(world.org_id) as session:
+        await behind.of_organization(session)
+    await _rotation(world, Purpose.config)
+    assert await _ended(world, 30) == rules.Ended(waiting=1)
+    await _superuser(
+        world, "update holder_keys set unneeded_since = now() - interval '31 days' where org_id = $1 and version = 1"
+    )
+    async with world.database.organization(world.org_id) as session:
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=world.org_id, app_environment_id=world.pair_id
+        )
+        await revisions.change_config(session, behind, row, {"LATE": "1"}, replace=False)
+    assert await _ended(world, 30) == rules.Ended(needed=1)
+    await _superuser(world, "delete from config_revisions where org_id = $1")
+    assert await _ended(world, 30) == rules.Ended(waiting=1)
+
+
+async def test_the_primary_is_never_destroyed(world: World) -> None:
+    async with world.database.organization(world.org_id) as session:
+        assert not await world.store.destroy(session, Purpose.config, 1)
+        assert (await world.store.of_organization(session, fresh=True)).primary(Purpose.config).version == 1
+
+
+async def test_resealing_races_with_another_and_with_a_purge_and_neither_loses(world: World) -> None:
+    """T084: what was written meanwhile wins, by compare and swap."""
+    await world.owner.patch(f"{world.app.path}/config", {"vars": {"A": "1"}})
+    rotation = await _rotation(world, Purpose.config)
+    column = next(c for c in secret_queries.COLUMNS if c.column == "vars")
+    async with world.database.organization(world.org_id) as session:
+        found = await session.all(column.old, org_id=world.org_id, version=2, after=UUID(int=0), limit=9)
+        keys = await world.store.of_organization(session, fresh=True)
+    again = [world.store.keyring.reseal(row.data, column.place(keys.holder, row.id), keys) for row in found]
+    await _run(world, rotation)  # the other one was faster
+    async with world.database.organization(world.org_id) as session:
+        for row, made in zip(found, again, strict=True):
+            assert not await session.execute(
+                column.swap, org=world.org_id, row_id=row.id, was=row.data, made=made.data, made_version=2
+            )
+    assert (await world.owner.get(f"{world.app.path}/config"))["vars"] == {"A": "1"}
+
+
+async def test_rows_held_by_somebody_else_are_left_for_the_next_pass(world: World) -> None:
+    """T084."""
+    await world.owner.patch(f"{world.app.path}/config", {"vars": {"A": "1"}})
+    rotation = await _rotation(world, Purpose.config)
+    connection = await asyncpg.connect(**world.raw.superuser())
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("select 1 from config_revisions where org_id = $1 for update", world.org_id)
+    await _run(world, rotation)
+    state = (await world.owner.get("/v1/organization/encryption"))["rotations"][0]
+    assert (state["resealed"], state["remaining"]) == (0, 1)
+    await transaction.rollback()
+    await connection.close()
+    await _run(world, rotation)
+    state = (await world.owner.get("/v1/organization/encryption"))["rotations"][0]
+    assert (state["resealed"], state["remaining"]) == (1, 0)
+
+
+async def test_turning_a_master_changes_no_record(world: World) -> None:
+    """T082: the rows' xmin stays."""
+    await world.owner.patch(f"{world.app.path}/config", {"vars": {"A": "1"}})
+    await world.owner.patch(f"{world.app.path}/secrets", {"secrets": {"B": "2"}})
+    rows = " union all ".join(
+        f"select xmin::text, id from {table} where org_id = $1" for table in ("config_revisions", "secret_versions")
+    )
+    connection = await asyncpg.connect(**world.raw.superuser())
+    before = await connection.fetch(rows, world.org_id)
+    turned = HolderKeyStore(Keyring(MasterKeys(rotated(world.store.keyring.masters.all(), MasterSet.edge))))
+    async with world.database.organization(world.org_id) as session:
+        assert (await turned.rewrap(session)).changed == 6
+    assert await connection.fetch(rows, world.org_id) == before
+    await connection.close()
+
+
+async def test_rewrapping_goes_on_past_a_key_that_does_not_open(world: World) -> None:
+    await _superuser(
+        world,
+        "update holder_keys set wrapped = set_byte(wrapped, 90, 255 - get_byte(wrapped, 90)) "
+        "where org_id = $1 and purpose = 'oauth'",
+    )
+    turned = HolderKeyStore(Keyring(MasterKeys(rotated(world.store.keyring.masters.all(), MasterSet.edge))))
+    async with world.database.organization(world.org_id) as session:
+        assert await turned.rewrap(session) == Rewrapped(changed=5, failed=1)
+        assert await turned.rewrap(session) == Rewrapped(changed=0, failed=1)

@@ -146,6 +146,7 @@ def openapi() -> None:
 
 Group = Annotated[Literal["edge", "core"], typer.Option("--set", help="Which set of master keys.")]
 Folder = Annotated[Path, typer.Argument(help="The folder of keyring-api.json and keyring-worker.json.")]
+Version = Annotated[int, typer.Argument(min=1, help="The version.")]
 
 
 @keys.command("generate")
@@ -210,20 +211,75 @@ def keys_promote(
     print(f"{group} {version} is the primary now. Restart all processes, then run `kovra keys rewrap`.")
 
 
+@keys.command("disable")
+def keys_disable(folder: Folder, version: Version, group: Group = "edge") -> None:
+    """Let a version open nothing until it is enabled again; what it wraps answers 503 meanwhile."""
+    _restate(folder, group, version, "disabled")
+
+
+@keys.command("enable")
+def keys_enable(folder: Folder, version: Version, group: Group = "edge") -> None:
+    """Let a disabled version open again."""
+    _restate(folder, group, version, "enabled")
+
+
+def _restate(folder: Path, group: str, version: int, state: str) -> None:
+    with _spoken():
+        from kovra.entrypoints import keyfiles
+        from kovra.foundation.keyring import MasterSet
+        from kovra.foundation.keyring.masters import KeyState
+        from kovra.settings import Settings
+
+        keyfiles.restate(folder, MasterSet(group), version, KeyState(state), Settings())
+    print(f"{group} {version} is {state}. Restart all processes.")
+
+
+@keys.command("destroy")
+def keys_destroy(folder: Folder, version: Version, group: Group = "edge") -> None:
+    """Forget a version's bytes in both files, for ever (KOVRA_DATABASE_URL).
+
+    Refused while it wraps a key, or while a backup that is still kept (KOVRA_BACKUP_RETENTION_DAYS) may need it.
+    """
+    with _spoken():
+        from kovra.entrypoints import keys as wrapped
+        from kovra.foundation.keyring import MasterSet
+        from kovra.settings import Settings
+
+        asyncio.run(wrapped.destroy_master(folder, MasterSet(group), version, Settings()))
+    print(f"{group} {version} is destroyed. Put the files in place, and destroy older copies of them.")
+
+
 @keys.command("rewrap")
 def keys_rewrap() -> None:
-    """Wrap every organization's keys under the primary masters (with the worker's keyring). Safe to repeat."""
+    """Wrap every organization's keys under the primary masters (with the worker's keyring). Safe to repeat.
+
+    Exit code 1 when a key could not be opened; the others are wrapped anew all the same.
+    """
     with _spoken():
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings
 
-        organizations, changed = asyncio.run(wrapped.rewrap_all(Settings()))
-    print(f"{changed} keys of {organizations} organizations were wrapped anew.")
+        done = asyncio.run(wrapped.rewrap_all(Settings()))
+    print(f"{done.changed} keys of {done.organizations} organizations were wrapped anew.")
+    if done.failed:
+        sys.stderr.write(f"{done.failed} keys could not be opened; see `key_not_rewrapped` above.\n")
+        raise typer.Exit(1)
+
+
+@keys.command("expire")
+def keys_expire() -> None:
+    """Destroy organizations' replaced key versions that no value and no kept backup needs. Safe to repeat; daily."""
+    with _spoken():
+        from kovra.entrypoints import keys as wrapped
+        from kovra.settings import Settings
+
+        ended = asyncio.run(wrapped.expire(Settings()))
+    print(f"{ended.destroyed} destroyed, {ended.waiting} wait for backups to end, {ended.needed} are still needed.")
 
 
 @keys.command("status")
 def keys_status() -> None:
-    """How many holder keys each master version wraps: a version may go when it wraps none."""
+    """How many holder keys each master version wraps, and from when it may be destroyed."""
     with _spoken():
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings

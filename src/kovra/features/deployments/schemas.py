@@ -141,6 +141,16 @@ class RollbackIn(Input):
     dry_run: bool = False
 
 
+class SecretChangeOut(Output):
+    """A secret whose version would change."""
+
+    before: int | None = Field(serialization_alias="from", description="The version now; null: not there.")
+    after: int | None = Field(serialization_alias="to", description="The version then; null: not there.")
+    value: Literal["same", "changed", "unknown"] = Field(
+        description="By keyed digests; `unknown` where they were made under different key versions."
+    )
+
+
 class DiffOut(Output):
     """What a rollback would change: names only."""
 
@@ -148,7 +158,7 @@ class DiffOut(Output):
     image: dict[str, str] | None
     processes: list[str]
     config: dict[str, list[str]]
-    secrets: dict[str, dict[str, int | None]]
+    secrets: dict[str, SecretChangeOut]
     cannot_restore: list[str]
 
 

@@ -105,23 +105,20 @@ async def list_secret_versions(
     return ListOf(data=[secret_out(secret, in_use) for secret in found])
 
 
-async def _encryption(session: TenantSession, store: HolderKeyStore) -> EncryptionOut:
-    held = await store.of_organization(session, fresh=True)
-    config = await session.all(queries.CONFIG_BY_VERSION, org_id=session.org_id)
-    secrets = await session.all(queries.SECRETS_BY_VERSION, org_id=session.org_id)
-    digests = await session.all(queries.DIGESTS_BY_VERSION, org_id=session.org_id)
-    found = {Purpose.config: config, Purpose.secret: secrets, Purpose.digest: digests}
-    counts = {(purpose, c.version): c.n for purpose, rows in found.items() for c in rows}
+async def _encryption(session: TenantSession) -> EncryptionOut:
+    counts = await keys.needed(session)
+    versions = await session.all(queries.KEY_VERSIONS, org_id=session.org_id)
     rotations = await session.all(queries.ROTATIONS, org_id=session.org_id)
     return EncryptionOut(
         keys=[
             KeyVersionOut(
-                purpose=key.purpose,
-                version=key.version,
-                state=key.state,
-                values=counts.get((key.purpose, key.version), 0),
+                purpose=row.purpose,
+                version=row.version,
+                state=row.state,
+                values=counts.get((row.purpose, row.version), 0),
+                created_at=row.created_at,
             )
-            for key in held.all()
+            for row in versions
         ],
         rotations=[
             RotationOut(
@@ -129,7 +126,7 @@ async def _encryption(session: TenantSession, store: HolderKeyStore) -> Encrypti
                 from_version=r.from_version,
                 to_version=r.to_version,
                 resealed=r.resealed,
-                remaining=r.remaining,
+                remaining=keys.remaining(counts, r),
                 started_at=r.created_at,
                 finished_at=r.finished_at,
             )
@@ -139,11 +136,9 @@ async def _encryption(session: TenantSession, store: HolderKeyStore) -> Encrypti
 
 
 @router.get("/v1/organization/encryption", tags=["organizations"], operation_id="getEncryption")
-async def get_encryption(
-    who: Annotated[Principal, requires(Permission.keys_read)], session: Session, store: Keys
-) -> EncryptionOut:
+async def get_encryption(who: Annotated[Principal, requires(Permission.keys_read)], session: Session) -> EncryptionOut:
     """The organization's key versions, how many values need each, and how far re-sealing is."""
-    return await _encryption(session, store)
+    return await _encryption(session)
 
 
 @router.post(
@@ -158,7 +153,10 @@ async def rotate_encryption(
     store: Keys,
     body: RotateIn | None = None,
 ) -> EncryptionOut:
-    """Turn the organization's key: new values use the new version at once, old ones are re-sealed in the background."""
+    """Turn the organization's key: new values use the new version at once, old ones are re-sealed in the background.
+
+    While an earlier rotation of the same key is still being re-sealed: 409 `rotation_running`.
+    """
     wanted = [Purpose(body.purpose)] if body and body.purpose else [Purpose.config, Purpose.secret]
     await keys.rotate(session, store, wanted)
-    return await _encryption(session, store)
+    return await _encryption(session)

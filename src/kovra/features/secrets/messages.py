@@ -66,6 +66,30 @@ class KeyRotated(Event):
     version: int
 
 
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuesResealed(Event):
+    """The worker opened values and sealed them anew under a newer key version, or renewed their digests."""
+
+    type: ClassVar[str] = "values.resealed"
+    prefix: ClassVar[str] = "org"
+    purpose: str
+    version: int
+    column: str
+    rows: list[str]
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDestroyed(Event):
+    """A replaced key version was destroyed: no value needed it, and no backup that is still kept."""
+
+    type: ClassVar[str] = "key.destroyed"
+    prefix: ClassVar[str] = "org"
+    purpose: str
+    version: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResealValues(Job):
     """Seal the old values of an organization under its new key, batch after batch."""
@@ -73,3 +97,7 @@ class ResealValues(Job):
     name: ClassVar[str] = "secrets.reseal"
     timeout_s: ClassVar[float] = 60.0
     max_attempts: ClassVar[int] = 50
+
+    def lock(self) -> str:
+        """One run at a time: two would only look for each other's rows."""
+        return f"reseal:{self.id}"

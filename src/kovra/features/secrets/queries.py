@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Select, Text, bindparam, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Integer, Select, Text, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from kovra.foundation.db.sealed import counting, keyed_columns
 from kovra.foundation.db.statements import command, statement
-from kovra.models.foundation import key_rotations
+from kovra.models import metadata
+from kovra.models.foundation import holder_keys, key_rotations
 from kovra.models.projects import app_environments
 from kovra.models.secrets import config_revisions, secret_versions
 
@@ -56,15 +58,6 @@ class SealedSecretRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedRow:
-    """A sealed value that still needs an old key version."""
-
-    id: UUID
-    name: str
-    data: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Number:
     """A number."""
 
@@ -72,11 +65,24 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionCount:
-    """How many values need a key version."""
+class DigestRow:
+    """The digest of a version of a secret."""
 
+    name: str
     version: int
-    n: int
+    digest: bytes | None
+    digest_key_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVersionRow:
+    """A version of one of the organization's keys, without the key."""
+
+    purpose: str
+    version: int
+    state: str
+    created_at: datetime
+    unneeded_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +94,14 @@ class RotationRow:
     from_version: int
     to_version: int
     resealed: int
-    remaining: int | None
     actor: str
     created_at: datetime
     finished_at: datetime | None
+    settled_at: datetime | None
 
 
-_c, _s, _x, _k = config_revisions.c, secret_versions.c, app_environments.c, key_rotations.c
+_c, _s, _x = config_revisions.c, secret_versions.c, app_environments.c
+_k, _h = key_rotations.c, holder_keys.c
 _MINE = _c.org_id == bindparam("org_id")
 _HERE = _c.app_environment_id == bindparam("app_environment_id")
 
@@ -151,10 +158,14 @@ SECRETS = statement(
 SECRET_VERSIONS = statement(
     _SECRET.where(*_SECRET_HERE, _s.name == bindparam("name")).order_by(_s.version.desc()).limit(200), SecretRow
 )
+_pairs = (
+    func.unnest(bindparam("names", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(Integer)))
+    .table_valued("name", "version")
+    .render_derived()
+)
+_IN_PAIRS = tuple_(_s.name, _s.version).in_(select(_pairs.c.name, _pairs.c.version))
 SEALED_SECRETS = statement(
-    select(_s.id, _s.name, _s.version, _s.value).where(
-        *_SECRET_HERE, _s.name == func.any(bindparam("names", type_=ARRAY(Text)))
-    ),
+    select(_s.id, _s.name, _s.version, _s.value).where(*_SECRET_HERE, _IN_PAIRS),
     SealedSecretRow,
 )
 ADD_SECRET = command(
@@ -166,75 +177,33 @@ ADD_SECRET = command(
     )
 )  # fmt: skip
 
-OLD_CONFIG = statement(
-    select(_c.id, literal("vars").label("name"), _c.vars.label("data"))
-    .where(_MINE, _c.vars_key_version != bindparam("version"), _c.id > bindparam("after"))
-    .order_by(_c.id)
-    .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True, key_share=True),
-    SealedRow,
+COLUMNS = keyed_columns(metadata)
+"""Everything of an organization that is sealed, and the digests of it."""
+VERSION_COUNTS = counting(metadata)
+KEY_VERSIONS = statement(
+    select(_h.purpose, _h.version, _h.state, _h.created_at, _h.unneeded_since)
+    .where(_h.org_id == bindparam("org_id"))
+    .order_by(_h.purpose, _h.version),
+    KeyVersionRow,
 )
-RESEAL_CONFIG = command(
-    config_revisions.update()
-    .where(_c.org_id == bindparam("org"), _c.id == bindparam("row_id"), _c.vars == bindparam("was"))
-    .values(vars=bindparam("vars"), vars_key_version=bindparam("vars_key_version"))
+SET_UNNEEDED = command(
+    holder_keys.update()
+    .where(_h.org_id == bindparam("org"), _h.purpose == bindparam("of"), _h.version == bindparam("number"))
+    .values(unneeded_since=bindparam("since"))
 )
-_SEALED = select(_s.id, _s.name, _s.value.label("data")).where(
-    _s.org_id == bindparam("org_id"), _s.value.is_not(None), _s.id > bindparam("after")
-)
-OLD_SECRETS = statement(
-    _SEALED.where(_s.value_key_version != bindparam("version"))
-    .order_by(_s.id)
-    .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True, key_share=True),
-    SealedRow,
-)
-RESEAL_SECRET = command(
-    secret_versions.update()
-    .where(_s.org_id == bindparam("org"), _s.id == bindparam("row_id"), _s.value == bindparam("was"))
-    .values(value=bindparam("value"), value_key_version=bindparam("value_key_version"))
-)
-OLD_DIGESTS = statement(
-    _SEALED.where(_s.digest_key_version != bindparam("version"))
-    .order_by(_s.id)
-    .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True, key_share=True),
-    SealedRow,
-)
-RENEW_DIGEST = command(
-    secret_versions.update()
-    .where(_s.org_id == bindparam("org"), _s.id == bindparam("row_id"))
-    .values(digest=bindparam("digest"), digest_key_version=bindparam("digest_key_version"))
-)
-CONFIG_BY_VERSION = statement(
-    select(_c.vars_key_version.label("version"), func.count().label("n")).where(_MINE).group_by(_c.vars_key_version),
-    VersionCount,
-)
-SECRETS_BY_VERSION = statement(
-    select(_s.value_key_version.label("version"), func.count().label("n"))
-    .where(_s.org_id == bindparam("org_id"), _s.value.is_not(None))
-    .group_by(_s.value_key_version),
-    VersionCount,
-)
-DIGESTS_BY_VERSION = statement(
-    select(_s.digest_key_version.label("version"), func.count().label("n"))
-    .where(_s.org_id == bindparam("org_id"), _s.value.is_not(None), _s.digest_key_version.is_not(None))
-    .group_by(_s.digest_key_version),
-    VersionCount,
+DIGESTS = statement(
+    select(_s.name, _s.version, _s.digest, _s.digest_key_version).where(*_SECRET_HERE, _IN_PAIRS),
+    DigestRow,
 )
 _ROTATION = select(
-    _k.id,
-    _k.purpose,
-    _k.from_version,
-    _k.to_version,
-    _k.resealed,
-    _k.remaining,
-    _k.actor,
-    _k.created_at,
-    _k.finished_at,
-).where(_k.org_id == bindparam("org_id"))
+    _k.id, _k.purpose, _k.from_version, _k.to_version, _k.resealed, _k.actor, _k.created_at, _k.finished_at,
+    _k.settled_at,
+).where(_k.org_id == bindparam("org_id"))  # fmt: skip
 ROTATIONS = statement(_ROTATION.order_by(_k.id.desc()).limit(20), RotationRow)
 ROTATION = statement(_ROTATION.where(_k.id == bindparam("rotation_id")), RotationRow)
+RUNNING_ROTATION = statement(
+    _ROTATION.where(_k.purpose == bindparam("purpose"), _k.finished_at.is_(None)).limit(1), RotationRow
+)
 ADD_ROTATION = command(
     key_rotations.insert().values(
         id=bindparam("id"), org_id=bindparam("org_id"), purpose=bindparam("purpose"),
@@ -246,6 +215,6 @@ PROGRESS = command(
     .where(_k.org_id == bindparam("org"), _k.id == bindparam("rotation_id"))
     .values(
         resealed=_k.resealed + bindparam("done", type_=Integer), remaining=bindparam("left", type_=Integer),
-        finished_at=bindparam("finished"),
+        touched_at=bindparam("now"), finished_at=bindparam("finished"), settled_at=bindparam("settled"),
     )
 )  # fmt: skip

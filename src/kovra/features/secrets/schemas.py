@@ -57,16 +57,23 @@ class SecretsOut(Output):
 class RotateIn(Input):
     """Which key to turn; none: those that seal config and secrets."""
 
-    purpose: Literal["config", "secret", "digest"] | None = None
+    purpose: Literal["config", "secret", "digest"] | None = Field(
+        default=None,
+        examples=["secret"],
+        description="`digest` makes the digests people compare; until they are renewed, comparisons say `unknown`.",
+    )
 
 
 class KeyVersionOut(Output):
     """A version of one of the organization's keys."""
 
-    purpose: str
+    purpose: str = Field(examples=["secret"])
     version: int
-    state: str
+    state: Literal["primary", "enabled", "disabled", "destroyed"] = Field(
+        description="`primary` seals new values, `enabled` still opens, `disabled` opens nothing, `destroyed` never will."
+    )
     values: int = Field(description="How many stored values need this version.")
+    created_at: Time
 
 
 class RotationOut(Output):
@@ -75,10 +82,12 @@ class RotationOut(Output):
     purpose: str
     from_version: int
     to_version: int
-    resealed: int
-    remaining: int | None
+    resealed: int = Field(description="Values sealed anew so far.")
+    remaining: int = Field(
+        description="Values that still need an older version; once finished, those that do not open."
+    )
     started_at: Time
-    finished_at: Time | None
+    finished_at: Time | None = Field(description="When every value had been looked at.")
 
 
 class EncryptionOut(Output):

@@ -7,7 +7,7 @@ api) can seal and cannot open.
 
 from kovra.foundation.keyring.envelope import SealBroken
 from kovra.foundation.keyring.holders import Holder, HolderKey, HolderKeys, Purpose
-from kovra.foundation.keyring.keyring import Digest, Keyring, Place, Sealed
+from kovra.foundation.keyring.keyring import Digest, Keyring, KeyringObserver, Place, Sealed
 from kovra.foundation.keyring.masters import (
     KeyBroken,
     KeyVersionMissing,
@@ -26,6 +26,7 @@ __all__ = [
     "KeyBroken",
     "KeyVersionMissing",
     "Keyring",
+    "KeyringObserver",
     "MasterKey",
     "MasterKeySource",
     "MasterKeys",

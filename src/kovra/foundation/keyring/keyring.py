@@ -7,7 +7,7 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -60,12 +60,31 @@ class Digest:
     value: bytes
     key_version: int
 
+    def compared(self, other: Digest) -> Literal["same", "changed", "unknown"]:
+        """Whether two values are the same; across key versions nobody can say."""
+        if self.key_version != other.key_version:
+            return "unknown"
+        return "same" if hmac.compare_digest(self.value, other.value) else "changed"
+
+
+class KeyringObserver(Protocol):
+    """Is told of everything that opens or does not, so that none goes unnoticed; must not raise."""
+
+    def opened(self, place: Place) -> None:
+        """A value was opened and handed out."""
+        ...
+
+    def unreadable(self, place: Place, why: SealBroken | KeyVersionMissing) -> None:
+        """A value did not open: it was changed or moved, or its key is not here."""
+        ...
+
 
 class Keyring:
     """What this process may wrap, seal and open."""
 
-    def __init__(self, masters: MasterKeys, *, capacity: int = 4096) -> None:
+    def __init__(self, masters: MasterKeys, *, observer: KeyringObserver | None = None, capacity: int = 4096) -> None:
         self._masters = masters
+        self._observer = observer
         self._capacity = capacity
         self._unwrapped: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
 
@@ -180,6 +199,20 @@ class Keyring:
 
     def open(self, data: bytes, place: Place, keys: HolderKeys) -> SecretValue:
         """The value; raises SealBroken or KeyVersionMissing, for this value only."""
+        value = self._opened_within(data, place, keys)
+        if self._observer is not None:
+            self._observer.opened(place)
+        return value
+
+    def _opened_within(self, data: bytes, place: Place, keys: HolderKeys) -> SecretValue:
+        try:
+            return self._open(data, place, keys)
+        except (SealBroken, KeyVersionMissing) as why:
+            if self._observer is not None:
+                self._observer.unreadable(place, why)
+            raise
+
+    def _open(self, data: bytes, place: Place, keys: HolderKeys) -> SecretValue:
         form, code, version = envelope.head(data)
         if code != CODES[place.purpose]:
             raise SealBroken
@@ -198,8 +231,12 @@ class Keyring:
         return envelope.head(data)[2] != keys.primary(purpose).version
 
     def reseal(self, data: bytes, place: Place, keys: HolderKeys) -> Sealed:
-        """The same value under the primary version."""
-        return self.seal(self.open(data, place, keys), place, keys)
+        """The same value under the primary version; it does not leave the keyring."""
+        return self.seal(self._opened_within(data, place, keys), place, keys)
+
+    def redigest(self, data: bytes, place: Place, name: str, keys: HolderKeys) -> Digest:
+        """The digest of a sealed value under the primary version; the value does not leave the keyring."""
+        return self.digest(self._opened_within(data, place, keys), name, keys)
 
     def digest(self, value: SecretValue, name: str, keys: HolderKeys) -> Digest:
         """What people may compare instead of the value: an HMAC, since a bare hash of a short secret can be guessed."""

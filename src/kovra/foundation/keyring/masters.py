@@ -163,6 +163,24 @@ def promoted(keys: Iterable[MasterKey], group: MasterSet, version: int) -> list[
     return [k if k.set is not group else _ranked(k, version) for k in known]
 
 
+def restated(keys: Iterable[MasterKey], group: MasterSet, version: int, state: KeyState) -> list[MasterKey]:
+    """The keys with a version enabled, disabled or destroyed (its bytes are forgotten, its number stays taken).
+
+    Raises KeyBroken for the primary, which another must replace first, and for a destroyed one.
+    """
+    known = list(keys)
+    key = next((k for k in known if k.set is group and k.version == version), None)
+    if key is None:
+        raise KeyBroken(f"There is no master key {group} {version}.")
+    if key.state is KeyState.primary or state is KeyState.primary:
+        raise KeyBroken(f"Master key {group} {version} is the primary; promote another version first.")
+    if key.state is KeyState.destroyed:
+        raise KeyBroken(f"Master key {group} {version} is destroyed.")
+    gone = state is KeyState.destroyed
+    after = MasterKey(set=group, version=version, state=state, secret=None) if gone else replace(key, state=state)
+    return [after if k is key else k for k in known]
+
+
 def _ranked(key: MasterKey, primary: int) -> MasterKey:
     if key.version == primary:
         return replace(key, state=KeyState.primary)

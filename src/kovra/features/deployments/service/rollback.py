@@ -15,6 +15,7 @@ from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.queries import RevisionRow
 from kovra.features.secrets.service import revisions
+from kovra.features.secrets.service.revisions import SecretChange
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Conflict, Invalid, KovraError, NotFound
@@ -38,7 +39,7 @@ class Diff:
     image: dict[str, str] | None = None
     processes: list[str] = field(default_factory=list)
     config: dict[str, list[str]] = field(default_factory=dict)
-    secrets: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    secrets: dict[str, SecretChange] = field(default_factory=dict)
     cannot_restore: list[str] = field(default_factory=list)
 
 
@@ -75,12 +76,9 @@ async def diff(
             "removed": sorted(now.vars.keys() - old.keys()),
             "changed": sorted(n for n in old.keys() & now.vars.keys() if old[n] != now.vars[n]),
         }
-    secrets: dict[str, dict[str, int | None]] = {}
+    secrets: dict[str, SecretChange] = {}
     if restore.secrets:
-        for name in sorted(revision.secrets.keys() | now.secrets.keys()):
-            before, after = now.secrets.get(name), revision.secrets.get(name)
-            if before != after:
-                secrets[name] = {"from": before, "to": after}
+        secrets = await revisions.compare_secrets(session, row.id, now.secrets, revision.secrets)
     current = await _current(session, row)
     image = None
     if restore.image and current is not None and current.digest != target.digest:

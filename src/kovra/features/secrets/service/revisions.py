@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from kovra.features.projects.queries import AppEnvironmentRow
@@ -18,7 +18,7 @@ from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Invalid, NotFound
 from kovra.foundation.events import Event, record
 from kovra.foundation.ids import new_id
-from kovra.foundation.keyring import HolderKeys, Place, Purpose, SecretValue
+from kovra.foundation.keyring import Digest, HolderKeys, Place, Purpose, SecretValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,15 @@ class Config:
     number: int
     vars: dict[str, str] = field(repr=False)
     secrets: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretChange:
+    """A secret in two revisions: its versions there, and whether they hold the same value."""
+
+    before: int | None
+    after: int | None
+    value: Literal["same", "changed", "unknown"]
 
 
 EMPTY = Config(revision_id=None, number=0, vars={}, secrets={})
@@ -228,9 +237,46 @@ async def sealed_secrets(
     if not versions:
         return []
     rows = await session.all(
-        queries.SEALED_SECRETS, org_id=session.org_id, app_environment_id=app_environment_id, names=list(versions)
+        queries.SEALED_SECRETS,
+        org_id=session.org_id,
+        app_environment_id=app_environment_id,
+        names=list(versions),
+        versions=list(versions.values()),
     )
-    chosen = [row for row in rows if versions.get(row.name) == row.version and row.value is not None]
+    chosen = [row for row in rows if row.value is not None]
     if len(chosen) != len(versions):
         raise NotFound("A version of a secret is gone.")
     return chosen
+
+
+async def compare_secrets(
+    session: TenantSession, app_environment_id: UUID, before: Mapping[str, int], after: Mapping[str, int]
+) -> dict[str, SecretChange]:
+    """What differs between the secrets of two revisions, by name. Values are compared by their digests alone."""
+    names = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
+    both = [(n, v) for n in names for v in (before.get(n), after.get(n)) if v is not None]
+    digests = await _digests(session, app_environment_id, both) if both else {}
+    found = {}
+    for name in names:
+        old, new = before.get(name), after.get(name)
+        one, two = digests.get((name, old or 0)), digests.get((name, new or 0))
+        value = one.compared(two) if one and two else ("unknown" if old and new else "changed")
+        found[name] = SecretChange(before=old, after=new, value=value)
+    return found
+
+
+async def _digests(
+    session: TenantSession, app_environment_id: UUID, wanted: list[tuple[str, int]]
+) -> dict[tuple[str, int], Digest]:
+    rows = await session.all(
+        queries.DIGESTS,
+        org_id=session.org_id,
+        app_environment_id=app_environment_id,
+        names=[name for name, _ in wanted],
+        versions=[version for _, version in wanted],
+    )
+    return {
+        (row.name, row.version): Digest(row.digest, row.digest_key_version)
+        for row in rows
+        if row.digest is not None and row.digest_key_version is not None
+    }
