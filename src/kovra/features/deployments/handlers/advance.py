@@ -23,7 +23,6 @@ from kovra.features.deployments.compose import instances_of, placement_of
 from kovra.features.deployments.handlers.cluster import (
     apply_all,
     last_lines,
-    open_release,
     put_back,
     refs_of,
     wall_in,
@@ -33,6 +32,7 @@ from kovra.features.deployments.messages import AdvanceDeployment, CancelDeploym
 from kovra.features.deployments.queries import DeploymentRow
 from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.opening import open_release
 from kovra.features.deployments.service.progress import LeaseLost, Step
 from kovra.features.deployments.states import Outcome, Phase, Source
 from kovra.features.deployments.verdict import judge, judge_job

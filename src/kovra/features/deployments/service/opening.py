@@ -1,0 +1,54 @@
+"""A release with its values in the clear, for a step of the worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from kovra.features.deployments import queries
+from kovra.features.deployments.queries import ReleaseRow
+from kovra.features.deployments.rules.masking import Mask
+from kovra.features.deployments.service import progress
+from kovra.features.projects import queries as project_queries
+from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.features.secrets import queries as secret_queries
+from kovra.features.secrets.service import revisions
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.db.session import TenantSession
+from kovra.foundation.keyring import SecretValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A release with its values in the clear; lives only within a step."""
+
+    row: AppEnvironmentRow
+    release: ReleaseRow
+    environment: Mapping[str, SecretValue] = field(repr=False)
+    mask: Mask
+
+
+async def open_release(
+    session: TenantSession, store: HolderKeyStore, app_environment_id: UUID, release_id: UUID, *, for_deployment: UUID
+) -> Opened:
+    """Read a release and open its config and secrets; each opening of secrets is an event of the organization."""
+    row = await session.one(
+        project_queries.ANY_APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=app_environment_id
+    )
+    release = await session.one(queries.RELEASE, org_id=session.org_id, release_id=release_id)
+    revision = await session.one(secret_queries.REVISION, org_id=session.org_id, revision_id=release.config_revision_id)
+    sealed_ones = await revisions.sealed_secrets(session, row.id, revision.secrets)
+    keys = await store.to_open(session, revision.vars, *(sealed.value for sealed in sealed_ones if sealed.value))
+    opened = store.keyring.open(revision.vars, revisions.vars_place(keys, revision.id), keys)
+    values = {name: SecretValue(text) for name, text in json.loads(opened.reveal()).items()}
+    hidden: list[SecretValue] = []
+    for sealed in sealed_ones:
+        assert sealed.value is not None
+        value = store.keyring.open(sealed.value, revisions.secret_place(keys, sealed.id), keys)
+        values[sealed.name] = value
+        hidden.append(value)
+    progress.secrets_opened(session, row, revision.secrets, for_deployment)
+    # Config vars are masked as well: they are sealed too, and people without config:read see evidence.
+    return Opened(row=row, release=release, environment=values, mask=Mask(values.values()))
