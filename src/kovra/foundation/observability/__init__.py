@@ -1,0 +1,53 @@
+"""Logs and metrics: one JSON line per fact with fixed field names; readable and coloured on a terminal.
+
+Fields: ``time level message service version`` always, then ``request_id org_id actor`` where they are known, then facts.
+Facts are fields, never parts of the message. Request bodies, headers and queries are never logged: what is logged is
+named where it happens.
+"""
+
+from __future__ import annotations
+
+from kovra.foundation.observability.logs import bind, configure, logger, speaker, unbind_all, watch_process
+from kovra.foundation.observability.metrics import (
+    DEPLOYMENTS,
+    HTTP_IN_FLIGHT,
+    HTTP_REQUESTS,
+    HTTP_SECONDS,
+    JOB_SECONDS,
+    JOBS,
+    JOBS_RESCUED,
+    LOOP_RESTARTS,
+    LOOP_UP,
+    METRICS,
+    RUNNER_LIVES,
+    SECRET_OPENINGS,
+    SECRET_OPENINGS_HIGH,
+    STREAMED_LINES,
+    STREAMS_OPEN,
+    VALUES_UNREADABLE,
+)
+
+__all__ = [
+    "DEPLOYMENTS",
+    "HTTP_IN_FLIGHT",
+    "HTTP_REQUESTS",
+    "HTTP_SECONDS",
+    "JOBS",
+    "JOBS_RESCUED",
+    "JOB_SECONDS",
+    "LOOP_RESTARTS",
+    "LOOP_UP",
+    "METRICS",
+    "RUNNER_LIVES",
+    "SECRET_OPENINGS",
+    "SECRET_OPENINGS_HIGH",
+    "STREAMED_LINES",
+    "STREAMS_OPEN",
+    "VALUES_UNREADABLE",
+    "bind",
+    "configure",
+    "logger",
+    "speaker",
+    "unbind_all",
+    "watch_process",
+]

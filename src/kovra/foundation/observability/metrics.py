@@ -1,0 +1,36 @@
+"""What is counted, in one registry; served on internal ports only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+METRICS: Final = CollectorRegistry()
+HTTP_REQUESTS: Final = Counter(
+    "kovra_http_requests_total", "Requests answered.", ("method", "route", "status"), registry=METRICS
+)
+HTTP_SECONDS: Final = Histogram("kovra_http_request_seconds", "Time to answer.", ("method", "route"), registry=METRICS)
+HTTP_IN_FLIGHT: Final = Gauge("kovra_http_in_flight", "Requests being answered.", registry=METRICS)
+JOBS: Final = Counter("kovra_jobs_total", "Jobs run.", ("job", "result"), registry=METRICS)
+JOB_SECONDS: Final = Histogram("kovra_job_seconds", "Time a job ran.", ("job",), registry=METRICS)
+JOBS_RESCUED: Final = Counter(
+    "kovra_jobs_rescued_total", "Jobs put back after their worker died.", ("job",), registry=METRICS
+)
+RUNNER_LIVES: Final = Counter(
+    "kovra_runner_lives_total", "How often the worker left the queue and came back.", registry=METRICS
+)
+LOOP_UP: Final = Gauge("kovra_loop_up", "Whether a loop of the process works.", ("loop",), registry=METRICS)
+LOOP_RESTARTS: Final = Counter(
+    "kovra_loop_restarts_total", "How often a loop broke and was started again.", ("loop",), registry=METRICS
+)
+DEPLOYMENTS: Final = Counter("kovra_deployments_total", "Deployments finished.", ("outcome", "code"), registry=METRICS)
+STREAMS_OPEN: Final = Gauge("kovra_streams_open", "Streams of logs and shells.", ("verb",), registry=METRICS)
+STREAMED_LINES: Final = Counter("kovra_streamed_lines_total", "Lines of logs.", ("result",), registry=METRICS)
+SECRET_OPENINGS: Final = Counter("kovra_secret_openings_total", "Secrets opened.", registry=METRICS)
+SECRET_OPENINGS_HIGH: Final = Counter(
+    "kovra_secret_openings_high_total", "Times an organization's secrets were opened too often.", registry=METRICS
+)
+VALUES_UNREADABLE: Final = Counter(
+    "kovra_values_unreadable_total", "Sealed values that did not open.", ("code",), registry=METRICS
+)
