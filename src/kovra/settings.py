@@ -124,8 +124,10 @@ class Settings(BaseSettings):
     """How long a rollout must stay good before it counts as live."""
     progress_deadline_s: int = 300
     """How long a rollout may make no progress before the cluster calls it failed."""
-    deploy_deadline_s: float = 900.0
-    """How long a deployment may take over all."""
+    deploy_deadline_s: Annotated[float, Field(gt=0)] = 900.0
+    """How long a deployment may take over all, once it is its turn."""
+    step_s: Annotated[float, Field(gt=0, le=30)] = 30.0
+    """How long one step of a deployment may take; another worker takes a step over a little later."""
     worker_concurrency: Annotated[int, Field(ge=1, le=200)] = 16
     """Jobs that one worker runs at the same time."""
     worker_port: int = 9091

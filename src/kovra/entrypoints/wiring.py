@@ -90,7 +90,7 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
         registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
         images = registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))
-        registry.add(DeployOptions, DeployOptions(deadline_s=settings.deploy_deadline_s, images=images))
+        registry.add(DeployOptions, DeployOptions(images=images))
         registry.add(
             AppAddresses,
             AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),

@@ -19,8 +19,8 @@ from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.wiring import app_address, common, refusals
 from kovra.features.deployments.compose import Placing
-from kovra.features.deployments.handlers import advance, upkeep
-from kovra.features.deployments.handlers.advance import Settling
+from kovra.features.deployments.handlers import advance, purging, upkeep
+from kovra.features.deployments.handlers.steps import Steps
 from kovra.features.deployments.messages import (
     AdvanceDeployment,
     CancelDeployment,
@@ -57,15 +57,15 @@ SWEEP_LOCK: Final = 4_012_026_13
 def handlers() -> HandlerTable:
     """Every job and its handler: a map of what the worker does."""
     table = HandlerTable()
-    table.add(AdvanceDeployment, advance.advance)
-    table.add(CancelDeployment, advance.advance)
+    table.add(AdvanceDeployment, advance.advance, given_up=advance.give_up)
+    table.add(CancelDeployment, advance.advance, given_up=advance.give_up)
     table.add(ReapplyRelease, upkeep.reapply)
     table.add(CheckHealth, upkeep.check_health)
     table.add(RetireAppEnvironment, upkeep.retire)
     table.add(ReviveAppEnvironment, upkeep.revive)
-    table.add(PurgeEnvironment, upkeep.purge_environment)
-    table.add(PurgeApp, upkeep.purge_app)
-    table.add(PurgeProject, upkeep.purge_project)
+    table.add(PurgeEnvironment, purging.purge_environment)
+    table.add(PurgeApp, purging.purge_app)
+    table.add(PurgeProject, purging.purge_project)
     table.add(ResealValues, reseal_values)
     return table
 
@@ -111,7 +111,10 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
     async with common(settings) as registry:
         outbound = registry.add(Outbound, Outbound(Resolver(refusals(settings))))
         registry.add(Registries, registries(settings, outbound))
-        registry.add(Settling, Settling(seconds=settings.settling_s))
+        registry.add(
+            Steps,
+            Steps(step_s=settings.step_s, deadline_s=settings.deploy_deadline_s, settling_s=settings.settling_s),
+        )
         registry.add(
             Placing,
             Placing(

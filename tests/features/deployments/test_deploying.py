@@ -78,7 +78,7 @@ async def test_queue_latest_supersedes_what_waits_and_never_what_works(running: 
     first = await app.start()
     await asyncio.sleep(0.5)
     second = await app.start()
-    third = await app.start()
+    third = await app.start(image="registry.test/kovra/ok:1")
     assert second["queue"]["position"] == 1
     assert third["queue"]["blocked_by"] == first["id"]
     assert (await app.finished(second))["outcome"] == "superseded"
@@ -121,12 +121,13 @@ async def test_ten_deployments_at_once_end_each_with_one_verdict(running: Produc
     ada = await running.sign_up()
     app = await ada.app()
     await ada.patch(app.path, {"overlap_policy": "queue_all"})
-    started = await asyncio.gather(*(app.start(image=f"registry.test/kovra/ok:{1 + n % 2}") for n in range(6)))
+    started = await asyncio.gather(*(app.start(image=f"registry.test/kovra/ok:{1 + n % 2}") for n in range(10)))
     done = [await app.finished(d) for d in started]
-    assert {d["outcome"] for d in done} == {"live"}
+    assert {d["outcome"] for d in done} <= {"live", "skipped"}
     last = max(done, key=lambda d: d["number"])
     assert (await app.now())["current_release"]["id"] == last["release"]["id"]
-    assert sorted(d["release"]["number"] for d in done) == list(range(1, 7))
+    made = sorted(d["release"]["number"] for d in done if d["outcome"] == "live")
+    assert made == list(range(1, len(made) + 1))
 
 
 async def test_the_database_refuses_illegal_moves_and_changes_of_outcomes(running: Product) -> None:

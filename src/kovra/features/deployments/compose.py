@@ -51,11 +51,10 @@ def compose(
     *,
     deployment_id: UUID,
     placing: Placing,
+    instances: Mapping[str, int],
     restarted_at: str | None = None,
-    instances: Mapping[str, int] | None = None,
 ) -> Workload:
-    """The workload of a release in its app environment."""
-    wanted = instances or instances_of(row, release.processes)
+    """The workload of a release in its app environment, with so many instances by process."""
     return Workload(
         placement=placement_of(org_id, row),
         app_id=row.app_id,
@@ -65,7 +64,7 @@ def compose(
         release_number=release.number,
         deployment_id=deployment_id,
         image=release.pinned,
-        processes=tuple(_process(name, p, wanted[name]) for name, p in sorted(release.processes.items())),
+        processes=tuple(_process(name, p, instances[name]) for name, p in sorted(release.processes.items())),
         environment=environment,
         hostname=f"{host_label(row.app_slug, row.environment_slug, row.id)}.{placing.apps_domain}",
         drain_s=release.drain_s,

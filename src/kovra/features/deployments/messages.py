@@ -118,7 +118,8 @@ class AdvanceDeployment(Job):
     """Do the next step of a deployment; one that finds nothing to do ends at once."""
 
     name: ClassVar[str] = "deployments.advance"
-    timeout_s: ClassVar[float] = 60.0
+    timeout_s: ClassVar[float] = 45.0
+    """The step itself ends earlier; this is for what surrounds it."""
     max_attempts: ClassVar[int] = 8
 
     app_environment_id: UUID | None = None
@@ -135,7 +136,7 @@ class CancelDeployment(Job):
 
     name: ClassVar[str] = "deployments.cancel"
     priority: ClassVar[int] = 10
-    timeout_s: ClassVar[float] = 60.0
+    timeout_s: ClassVar[float] = 45.0
     max_attempts: ClassVar[int] = 8
 
     app_environment_id: UUID | None = None
@@ -147,11 +148,11 @@ class CancelDeployment(Job):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReapplyRelease(Job):
-    """Put the live release of an app environment into a cluster that has lost it."""
+    """Make the cluster run what is current: it has lost it, or could not be put right when a deployment ended."""
 
     name: ClassVar[str] = "deployments.reapply"
-    timeout_s: ClassVar[float] = 60.0
-    max_attempts: ClassVar[int] = 20
+    priority: ClassVar[int] = -5
+    """Deployments, which do the same and more, go first and do not wait for its next attempt."""
 
     def lock(self) -> str:
         """In order with its deployments."""
@@ -163,4 +164,3 @@ class CheckHealth(Job):
     """Look at what serves when its watch window ends."""
 
     name: ClassVar[str] = "deployments.check_health"
-    timeout_s: ClassVar[float] = 60.0

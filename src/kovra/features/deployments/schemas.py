@@ -139,6 +139,13 @@ class RollbackIn(Input):
     release: Reference | Annotated[int, Field(ge=1, le=2_147_483_647)] = Field(examples=[3])
     restore: RestoreIn = RestoreIn()
     dry_run: bool = False
+    override: bool = Field(
+        default=True,
+        description=(
+            "What is under way is called off (`superseded`), so that the rollback need not wait for it. "
+            "`false`: the overlap policy decides."
+        ),
+    )
 
 
 class SecretChangeOut(Output):

@@ -48,11 +48,20 @@ class Source(StrEnum):
     image = "image"
     release = "release"
     rollback = "rollback"
+    config = "config"
     restart = "restart"
     scale = "scale"
     suspend = "suspend"
     resume = "resume"
     restore = "restore"
+
+
+ON_WHAT_SERVES: Final = frozenset(Source) - {Source.image, Source.release, Source.rollback}
+"""Sources that name no release: they mean the one that serves when their turn comes."""
+RANK: Final[dict[Source, int]] = {source: 0 if source in ON_WHAT_SERVES else 2 for source in Source} | {
+    Source.config: 1
+}
+"""What waits in the queue makes way only for what does at least as much: a restart never takes a deploy's place."""
 
 
 class Policy(StrEnum):

@@ -153,7 +153,6 @@ class RetireAppEnvironment(Job):
 
     name: ClassVar[str] = "projects.retire_app_environment"
     priority: ClassVar[int] = 5
-    max_attempts: ClassVar[int] = 20
 
     def lock(self) -> str:
         """In order with its deployments."""
@@ -165,7 +164,8 @@ class ReviveAppEnvironment(Job):
     """Put the last live release of a restored app environment back."""
 
     name: ClassVar[str] = "projects.revive_app_environment"
-    max_attempts: ClassVar[int] = 20
+    priority: ClassVar[int] = -5
+    """Deployments, which do the same and more, go first and do not wait for its next attempt."""
 
     def lock(self) -> str:
         """In order with its deployments."""

@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
+from kovra.foundation import clock
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import KovraError
 from kovra.foundation.jobs.messages import Job
 from kovra.foundation.registry import Registry
 
 J = TypeVar("J", bound=Job)
+
+
+class Overdue(KovraError):
+    """The run's time is over: the job may be another worker's by now, so this one changes nothing more."""
+
+    code = "job_overdue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +32,15 @@ class JobContext:
     registry: Registry
     worker: str
     """Names this worker process, for leases."""
+    until: float
+    """By the monotonic clock: when this run's time is over. A process that was paused wakes up after it."""
+    is_heard: Callable[[], bool] = lambda: True
+    """Whether the queue has heard of this worker lately; others put the jobs of a silent one back."""
+
+    def check_time(self) -> None:
+        """Before each write to the outside; raises Overdue."""
+        if clock.monotonic() >= self.until or not self.is_heard():
+            raise Overdue("The run's time is over.")
 
     def session(self) -> AbstractAsyncContextManager[TenantSession]:
         """A transaction in the job's organization."""

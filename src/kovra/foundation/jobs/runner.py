@@ -85,13 +85,19 @@ class Runner:
         strategy = _Again(kind.max_attempts)
         self._app.task(name=kind.name, queue=kind.queue, retry=strategy, pass_context=True)(run)
 
-    def _context(self, org_id: UUID) -> JobContext:
-        return JobContext(org_id=org_id, registry=self._registry, worker=self._name)
+    def _context(self, kind: type[Job], org_id: UUID) -> JobContext:
+        return JobContext(
+            org_id=org_id,
+            registry=self._registry,
+            worker=self._name,
+            until=clock.monotonic() + kind.timeout_s,
+            is_heard=self.is_heard,
+        )
 
     async def _run(self, kind: type[Job], handler: Handler, queued: QueueJob, org_text: str, id_text: str) -> None:
         org_id, row_id = UUID(org_text), UUID(id_text)
         job = kind(id=row_id)
-        context = self._context(org_id)
+        context = self._context(kind, org_id)
         bind(job=kind.name, org_id=encode("org", org_id), row=str(row_id))
         began = clock.monotonic()
         result = "failed"
@@ -211,9 +217,10 @@ class Runner:
                 await self._desk.rescue()
             while self._desk.dead:
                 name, payload = self._desk.dead.pop()
-                if name in self._kinds:
-                    job = self._kinds[name](id=UUID(payload["id"]))
-                    await self._tell_the_end(self._context(UUID(payload["org_id"])), job)
+                kind = self._kinds.get(name)
+                if kind is not None:
+                    context = self._context(kind, UUID(payload["org_id"]))
+                    await self._tell_the_end(context, kind(id=UUID(payload["id"])))
 
     @property
     def worker_id(self) -> int | None:

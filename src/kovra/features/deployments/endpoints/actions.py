@@ -13,7 +13,7 @@ from kovra.features.deployments.schemas import DeploymentOut, DiffOut, RollbackI
 from kovra.features.deployments.service import rollback
 from kovra.features.deployments.service import start as starting
 from kovra.features.deployments.service.rollback import Restore
-from kovra.features.deployments.service.start import DeployOptions
+from kovra.features.deployments.service.start import DeployOptions, Wish
 from kovra.features.deployments.states import Source
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets.schemas import ConfigIn, ConfigOut, SecretsIn
@@ -22,7 +22,6 @@ from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Invalid
-from kovra.foundation.ids import encode
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import requires
@@ -59,15 +58,15 @@ async def roll_back(
     if body.dry_run:
         response.status_code = 200
         return DiffOut(**asdict(await rollback.diff(session, store, row, target, restore)))
-    return accepted(await rollback.roll_back(session, store, row, target, restore, options), response)
+    return accepted(await rollback.roll_back(session, store, row, target, restore, override=body.override), response)
 
 
 @router.post("/actions/restart", tags=["deployments"], operation_id="restart", status_code=202)
 async def restart(
-    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
 ) -> DeploymentOut:
     """Replace every instance of what serves, one after the other."""
-    return accepted(await starting.act(session, store, row, Source.restart, options), response)
+    return accepted(await starting.act(session, store, row, Source.restart), response)
 
 
 @router.post("/actions/scale", tags=["deployments"], operation_id="scale", status_code=202)
@@ -81,35 +80,34 @@ async def scale(
     response: Response,
 ) -> DeploymentOut:
     """Run so many instances of each named process."""
-    made = await starting.act(session, store, row, Source.scale, options, scale=body.scale)
+    made = await starting.act(session, store, row, Source.scale, scale=body.scale)
     return accepted(made, response)
 
 
 @router.post("/actions/suspend", tags=["deployments"], operation_id="suspend", status_code=202)
 async def suspend(
-    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
 ) -> DeploymentOut:
     """Run nothing until it is resumed."""
-    return accepted(await starting.act(session, store, row, Source.suspend, options), response)
+    return accepted(await starting.act(session, store, row, Source.suspend), response)
 
 
 @router.post("/actions/resume", tags=["deployments"], operation_id="resume", status_code=202)
 async def resume(
-    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
 ) -> DeploymentOut:
     """Run the suspended release again."""
-    return accepted(await starting.act(session, store, row, Source.resume, options), response)
+    return accepted(await starting.act(session, store, row, Source.resume), response)
 
 
 async def _deploy_current(
     session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, options: DeployOptions
 ) -> DeploymentRow:
-    """The live release's image with the newest config; or, when nothing is live yet, the app's own image."""
+    """What serves when its turn comes, with the newest config; or, when nothing serves yet, the app's own image."""
     (await session.access()).require(Permission.deployments_create, granted_by="admin")
     if row.current_release_id is None:
         return await starting.deploy_image(session, store, row, None, options)
-    release = await rollback.find_release(session, row, encode("rel", row.current_release_id))
-    return await rollback.redeploy(session, store, row, release, options)
+    return await starting.start(session, store, row, Wish(source=Source.config))
 
 
 async def _changed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +14,14 @@ from kovra.features.deployments.compose import Placing, compose, placement_of
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.opening import Opened, open_release
+from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.jobs.handling import JobContext
 
 
 def workload_of(
-    context: JobContext, opened: Opened, *, deployment_id: UUID, instances: Mapping[str, int] | None = None,
+    context: JobContext, opened: Opened, *, deployment_id: UUID, instances: Mapping[str, int],
     restarted_at: str | None = None,
 ) -> Workload:  # fmt: skip
     """The workload of an opened release."""
@@ -38,9 +39,7 @@ def workload_of(
 
 async def wall_in(context: JobContext, row: AppEnvironmentRow) -> None:
     """Namespace, policies, quota and account, before anything runs there."""
-    client = context.registry.get(ClusterClient)
-    for document in namespace_manifests(Isolation(placement=placement_of(context.org_id, row))):
-        await client.apply(document)
+    await apply_all(context, namespace_manifests(Isolation(placement=placement_of(context.org_id, row))))
 
 
 def refs_of(documents: list[dict[str, Any]]) -> list[ObjectRef]:
@@ -49,10 +48,19 @@ def refs_of(documents: list[dict[str, Any]]) -> list[ObjectRef]:
 
 
 async def apply_all(context: JobContext, documents: list[dict[str, Any]]) -> None:
-    """Apply in order."""
+    """Apply in order, while this run's time lasts: afterwards another worker may be at it."""
     client = context.registry.get(ClusterClient)
     for document in documents:
+        context.check_time()
         await client.apply(document)
+
+
+async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:
+    """Delete what was recorded and is wanted no more, while this run's time lasts."""
+    client = context.registry.get(ClusterClient)
+    for ref in sorted(set(recorded) - set(keep)):
+        context.check_time()
+        await client.delete(ref)
 
 
 async def put_back(context: JobContext, app_environment_id: UUID, release_id: UUID, deployment_id: UUID) -> None:
@@ -60,14 +68,40 @@ async def put_back(context: JobContext, app_environment_id: UUID, release_id: UU
     store = context.registry.get(HolderKeyStore)
     async with context.session() as session:
         opened = await open_release(session, store, app_environment_id, release_id, for_deployment=deployment_id)
-        documents = workload_manifests(workload_of(context, opened, deployment_id=deployment_id))
-        recorded = progress.inventory_of(opened.row)
-        await progress.set_inventory(session, app_environment_id, [*recorded, *refs_of(documents)])
+        instances = progress.instances_seen(opened.row, opened.release.processes)
+        workload = workload_of(
+            context,
+            opened,
+            deployment_id=deployment_id,
+            instances=instances,
+            restarted_at=opened.row.seen.get("restarted_at"),
+        )
+        documents = workload_manifests(workload)
+        wanted = refs_of(documents)
+        await progress.add_to_inventory(session, opened.row, wanted)
     await wall_in(context, opened.row)
     await apply_all(context, documents)
-    await context.registry.get(ClusterClient).prune(recorded, refs_of(documents))
+    recorded = [*progress.inventory_of(opened.row), *wanted]
+    await prune(context, recorded, wanted)
     async with context.session() as session:
-        await progress.set_inventory(session, app_environment_id, refs_of(documents))
+        await progress.replace_inventory(session, app_environment_id, recorded, wanted)
+        await progress.settled(session, opened.row, instances)
+
+
+async def take_out(context: JobContext, app_environment_id: UUID) -> None:
+    """Remove everything recorded of an app environment from the cluster."""
+    async with context.session() as session:
+        row = await session.find(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=app_environment_id
+        )
+    if row is None or not row.inventory:
+        return
+    recorded = progress.inventory_of(row)
+    await prune(context, recorded, ())
+    async with context.session() as session:
+        await progress.replace_inventory(session, app_environment_id, recorded, ())
+        # Whoever brings it back starts from nothing.
+        await progress.unsettled(session, row)
 
 
 async def last_lines(context: JobContext, namespace: str, pod: PodFacts | None, mask: Mask) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 
@@ -68,6 +68,10 @@ class Reason:
     phase: str
     evidence: tuple[str, ...] = ()
     message: str | None = None
+
+    def with_evidence(self, line: str) -> Reason:
+        """The same, with one more line."""
+        return replace(self, evidence=(*self.evidence, line))
 
     def document(self) -> dict[str, Any]:
         """As it is stored and shown."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
+from kovra.features.deployments.compose import instances_of
 from kovra.features.deployments.messages import (
     AdvanceDeployment,
     CheckHealth,
@@ -20,7 +21,9 @@ from kovra.features.deployments.messages import (
 )
 from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
 from kovra.features.deployments.rules.reasons import Reason
+from kovra.features.deployments.rules.reasons import reason as make_reason
 from kovra.features.deployments.states import Outcome, Phase
+from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
 from kovra.features.secrets.messages import SecretOpened
 from kovra.features.secrets.queries import RevisionRow
@@ -31,9 +34,6 @@ from kovra.foundation.events import record
 from kovra.foundation.ids import encode, new_id
 from kovra.foundation.jobs.messages import enqueue
 from kovra.foundation.observability import DEPLOYMENTS
-
-LEASE: Final = timedelta(seconds=90)
-"""Longer than a step may take: a lease that runs out means a dead worker."""
 
 
 class LeaseLost(Conflict):
@@ -50,10 +50,10 @@ class Step:
     fence: int
 
 
-async def take_lease(session: TenantSession, deployment_id: UUID, owner: str) -> int | None:
-    """Take the lease; None when somebody holds it or the deployment has ended."""
+async def take_lease(session: TenantSession, deployment_id: UUID, owner: str, lasts: timedelta) -> int | None:
+    """Take the lease; None when another worker holds it or the deployment has ended."""
     lease = await session.find(
-        queries.TAKE_LEASE, org=session.org_id, deployment_id=deployment_id, owner=owner, until=clock.now() + LEASE
+        queries.TAKE_LEASE, org=session.org_id, deployment_id=deployment_id, owner=owner, until=clock.now() + lasts
     )
     return lease.fence if lease else None
 
@@ -81,9 +81,11 @@ async def move(
     *,
     release_id: UUID | None = None,
     progress: Mapping[str, Any] | None = None,
+    deadline_s: float | None = None,
 ) -> None:
-    """Enter a phase and ask for its step."""
+    """Enter a phase and ask for its step; ``deadline_s``: all the rest may take so long."""
     d = step.deployment
+    deadline_at = clock.now() + timedelta(seconds=deadline_s) if deadline_s is not None else d.deadline_at
     moved = await session.execute(
         queries.MOVE,
         org=session.org_id,
@@ -91,8 +93,10 @@ async def move(
         fence_is=step.fence,
         phase=phase.value,
         phases=_entered(d.phases, phase),
-        progress={**d.progress, **(progress or {})},
+        progress={**d.progress, "waiting_for": None, "away": None, **(progress or {})},
         release_id=release_id or d.release_id,
+        previous_release_id=d.previous_release_id,
+        deadline_at=deadline_at,
     )
     if not moved:
         raise LeaseLost("The step was taken over.")
@@ -117,7 +121,7 @@ async def remember(session: TenantSession, step: Step, progress: Mapping[str, An
         org=session.org_id,
         deployment_id=step.deployment.id,
         fence_is=step.fence,
-        progress={**step.deployment.progress, **progress},
+        progress={**step.deployment.progress, "away": None, **progress},
     )
     if not kept:
         raise LeaseLost("The step was taken over.")
@@ -129,10 +133,12 @@ async def finish(
     outcome: Outcome,
     *,
     reason: Reason | None = None,
+    release_id: UUID | None = None,
     restored_release_id: UUID | None = None,
 ) -> None:
     """Write the final outcome and wake the next deployment in the queue."""
     d = step.deployment
+    release_id = release_id or d.release_id
     done = await session.execute(
         queries.FINISH,
         org=session.org_id,
@@ -140,6 +146,7 @@ async def finish(
         fence_is=step.fence,
         outcome=outcome.value,
         reason=reason.document() if reason else None,
+        release_id=release_id,
         restored_release_id=restored_release_id,
         phases=_entered(d.phases, None),
     )
@@ -150,7 +157,7 @@ async def finish(
         app_environment_id=encode("aev", d.app_environment_id),
         outcome=outcome.value,
         code=reason.code if reason else None,
-        release_id=encode("rel", d.release_id) if d.release_id else None,
+        release_id=encode("rel", release_id) if release_id else None,
         restored_release_id=encode("rel", restored_release_id) if restored_release_id else None,
     )
     record(session, finished, scope=d.scope, origin="worker")
@@ -160,6 +167,26 @@ async def finish(
     )
     if waiting:
         enqueue(session, AdvanceDeployment(id=waiting[0].id, app_environment_id=d.app_environment_id))
+
+
+async def skip(session: TenantSession, step: Step, row: AppEnvironmentRow) -> None:
+    """What serves is what was asked for: nothing is done."""
+    why = make_reason("nothing_changed", step.deployment.phase)
+    await finish(session, step, Outcome.skipped, reason=why, release_id=row.current_release_id)
+
+
+async def take_back(session: TenantSession, step: Step) -> None:
+    """It did not succeed: what it alone wanted (so many instances, none at all) is wanted no more."""
+    was = step.deployment.progress.get("was")
+    if not was:
+        return
+    row = await session.one(
+        project_queries.APP_ENVIRONMENT_FOR_UPDATE,
+        org_id=session.org_id,
+        app_environment_id=step.deployment.app_environment_id,
+    )
+    if {"scale": row.scale, "suspended": row.suspended} == was["after"]:
+        await session.execute(queries.SET_WANTED, org=session.org_id, app_environment_id=row.id, **was["before"])
 
 
 async def write_release(
@@ -224,6 +251,7 @@ async def went_live(
     inventory: Sequence[ObjectRef],
 ) -> None:
     """The release serves: it becomes the current one, and its watch window begins."""
+    d = step.deployment
     health = "suspended" if row.suspended else ("watching" if row.watch_window_s else "stable")
     until = clock.now() + timedelta(seconds=row.watch_window_s) if health == "watching" else None
     await session.execute(
@@ -231,10 +259,11 @@ async def went_live(
         org=session.org_id,
         app_environment_id=row.id,
         release_id=release.id,
-        deployment_id=step.deployment.id,
+        deployment_id=d.id,
         health=health,
         watch_until=until,
-        inventory=[ref.as_dict() for ref in inventory],
+        inventory=_listed(inventory),
+        seen=_seen(d.progress["instances"], d.progress.get("restarted_at")),
     )
     if until is not None:
         enqueue(session, CheckHealth(id=row.id), at=until)
@@ -243,14 +272,63 @@ async def went_live(
         record(session, changed, scope=row.scope, origin="worker")
 
 
-async def set_inventory(session: TenantSession, app_environment_id: UUID, inventory: Sequence[ObjectRef]) -> None:
-    """Record what was put into the cluster, before it is put there: what was recorded can be pruned."""
-    await session.execute(
+async def add_to_inventory(
+    session: TenantSession, row: AppEnvironmentRow, more: Sequence[ObjectRef], *, begins: bool = False
+) -> None:
+    """Record what is about to be put into the cluster: what was recorded can be pruned.
+
+    ``begins``: from now on the cluster is not what the current release says, until that is put right.
+    """
+    await replace_inventory(session, row.id, inventory_of(row), [*inventory_of(row), *more])
+    if begins:
+        await unsettled(session, row)
+
+
+async def replace_inventory(
+    session: TenantSession, app_environment_id: UUID, before: Sequence[ObjectRef], after: Sequence[ObjectRef]
+) -> None:
+    """Record what is in the cluster; raises LeaseLost when another has recorded something meanwhile."""
+    replaced = await session.execute(
         queries.SET_INVENTORY,
         org=session.org_id,
         app_environment_id=app_environment_id,
-        inventory=[ref.as_dict() for ref in sorted(set(inventory))],
+        before=_listed(before),
+        inventory=_listed(after),
     )
+    if not replaced:
+        raise LeaseLost("Another step has recorded objects meanwhile.")
+
+
+def _listed(refs: Sequence[ObjectRef]) -> list[dict[str, str]]:
+    return [ref.as_dict() for ref in sorted(set(refs))]
+
+
+async def settled(session: TenantSession, row: AppEnvironmentRow, instances: Mapping[str, int]) -> None:
+    """The cluster is what the current release says, with so many instances by process."""
+    seen = _seen(instances, row.seen.get("restarted_at"))
+    await session.execute(queries.SET_SEEN, org=session.org_id, app_environment_id=row.id, seen=seen)
+
+
+def _seen(instances: Mapping[str, int], restarted_at: str | None) -> dict[str, Any]:
+    return {"settled": True, "instances": dict(instances), "restarted_at": restarted_at}
+
+
+def instances_seen(row: AppEnvironmentRow, processes: Mapping[str, Any]) -> dict[str, int]:
+    """How many instances the current release last had when all was well; what is wanted, when that is not known."""
+    seen: dict[str, int] = row.seen.get("instances") or {}
+    return dict(seen) if seen.keys() == processes.keys() else instances_of(row, processes)
+
+
+async def unsettled(session: TenantSession, row: AppEnvironmentRow) -> None:
+    """The cluster is not what the current release says."""
+    await session.execute(
+        queries.SET_SEEN, org=session.org_id, app_environment_id=row.id, seen={**row.seen, "settled": False}
+    )
+
+
+def is_unsettled(row: AppEnvironmentRow) -> bool:
+    """Whether something was begun in the cluster that neither went live nor was put right."""
+    return row.seen.get("settled") is False
 
 
 async def set_health(session: TenantSession, row: AppEnvironmentRow, health: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
 from kovra.features.deployments import queries
 from kovra.features.deployments.messages import ReleaseCreated
 from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
-from kovra.features.deployments.service.start import DeployOptions, Wish, start
+from kovra.features.deployments.service.start import Wish, start
 from kovra.features.deployments.states import Source
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets import queries as secret_queries
@@ -21,6 +21,7 @@ from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Conflict, Invalid, KovraError, NotFound
 from kovra.foundation.events import record
 from kovra.foundation.ids import decode, encode, new_id
+from kovra.foundation.observability import logger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +133,14 @@ async def roll_back(
     row: AppEnvironmentRow,
     target: ReleaseRow,
     restore: Restore,
-    options: DeployOptions,
+    *,
+    override: bool = True,
+    trigger: str = "rollback",
 ) -> DeploymentRow:
-    """Copy the old release into a new one and deploy it; pauses automatic deploys until cleared."""
+    """Copy the old release into a new one and deploy it; pauses automatic deploys until cleared.
+
+    ``override``: what is under way is called off. Who rolls back does not want to wait for what is failing.
+    """
     if not (restore.image or restore.config or restore.secrets):
         raise Invalid.field("/restore", "nothing_to_restore", "Restore at least one of image, config, secrets.")
     revision = await _revision(session, target)
@@ -152,13 +158,39 @@ async def roll_back(
         config = await revisions.latest(session, store, row.id)
     release_id = await copy_release(session, row, base, config_revision_id=config.revision_id or revision.id)
     await session.execute(queries.PAUSE_AUTO_DEPLOY, org=session.org_id, app_environment_id=row.id)
-    facts: dict[str, Any] = {"release": target.number}
-    wish = Wish(source=Source.rollback, facts=facts, release_id=release_id, trigger="rollback")
-    return await start(session, store, row, wish, options)
+    facts: dict[str, Any] = {"release": target.number, "restore": asdict(restore)}
+    wish = Wish(source=Source.rollback, facts=facts, release_id=release_id, trigger=trigger, override=override)
+    return await start(session, store, row, wish)
+
+
+async def roll_back_automatically(
+    session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow
+) -> DeploymentRow | None:
+    """After what went live degraded: back to what served before it. None: there is nothing to go back to.
+
+    A rollback is not rolled back, or two bad releases would take turns for ever.
+    """
+    if row.current_deployment_id is None:
+        return None
+    made_live = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=row.current_deployment_id)
+    before = made_live.previous_release_id
+    if made_live.source["kind"] == Source.rollback or before is None or before == row.current_release_id:
+        return None
+    target = await session.one(queries.RELEASE, org_id=session.org_id, release_id=before)
+    try:
+        return await roll_back(session, store, row, target, Restore(), trigger="auto_rollback")
+    except Conflict as impossible:
+        logger.warning("auto_rollback_impossible", code=impossible.error_code)
+        return None
 
 
 async def copy_release(
-    session: TenantSession, row: AppEnvironmentRow, base: ReleaseRow, *, config_revision_id: UUID | None = None
+    session: TenantSession,
+    row: AppEnvironmentRow,
+    base: ReleaseRow,
+    *,
+    config_revision_id: UUID | None = None,
+    actor: str | None = None,
 ) -> UUID:
     """The next release of the app environment with the image and processes of ``base``; None: with the newest config."""
     release_id = new_id()
@@ -176,7 +208,7 @@ async def copy_release(
         drain_s=base.drain_s,
         warnings=base.warnings,
         copied_from_id=base.id,
-        actor=None,
+        actor=actor,
     )
     created = ReleaseCreated(
         subject_id=release_id,
@@ -187,14 +219,21 @@ async def copy_release(
         config_revision=numbered.config_number,
         copied_from=encode("rel", base.id),
     )
-    record(session, created, scope=row.scope)
+    record(session, created, scope=row.scope, actor=actor)
     return release_id
 
 
 async def redeploy(
-    session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, release: ReleaseRow, options: DeployOptions
+    session: TenantSession,
+    store: HolderKeyStore,
+    row: AppEnvironmentRow,
+    release: ReleaseRow,
+    *,
+    trigger: str = "api",
+    message: str = "",
 ) -> DeploymentRow:
     """Deploy a release's image again, with the newest config."""
     release_id = await copy_release(session, row, release)
-    wish = Wish(source=Source.release, facts={"release": release.number}, release_id=release_id)
-    return await start(session, store, row, wish, options)
+    facts = {"release": release.number}
+    wish = Wish(source=Source.release, facts=facts, release_id=release_id, trigger=trigger, message=message)
+    return await start(session, store, row, wish)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from kovra.features.deployments.messages import (
 )
 from kovra.features.deployments.queries import DeploymentRow, Open
 from kovra.features.deployments.rules.reasons import reason
-from kovra.features.deployments.states import Phase, Policy, Source
+from kovra.features.deployments.states import RANK, Phase, Policy, Source
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.rules import ImageRules, check_scale
@@ -31,13 +30,13 @@ from kovra.foundation.errors import Conflict, Invalid, NotFound
 from kovra.foundation.events import record
 from kovra.foundation.ids import NIL, decode, encode, new_id
 from kovra.foundation.jobs.messages import enqueue
+from kovra.foundation.observability import DEPLOYMENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployOptions:
-    """How long a deployment may take, and which images; from settings."""
+    """Which images may be deployed; from settings."""
 
-    deadline_s: float = 900.0
     images: ImageRules = ImageRules()  # noqa: RUF009  # frozen
 
 
@@ -52,6 +51,10 @@ class Wish:
     """Known already, unless the source is an image."""
     trigger: str = "api"
     message: str = ""
+    was: Mapping[str, Any] = field(default_factory=dict)
+    """What the app environment wanted before, for when the deployment does not succeed."""
+    override: bool = False
+    """Whether what is under way is called off, whatever the overlap policy says."""
 
 
 async def lock(session: TenantSession, app_environment_id: UUID) -> AppEnvironmentRow:
@@ -84,15 +87,29 @@ async def lock_pair(session: TenantSession, app_id: UUID, environment: str) -> A
     return row
 
 
-async def start(
-    session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, wish: Wish, options: DeployOptions
-) -> DeploymentRow:
-    """Accept a deployment of a locked app environment; the overlap policy decides what becomes of others."""
-    await _meet_others(session, row)
+async def start(session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, wish: Wish) -> DeploymentRow:
+    """Accept a deployment of a locked app environment; the overlap policy decides what becomes of others.
+
+    Asked for again while it still waits to begin, it is the same deployment: nobody rolls out twice by asking twice.
+    """
+    policy = Policy.override if wish.override else Policy(row.overlap_policy or row.environment_overlap_policy)
+    source = {"kind": wish.source.value, **wish.facts}
+    others = await session.all(
+        queries.QUEUE,
+        org_id=session.org_id,
+        app_environment_id=row.id,
+        source=source,
+        trigger=wish.trigger,
+        message=wish.message,
+    )
+    if others:
+        makes_way = policy in (Policy.queue_latest, Policy.override)
+        if makes_way and wish.source is Source.image and others[-1].same:
+            return await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=others[-1].id)
+        await _meet_others(session, row, policy, others, wish.source)
     if not row.last_config_number:
         await revisions.begin(session, store, row)
     deployment_id, now = new_id(), clock.now()
-    source = {"kind": wish.source.value, **wish.facts}
     made = await session.one(
         queries.ACCEPT,
         id=deployment_id,
@@ -103,10 +120,9 @@ async def start(
         source=source,
         trigger=wish.trigger,
         message=wish.message,
-        overlap_policy=row.overlap_policy or row.environment_overlap_policy,
+        overlap_policy=policy.value,
         release_id=wish.release_id,
-        previous_release_id=row.current_release_id,
-        deadline_at=now + timedelta(seconds=options.deadline_s),
+        progress={"was": dict(wish.was)} if wish.was else {},
         phases=[{"name": Phase.queued.value, "started_at": clock.rfc3339(now), "ended_at": None}],
     )
     enqueue(session, AdvanceDeployment(id=deployment_id, app_environment_id=row.id))
@@ -117,34 +133,30 @@ async def start(
     return made
 
 
-async def _meet_others(session: TenantSession, row: AppEnvironmentRow) -> None:
-    """What the overlap policy says of those before; one statement for each policy."""
-    match Policy(row.overlap_policy or row.environment_overlap_policy):
-        case Policy.queue_all:
-            return
-        case Policy.queue_latest:
-            await _supersede_queued(session, row)
-        case Policy.override:
-            await _supersede_queued(session, row)
-            for other in await _open(session, row):
-                await request_cancel(session, row, other.id, by="superseded")
-        case Policy.reject:
-            others = await _open(session, row)
-            if others:
-                raise Conflict(
-                    "Another deployment is under way.",
-                    code="deployment_in_progress",
-                    facts={"deployment_id": encode("dep", others[0].id)},
-                )
+async def _meet_others(
+    session: TenantSession, row: AppEnvironmentRow, policy: Policy, others: Sequence[Open], source: Source
+) -> None:
+    if policy is Policy.reject:
+        raise Conflict(
+            "Another deployment is under way.",
+            code="deployment_in_progress",
+            facts={"deployment_id": encode("dep", others[0].id)},
+        )
+    if policy is Policy.queue_all:
+        return
+    making_way = [other for other in others if RANK[Source(other.source["kind"])] <= RANK[source]]
+    await _supersede_queued(session, row, [other.id for other in making_way])
+    for other in making_way:
+        if policy is Policy.override and other.phase not in (Phase.queued, Phase.waiting):
+            await request_cancel(session, row, other.id, by="superseded")
 
 
-async def _open(session: TenantSession, row: AppEnvironmentRow) -> list[Open]:
-    return await session.all(queries.OPEN_DEPLOYMENTS, org_id=session.org_id, app_environment_id=row.id)
-
-
-async def _supersede_queued(session: TenantSession, row: AppEnvironmentRow) -> None:
-    why = reason("superseded_by", Phase.queued).document()
-    for other in await session.all(queries.SUPERSEDE, org=session.org_id, aev=row.id, reason=why):
+async def _supersede_queued(session: TenantSession, row: AppEnvironmentRow, ids: Sequence[UUID]) -> None:
+    if not ids:
+        return
+    why, at = reason("superseded_by", Phase.queued).document(), clock.rfc3339(clock.now())
+    for other in await session.all(queries.SUPERSEDE, org=session.org_id, ids=ids, reason=why, at=at):
+        DEPLOYMENTS.labels("superseded", "superseded_by").inc()
         finished = DeploymentFinished(
             subject_id=other.id,
             app_environment_id=encode("aev", row.id),
@@ -182,7 +194,7 @@ async def deploy_image(
         raise Invalid.field("/image", "missing", "Name an image here, or give the app one.")
     options.images.check(image)
     wish = Wish(source=Source.image, facts={"image": image}, trigger=trigger, message=message)
-    return await start(session, store, row, wish, options)
+    return await start(session, store, row, wish)
 
 
 async def act(
@@ -190,7 +202,6 @@ async def act(
     store: HolderKeyStore,
     row: AppEnvironmentRow,
     source: Source,
-    options: DeployOptions,
     *,
     scale: dict[str, int] | None = None,
 ) -> DeploymentRow:
@@ -201,18 +212,21 @@ async def act(
         raise Conflict("It is suspended already.", code="already_suspended")
     if source is Source.resume and not row.suspended:
         raise Conflict("It is not suspended.", code="not_suspended")
-    if source in (Source.suspend, Source.resume):
-        await session.execute(
-            queries.SET_SUSPENDED, org=session.org_id, app_environment_id=row.id, suspended=source is Source.suspend
-        )
+    was: dict[str, Any] = {}
+    if source is not Source.restart:
+        was = await _want(session, row, source, scale)
+    return await start(session, store, row, Wish(source=source, facts={"scale": scale} if scale else {}, was=was))
+
+
+async def _want(
+    session: TenantSession, row: AppEnvironmentRow, source: Source, scale: dict[str, int] | None
+) -> dict[str, Any]:
+    """Write what is wanted from now on, whichever deployment brings it about; what was, to take it back."""
     if scale is not None:
         app = await session.one(project_queries.APP, org_id=session.org_id, app_id=row.app_id)
         check_scale(scale, app.processes)
-        await session.execute(
-            queries.SET_SCALE, org=session.org_id, app_environment_id=row.id, scale={**row.scale, **scale}
-        )
-    facts: dict[str, Any] = {"release": row.current_release_number}
-    if scale is not None:
-        facts["scale"] = scale
-    wish = Wish(source=source, facts=facts, release_id=row.current_release_id)
-    return await start(session, store, row, wish, options)
+    before = {"scale": row.scale, "suspended": row.suspended}
+    suspended = row.suspended if source is Source.scale else source is Source.suspend
+    after = {"scale": {**row.scale, **(scale or {})}, "suspended": suspended}
+    await session.execute(queries.SET_WANTED, org=session.org_id, app_environment_id=row.id, **after)
+    return {"before": before, "after": after}

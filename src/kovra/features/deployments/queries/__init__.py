@@ -2,119 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, FromClause, Select, Table, Uuid, and_, bindparam, func, or_, select
+from sqlalchemy import CTE, ColumnElement, FromClause, Select, Table, Uuid, and_, any_, bindparam, func, or_, select
 from sqlalchemy import Text as SqlText
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from kovra.features.deployments.queries.rows import (
+    DeploymentRow,
+    Id,
+    Lease,
+    Numbered,
+    Open,
+    ReleaseRow,
+    Waiting,
+)
 from kovra.foundation.db.pages import Listing, named
 from kovra.foundation.db.statements import command, statement
-from kovra.foundation.events import Scope
 from kovra.models.deployments import deployments, releases
 from kovra.models.projects import app_environments, apps, environments
 from kovra.models.secrets import config_revisions
 
+__all__ = [
+    "ACCEPT",
+    "ADD_RELEASE",
+    "DEPLOYMENT",
+    "DEPLOYMENTS",
+    "FINISH",
+    "MOVE",
+    "OPEN_DEPLOYMENTS",
+    "PAUSE_AUTO_DEPLOY",
+    "PURGE_APP_ENVIRONMENT",
+    "PURGE_DEPLOYMENTS",
+    "PURGE_RELEASES",
+    "QUEUE",
+    "RELEASE",
+    "RELEASES",
+    "RELEASE_LEASE",
+    "RELEASE_NUMBERED",
+    "REMEMBER",
+    "REQUEST_CANCEL",
+    "SET_CURRENT",
+    "SET_HEALTH",
+    "SET_INVENTORY",
+    "SET_SEEN",
+    "SET_WANTED",
+    "SUPERSEDE",
+    "TAKE_LEASE",
+    "DeploymentRow",
+    "Id",
+    "Lease",
+    "Numbered",
+    "Open",
+    "ReleaseRow",
+    "Waiting",
+]
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRow:
-    """A release; it never changes."""
-
-    id: UUID
-    app_environment_id: UUID
-    number: int
-    image: str
-    pinned: str
-    digest: str
-    config_revision_id: UUID
-    config_number: int
-    processes: dict[str, Any]
-    release_command: list[str] | None
-    drain_s: int
-    warnings: list[str]
-    copied_from_id: UUID | None
-    actor: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentRow:
-    """A deployment with its release's face and its place in the queue."""
-
-    id: UUID
-    app_environment_id: UUID
-    project_id: UUID
-    app_id: UUID
-    environment_id: UUID
-    number: int
-    source: dict[str, Any]
-    trigger: str
-    actor: str
-    message: str
-    config_revision_id: UUID | None
-    release_id: UUID | None
-    release_number: int | None
-    release_image: str | None
-    release_digest: str | None
-    previous_release_id: UUID | None
-    phase: str
-    outcome: str | None
-    reason: dict[str, Any] | None
-    restored_release_id: UUID | None
-    phases: list[dict[str, Any]]
-    progress: dict[str, Any]
-    cancel_requested_at: datetime | None
-    cancel_requested_by: str | None
-    deadline_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    finished_at: datetime | None
-    fence: int
-    ahead: int
-    blocked_by: UUID | None
-
-    @property
-    def scope(self) -> Scope:
-        """Where facts about it belong."""
-        return Scope(project_id=self.project_id, app_id=self.app_id, environment_id=self.environment_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Id:
-    """An id."""
-
-    id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """An open deployment."""
-
-    id: UUID
-    number: int
-    phase: str
-
-
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """A release that was written: its number, and its config revision's."""
-
-    number: int
-    config_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A lease taken: every write of the step names its fence."""
-
-    fence: int
-
-
-_d, _r, _x, _c = deployments.c, releases.c, app_environments.c, config_revisions.c
+_d, _r, _x, _c, _a = deployments.c, releases.c, app_environments.c, config_revisions.c, apps.c
 _ahead = deployments.alias("ahead").c
 _ACTOR = func.current_setting("kovra.actor")
 """Who acts, as the entering function found it."""
@@ -184,7 +129,7 @@ def _accepted() -> Select[Any]:
         {
             **{name: bindparam(name, type_=_d[name].type) for name in (
                 "id", "org_id", "app_environment_id", "app_id", "environment_id", "source", "trigger", "message",
-                "overlap_policy", "release_id", "previous_release_id", "deadline_at", "phases",
+                "overlap_policy", "release_id", "phases", "progress",
             )},
             "number": numbered.c.n,
             "actor": _ACTOR,
@@ -209,7 +154,7 @@ DEPLOYMENTS = Listing(
     by={},
 )
 OPEN_DEPLOYMENTS = statement(
-    select(_d.id, _d.number, _d.phase)
+    select(_d.id, _d.number, _d.phase, _d.source, _d.cancel_requested_at)
     .where(
         _d.org_id == bindparam("org_id"), _d.app_environment_id == bindparam("app_environment_id"), _d.outcome.is_(None)
     )
@@ -217,6 +162,27 @@ OPEN_DEPLOYMENTS = statement(
     .limit(1000),
     Open,
 )
+# The open ones as somebody finds them who asks for one more: whether one is all that is asked for, and has not begun.
+QUEUE = statement(
+    select(
+        _d.id, _d.number, _d.phase, _d.source, _d.cancel_requested_at,
+        and_(
+            _d.phase == "queued",
+            _d.cancel_requested_at.is_(None),
+            _d.source == bindparam("source", type_=JSONB),
+            _d.trigger == bindparam("trigger"),
+            _d.message == bindparam("message"),
+            _d.config_revision_id == _newest_revision().with_only_columns(_c.id).scalar_subquery(),
+            _d.created_at >= select(_a.updated_at).where(_a.org_id == _d.org_id, _a.id == _d.app_id).scalar_subquery(),
+        ).label("same"),
+    )
+    .where(
+        _d.org_id == bindparam("org_id"), _d.app_environment_id == bindparam("app_environment_id"), _d.outcome.is_(None)
+    )
+    .order_by(_d.number)
+    .limit(1000),
+    Waiting,
+)  # fmt: skip
 ACCEPT = statement(_accepted(), DeploymentRow)
 REQUEST_CANCEL = command(
     deployments.update()
@@ -229,7 +195,8 @@ TAKE_LEASE = statement(
         _d.org_id == bindparam("org"),
         _d.id == bindparam("deployment_id"),
         _d.outcome.is_(None),
-        or_(_d.lease_expires_at.is_(None), _d.lease_expires_at < func.now()),
+        # A process does one step of a deployment at a time: what it still holds it could not give back.
+        or_(_d.lease_expires_at.is_(None), _d.lease_expires_at < func.now(), _d.lease_owner == bindparam("owner")),
     )
     .values(lease_owner=bindparam("owner"), lease_expires_at=bindparam("until"), fence=_d.fence + 1)
     .returning(_d.fence),
@@ -251,7 +218,8 @@ MOVE = command(
     .where(*_FENCED)
     .values(
         phase=bindparam("phase"), phases=bindparam("phases", type_=JSONB), progress=bindparam("progress", type_=JSONB),
-        release_id=bindparam("release_id"), updated_at=func.now(),
+        release_id=bindparam("release_id"), previous_release_id=bindparam("previous_release_id"),
+        deadline_at=bindparam("deadline_at"), updated_at=func.now(),
     )
 )  # fmt: skip
 REMEMBER = command(
@@ -262,7 +230,7 @@ FINISH = command(
     .where(*_FENCED)
     .values(
         phase="done", outcome=bindparam("outcome"), reason=bindparam("reason", type_=JSONB),
-        restored_release_id=bindparam("restored_release_id"), phases=bindparam("phases", type_=JSONB),
+        release_id=bindparam("release_id"), restored_release_id=bindparam("restored_release_id"), phases=bindparam("phases", type_=JSONB),
         finished_at=func.now(), updated_at=func.now(), lease_owner=None, lease_expires_at=None,
     )
 )  # fmt: skip
@@ -270,13 +238,14 @@ SUPERSEDE = statement(
     deployments.update()
     .where(
         _d.org_id == bindparam("org"),
-        _d.app_environment_id == bindparam("aev"),
+        _d.id == any_(bindparam("ids", type_=ARRAY(Uuid))),
         or_(_d.phase == "queued", _d.phase == "waiting"),
     )
     .values(
         phase="done", outcome="superseded", finished_at=func.now(), updated_at=func.now(), fence=_d.fence + 1,
         # The phase it had been in.
         reason=bindparam("reason", type_=JSONB).op("||", return_type=JSONB)(func.jsonb_build_object("phase", _d.phase)),
+        phases=func.jsonb_set(_d.phases, array(["-1", "ended_at"]), func.to_jsonb(bindparam("at", type_=SqlText))),
         lease_owner=None, lease_expires_at=None,
     )
     .returning(_d.id),
@@ -339,28 +308,33 @@ SET_CURRENT = command(
     .values(
         current_release_id=bindparam("release_id"), current_deployment_id=bindparam("deployment_id"),
         health=bindparam("health"), watch_until=bindparam("watch_until"),
-        inventory=bindparam("inventory", type_=JSONB), updated_at=func.now(),
+        inventory=bindparam("inventory", type_=JSONB), seen=bindparam("seen", type_=JSONB), updated_at=func.now(),
     )
 )  # fmt: skip
+# What another has written meanwhile is not written over: nothing that was recorded is forgotten.
 SET_INVENTORY = command(
     app_environments.update()
-    .where(_x.org_id == bindparam("org"), _x.id == bindparam("app_environment_id"))
+    .where(
+        _x.org_id == bindparam("org"),
+        _x.id == bindparam("app_environment_id"),
+        _x.inventory == bindparam("before", type_=JSONB),
+    )
     .values(inventory=bindparam("inventory", type_=JSONB))
+)
+SET_WANTED = command(
+    app_environments.update()
+    .where(_x.org_id == bindparam("org"), _x.id == bindparam("app_environment_id"))
+    .values(suspended=bindparam("suspended"), scale=bindparam("scale", type_=JSONB), updated_at=func.now())
+)
+SET_SEEN = command(
+    app_environments.update()
+    .where(_x.org_id == bindparam("org"), _x.id == bindparam("app_environment_id"))
+    .values(seen=bindparam("seen", type_=JSONB))
 )
 SET_HEALTH = command(
     app_environments.update()
     .where(_x.org_id == bindparam("org"), _x.id == bindparam("app_environment_id"))
     .values(health=bindparam("health"), watch_until=None, updated_at=func.now())
-)
-SET_SUSPENDED = command(
-    app_environments.update()
-    .where(_x.org_id == bindparam("org"), _x.id == bindparam("app_environment_id"))
-    .values(suspended=bindparam("suspended"), updated_at=func.now())
-)
-SET_SCALE = command(
-    app_environments.update()
-    .where(_x.org_id == bindparam("org"), _x.id == bindparam("app_environment_id"))
-    .values(scale=bindparam("scale", type_=JSONB), updated_at=func.now())
 )
 PAUSE_AUTO_DEPLOY = command(
     app_environments.update()

@@ -1,0 +1,110 @@
+"""Ending without success: what served before is put back, or what never served is taken away.
+
+A cluster that does not let itself be put right holds no verdict up: putting right becomes a duty, recorded as a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from uuid import UUID
+
+from kovra.adapters.cluster.manifests import workload_manifests
+from kovra.features.deployments.handlers.cluster import (
+    apply_all,
+    put_back,
+    take_out,
+    workload_of,
+)
+from kovra.features.deployments.handlers.steps import release_id_of
+from kovra.features.deployments.messages import ReapplyRelease
+from kovra.features.deployments.rules.reasons import Reason
+from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.opening import open_release
+from kovra.features.deployments.service.progress import LeaseLost, Step
+from kovra.features.deployments.states import Outcome
+from kovra.features.projects import queries as project_queries
+from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.foundation import clock
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.errors import KovraError
+from kovra.foundation.jobs.handling import JobContext
+from kovra.foundation.jobs.messages import enqueue
+from kovra.foundation.keyring import KeyVersionMissing, SealBroken
+from kovra.foundation.observability import logger
+
+_SHARE: Final = 0.8
+"""Of the step's time; the rest is for writing the verdict."""
+OWED: Final = "The cluster could not be put right yet; this is made up for when it answers again."
+
+
+async def end(context: JobContext, step: Step, outcome: Outcome, why: Reason) -> None:
+    """Put the cluster right, then write the verdict; in this order, so that a worker that dies between repeats both."""
+    d = step.deployment
+    async with context.session() as session:
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
+        )
+    if not progress.is_unsettled(row):
+        await _finish(context, step, outcome, why)
+        return
+    try:
+        async with asyncio.timeout(max(0.0, context.until - clock.monotonic()) * _SHARE):
+            restored = await _restored(context, step, row)
+    except LeaseLost:
+        raise
+    except (KovraError, TimeoutError) as hindered:
+        code = hindered.error_code if isinstance(hindered, KovraError) else "timed_out"
+        logger.error("cluster_not_put_right", deployment=str(d.id), code=code)
+        await _finish(context, step, outcome, why.with_evidence(OWED), owed=True)
+        return
+    await _finish(context, step, outcome, why, restored=restored)
+
+
+async def _finish(
+    context: JobContext,
+    step: Step,
+    outcome: Outcome,
+    why: Reason,
+    *,
+    restored: UUID | None = None,
+    owed: bool = False,
+) -> None:
+    async with context.session() as session:
+        if outcome is not Outcome.superseded:
+            await progress.take_back(session, step)
+        await progress.finish(session, step, outcome, reason=why, restored_release_id=restored)
+        if owed:
+            enqueue(session, ReapplyRelease(id=step.deployment.app_environment_id))
+
+
+async def _restored(context: JobContext, step: Step, row: AppEnvironmentRow) -> UUID | None:
+    """Put back what serves, or take away what never did; which release serves again, if one does."""
+    d = step.deployment
+    try:
+        if d.cancel_requested_by == "deleted":
+            await take_out(context, row.id)
+        elif row.current_release_id is not None:
+            await put_back(context, row.id, row.current_release_id, d.id)
+            return row.current_release_id
+        elif d.release_id is not None:
+            await _scale_away(context, step, row)
+    except (SealBroken, KeyVersionMissing) as unreadable:
+        # The deployment ends all the same. What the previous release still has in the cluster goes on serving.
+        logger.error("release_not_restored", deployment=str(d.id), reason=unreadable.message)
+        if row.current_release_id is None:
+            # What was recorded of a release that never served can go without any of its values.
+            await take_out(context, row.id)
+    return None
+
+
+async def _scale_away(context: JobContext, step: Step, row: AppEnvironmentRow) -> None:
+    """Nothing served before: the failed release stays recorded, with no instance running."""
+    d = step.deployment
+    store = context.registry.get(HolderKeyStore)
+    async with context.session() as session:
+        opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
+    none = dict.fromkeys(opened.release.processes, 0)
+    await apply_all(context, workload_manifests(workload_of(context, opened, deployment_id=d.id, instances=none)))
+    async with context.session() as session:
+        await progress.settled(session, row, none)

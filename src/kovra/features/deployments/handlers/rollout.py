@@ -1,0 +1,128 @@
+"""Rolling out and verifying: the release goes into the cluster, and the verdict comes from what the cluster shows."""
+
+from __future__ import annotations
+
+from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.manifests import workload_manifests
+from kovra.adapters.cluster.status import observe
+from kovra.adapters.cluster.workload import ObjectRef
+from kovra.features.deployments import queries
+from kovra.features.deployments.compose import instances_of, placement_of
+from kovra.features.deployments.handlers.cluster import (
+    apply_all,
+    last_lines,
+    prune,
+    refs_of,
+    wall_in,
+    workload_of,
+)
+from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
+from kovra.features.deployments.messages import ReapplyRelease
+from kovra.features.deployments.queries import DeploymentRow
+from kovra.features.deployments.rules.reasons import reason
+from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.opening import open_release
+from kovra.features.deployments.service.progress import Step
+from kovra.features.deployments.states import Outcome, Phase, Source
+from kovra.features.deployments.verdict import judge
+from kovra.features.projects import queries as project_queries
+from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.foundation import clock
+from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.errors import KovraError
+from kovra.foundation.jobs.handling import JobContext
+from kovra.foundation.jobs.messages import enqueue
+from kovra.foundation.observability import logger
+
+
+async def roll_out(context: JobContext, step: Step) -> None:
+    """Put the release into the cluster; what it replaces stays recorded until the verdict."""
+    d = step.deployment
+    store = context.registry.get(HolderKeyStore)
+    async with context.session() as session:
+        opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
+        # Fixed now: who asks for other numbers while this is judged does not move its goal.
+        instances = instances_of(opened.row, opened.release.processes)
+        restarted_at = _restarted_at(d, opened.row)
+        workload = workload_of(context, opened, deployment_id=d.id, instances=instances, restarted_at=restarted_at)
+        documents = workload_manifests(workload)
+        await progress.add_to_inventory(session, opened.row, refs_of(documents), begins=True)
+    await wall_in(context, opened.row)
+    await apply_all(context, documents)
+    async with context.session() as session:
+        applied = [ref.as_dict() for ref in refs_of(documents)]
+        facts = {"applied": applied, "instances": instances, "restarted_at": restarted_at}
+        await progress.move(session, step, Phase.verifying, progress=facts)
+
+
+def _restarted_at(d: DeploymentRow, row: AppEnvironmentRow) -> str | None:
+    """What stands in the pods' template: a new value replaces them, and so would leaving the old one out."""
+    if d.source["kind"] == Source.restart:
+        return clock.rfc3339(d.created_at)
+    stamp: str | None = row.seen.get("restarted_at") if d.release_id == row.current_release_id else None
+    return stamp
+
+
+async def verify(context: JobContext, step: Step) -> None:
+    """Look at the cluster: good and settled is live, failed is failed, everything else waits."""
+    d = step.deployment
+    client = context.registry.get(ClusterClient)
+    async with context.session() as session:
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
+        )
+        release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=release_id_of(d))
+    placement = placement_of(context.org_id, row)
+    status = await observe(client, placement, row.id)
+    verdict = judge(status, release.number, d.progress["instances"], phase=d.phase)
+    if verdict.reason is not None:
+        store = context.registry.get(HolderKeyStore)
+        async with context.session() as session:
+            opened = await open_release(session, store, row.id, release.id, for_deployment=d.id)
+        lines = await last_lines(context, placement.namespace, verdict.look_at, opened.mask)
+        evidence = [opened.mask(line) for line in verdict.reason.evidence]
+        raise StepFailed(reason(verdict.reason.code, d.phase, [*evidence, *lines]))
+    if verdict.good:
+        await _settle(context, step)
+        return
+    async with context.session() as session:
+        await progress.remember(session, step, {"good_since": None, "waiting_for": verdict.waiting_for})
+        progress.again(session, d, after_s=POLL_S)
+
+
+async def _settle(context: JobContext, step: Step) -> None:
+    d = step.deployment
+    needed = context.registry.get(Steps).settling_s
+    since = d.progress.get("good_since")
+    now = clock.now().timestamp()
+    if since is None or now - float(since) < needed:
+        async with context.session() as session:
+            if since is None:
+                await progress.remember(session, step, {"good_since": now, "waiting_for": "the settling time"})
+            progress.again(session, d, after_s=max(needed - (now - float(since or now)), 0.02))
+        return
+    applied = [ObjectRef(**ref) for ref in d.progress.get("applied", [])]
+    async with context.session() as session:
+        row = await session.one(
+            project_queries.APP_ENVIRONMENT_FOR_UPDATE, org_id=context.org_id, app_environment_id=d.app_environment_id
+        )
+        release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=release_id_of(d))
+        recorded = sorted({*progress.inventory_of(row), *applied})
+        # Until the old objects are gone they stay recorded: a prune that fails is made up for by the next one.
+        await progress.went_live(session, step, row, release, recorded)
+        await progress.finish(session, step, Outcome.live)
+    await _clean_up(context, row, recorded, applied)
+
+
+async def _clean_up(
+    context: JobContext, row: AppEnvironmentRow, recorded: list[ObjectRef], applied: list[ObjectRef]
+) -> None:
+    """Take away what the release that serves now has no use for."""
+    try:
+        await prune(context, recorded, applied)
+        async with context.session() as session:
+            await progress.replace_inventory(session, row.id, recorded, applied)
+    except KovraError as hindered:
+        logger.warning("clean_up_later", code=hindered.error_code)
+        async with context.session() as session:
+            enqueue(session, ReapplyRelease(id=row.id))
