@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,6 +24,8 @@ from kovra.foundation.outbound.tls import TlsFiles
 from kovra.foundation.web.logins import LoginThrottleOptions
 from kovra.foundation.web.middleware import EdgeOptions
 from kovra.foundation.web.ratelimit import RateLimitOptions
+
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 
 
 class Registry(BaseModel):
@@ -93,8 +96,12 @@ class Settings(BaseSettings):
     """/metrics, on loopback or inside the cluster; 0: not served."""
     public_url: str = "http://127.0.0.1:8080"
     """How people reach the api; never taken from a request."""
-    trusted_proxies: str = ""
-    """Comma-separated addresses or networks whose X-Forwarded-For and -Proto are believed."""
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Addresses or networks whose X-Forwarded-For and -Proto are believed, comma-separated; never ``*``.
+
+    With ``*`` the left-most address of the header would count, which is the caller's own invention."""
+    hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names the api answers to besides that of its public URL, comma-separated; in development it answers to any."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Exact origins of the dashboard, comma-separated."""
     max_body_bytes: int = 1024 * 1024
@@ -152,13 +159,17 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _lists(cls, values: dict[str, object]) -> dict[str, object]:
-        origins = values.get("cors_origins")
-        if isinstance(origins, str):
-            values["cors_origins"] = tuple(o.strip() for o in origins.split(",") if o.strip())
-        networks = values.get("own_networks")
-        if isinstance(networks, str):
-            values["own_networks"] = tuple(n.strip() for n in networks.split(",") if n.strip())
+        for name in ("cors_origins", "hosts", "trusted_proxies", "own_networks"):
+            given = values.get(name)
+            if isinstance(given, str):
+                values[name] = tuple(part.strip() for part in given.split(",") if part.strip())
         return values
+
+    @model_validator(mode="after")
+    def _exact_origins(self) -> Settings:
+        if any(_ORIGIN.fullmatch(origin) is None for origin in self.cors_origins):
+            raise ValueError("KOVRA_CORS_ORIGINS holds exact origins: scheme://host[:port], in lower case")
+        return self
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Settings:
@@ -213,8 +224,11 @@ class Settings(BaseSettings):
 
     def edge(self) -> EdgeOptions:
         """What the edge allows."""
+        public = urlsplit(self.public_url).hostname or ""
         return EdgeOptions(
             max_body_bytes=self.max_body_bytes,
+            hosts=frozenset({public, *self.hosts}) if self.production else frozenset(),
+            origins=self.cors_origins,
             https_only=self.production,
             simulated=self.simulated,
             limits=RateLimitOptions.unlimited() if self.unlimited else RateLimitOptions(),

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from kovra import __version__
 from kovra.entrypoints import openapi, platform
@@ -27,6 +26,7 @@ from kovra.foundation.web.credentials import Credentials
 from kovra.foundation.web.guard import guarded_routes
 from kovra.foundation.web.lists import known_parameters
 from kovra.foundation.web.middleware import Edge
+from kovra.foundation.web.protocol import PatientProtocol
 from kovra.settings import Settings
 
 ROUTERS: Final = (
@@ -81,22 +81,16 @@ def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
 
 def _edge(app: FastAPI, settings: Settings) -> None:
     signer = AccessTokens(settings.access_tokens())
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id"],
-            expose_headers=["ETag", "Location", "Link", "X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After",
-                            "Idempotency-Replayed", "Kovra-Simulated"],
-            allow_credentials=True,
-            max_age=600,
-        )  # fmt: skip
     app.add_middleware(Edge, credentials=Credentials(signer.verify), options=settings.edge())
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
-    """Options of uvicorn: no access log of its own (ours holds no query), proxies believed only when named."""
+    """Options of uvicorn: no access log of its own (ours holds no query), proxies believed only when named.
+
+    Raises ValueError where production would refuse every request: without a proxy that speaks https for it.
+    """
+    if settings.production and not (settings.trusted_proxies and settings.public_url.startswith("https://")):
+        raise ValueError("KOVRA_TRUSTED_PROXIES and an https KOVRA_PUBLIC_URL are needed in production")
     return {
         "host": settings.host,
         "port": settings.port,
@@ -104,9 +98,9 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "access_log": False,
         "server_header": False,
         "date_header": True,
+        "http": PatientProtocol,
         "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": settings.trusted_proxies or "127.0.0.1",
-        "h11_max_incomplete_event_size": 64 * 1024,
+        "forwarded_allow_ips": [str(network) for network in settings.trusted_proxies],
         "timeout_graceful_shutdown": 30,
         "timeout_keep_alive": 30,
         "ws_max_size": 1024 * 1024,

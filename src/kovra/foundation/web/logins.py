@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kovra.foundation.db.database import Database
 from kovra.foundation.errors import RateLimited
+from kovra.foundation.web.callers import network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +40,16 @@ class LoginThrottle:
 
     async def login(self, account: str, address: str) -> None:
         """Before a password is hashed; raises RateLimited."""
-        network = _network(address)
+        network = network_of(address)
         await self._take(f"login:{account}:{network}", self._options.per_account)
         await self._take(f"login-network:{network}", self._options.per_network)
 
     async def sign_up(self, address: str) -> None:
         """Before an account is made; raises RateLimited."""
-        await self._take(f"sign-up:{_network(address)}", self._options.sign_ups)
+        await self._take(f"sign-up:{network_of(address)}", self._options.sign_ups)
 
     async def _take(self, key: str, burst: int) -> None:
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
         taken = await self._database.door("take_token", Taken, digest, burst, self._options.window_s)
         if taken[0].wait_s > 0:
             raise RateLimited("Too many tries; wait a little.", retry_after_s=taken[0].wait_s)
-
-
-def _network(address: str) -> str:
-    return ":".join(address.split(":")[:4]) if ":" in address else address

@@ -1,4 +1,4 @@
-"""The one ASGI middleware: request id, size limits, rate limit, principal, security headers, metrics and the log line.
+"""The one ASGI middleware: request id, size and time limits, rate limit, principal, headers, metrics and the log line.
 
 One class instead of a stack of them: each layer costs a call per message, and together they need one pass over the
 headers. Routing has not happened yet when it starts, so the route's own limits are asked by the route's dependencies.
@@ -6,6 +6,8 @@ headers. Routing has not happened yet when it starts, so the route's own limits 
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
 import time
 from dataclasses import dataclass, field
@@ -14,14 +16,34 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kovra.foundation.access import Principal
-from kovra.foundation.errors import Forbidden, KovraError, RateLimited, TooLarge, Unauthenticated, Unavailable
+from kovra.foundation.errors import (
+    Forbidden,
+    KovraError,
+    Malformed,
+    RateLimited,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from kovra.foundation.ids import encode
 from kovra.foundation.observability import HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_SECONDS, logger
+from kovra.foundation.web.callers import Proven, network_of
+from kovra.foundation.web.cors import Origins
 from kovra.foundation.web.credentials import Credentials
-from kovra.foundation.web.problems import HeadersTooLarge, Problem, UnsupportedMedia, from_error, problem
+from kovra.foundation.web.problems import (
+    HeadersTooLarge,
+    Problem,
+    TargetTooLong,
+    TooSlow,
+    UnsupportedMedia,
+    from_error,
+    problem,
+)
 from kovra.foundation.web.ratelimit import Bucket, RateLimiter, RateLimitOptions, Verdict
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -29,10 +51,17 @@ _SECURITY: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"vary", b"Authorization, Origin, Accept"),
 ]
 _API_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _HSTS: Final = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
+_HOST_PORT: Final = re.compile(r":[0-9]{0,5}\Z")
+_DEPLOYS: Final = re.compile(r"/v1/.*(/deployments|/actions/(rollback|redeploy|restart|scale|suspend|resume|cancel))")
+_POLLED: Final = ("/v1/deployments", "/v1/events")
+_GONE: Final = 499
+"""The status of the log line when the caller hung up; nothing is sent any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +70,22 @@ class EdgeOptions:
 
     max_body_bytes: int = 1024 * 1024
     """Larger bodies get 413, declared or counted."""
+    body_timeout_s: float = 20.0
+    """The whole body must be here within it, or 408; it is small, so this bounds the slowest sender as well."""
     max_header_bytes: int = 32 * 1024
     """All header names and values together; beyond it 431."""
+    max_headers: int = 100
+    """More header lines than this get 431."""
+    max_target_bytes: int = 8 * 1024
+    """Path and query; beyond it 414."""
     max_in_flight: int = 512
     """More requests at once get 503; health is exempt."""
+    hosts: frozenset[str] = frozenset()
+    """The names this api answers to, without port; empty: any. Health is exempt: load balancers ask by address."""
     https_only: bool = False
     """Refuse plain http as the trusted proxy reports it, and send HSTS."""
+    origins: tuple[str, ...] = ()
+    """Exact origins whose scripts may read answers."""
     simulated: bool = False
     """Say in a header that workloads are simulated."""
     limits: RateLimitOptions = field(default_factory=RateLimitOptions)
@@ -58,6 +97,9 @@ class _Exchange:
 
     request_id: str
     started: float
+    body_done: bool
+    ends: bool = True
+    """Whether the connection ends with the answer: where the head was odd, so may be what follows."""
     verdict: Verdict | None = None
     principal: Principal | None = None
     status: int = 500
@@ -72,13 +114,15 @@ class Edge:
         self._credentials = credentials
         self._options = options
         self._limiter = RateLimiter()
+        self._proven = Proven()
+        self._origins = Origins(options.origins)
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._socket(scope, receive, send)
             return
-        exchange = _Exchange(_request_id(scope), time.perf_counter())
+        exchange = _Exchange(_request_id(scope), time.perf_counter(), _has_no_body(scope))
         scope["kovra.request_id"] = exchange.request_id
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         self._in_flight += 1
@@ -88,16 +132,31 @@ class Edge:
         finally:
             self._in_flight -= 1
             HTTP_IN_FLIGHT.dec()
+            self._remember(scope, exchange)
             _finish(scope, exchange)
             structlog.contextvars.clear_contextvars()
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lifespan and WebSockets; a plain socket is closed before it opens, where only https is served."""
+        if scope["type"] == "websocket" and self._options.https_only and scope.get("scheme") != "wss":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "Use wss."})
+            return
+        await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange) -> None:
         outgoing = self._outgoing(send, exchange, scope)
         try:
             self._admit(scope, exchange)
-            await self._app(scope, self._incoming(receive), outgoing)
+            allowed = self._origins.preflight(scope)
+            if allowed is None:
+                await self._app(scope, self._incoming(receive, exchange), outgoing)
+            else:
+                await self._preflight(allowed, exchange)(scope, receive, outgoing)
         except KovraError as refused:
             await self._refuse(from_error(refused, exchange.request_id), scope, receive, outgoing, exchange)
+        except ClientDisconnect:
+            exchange.status = _GONE
         except Exception as defect:  # the outermost place: whatever nobody foresaw becomes a 500 without its text
             logger.error("request_failed", error=type(defect).__name__, exc_info=_without_text(defect))
             answer = problem(
@@ -109,18 +168,48 @@ class Edge:
         if not exchange.began:
             await answer(scope, receive, send)
 
+    def _preflight(self, allowed: bool, exchange: _Exchange) -> Response:
+        if not allowed:
+            refused = Forbidden("This origin may not call that.", code="origin_not_allowed")
+            return from_error(refused, exchange.request_id)
+        response = Response(status_code=204)
+        response.raw_headers.extend(self._origins.permissions())
+        return response
+
     def _admit(self, scope: Scope, exchange: _Exchange) -> None:
         """Everything that can be refused before routing; the principal is found here and demanded by the route."""
-        headers = scope["headers"]
-        if sum(len(n) + len(v) for n, v in headers) > self._options.max_header_bytes:
-            raise HeadersTooLarge("The headers are too large.")
+        self._check_sizes(scope)
         if scope["path"] in _HEALTH:
+            exchange.ends = False
             return
+        self._check_host(scope)
+        exchange.ends = False
         if self._in_flight > self._options.max_in_flight:
             raise Unavailable("Too many requests at once.", code="overloaded")
         if self._options.https_only and scope.get("scheme") != "https":
             raise Forbidden("Use https.", code="https_needed")
-        given = [value for name, value in headers if name == b"authorization"]
+        self._find_principal(scope, exchange)
+        self._limit(scope, exchange)
+        self._check_body(scope)
+
+    def _check_sizes(self, scope: Scope) -> None:
+        headers, limits = scope["headers"], self._options
+        if len(headers) > limits.max_headers or sum(len(n) + len(v) for n, v in headers) > limits.max_header_bytes:
+            raise HeadersTooLarge("The headers are too large, or too many.")
+        if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > limits.max_target_bytes:
+            raise TargetTooLong("The address is too long.")
+
+    def _check_host(self, scope: Scope) -> None:
+        """Exactly one Host, and one of ours (RFC 9112 §3.2): two readers of a request must not differ about it."""
+        given = [value for name, value in scope["headers"] if name == b"host"]
+        if len(given) != 1:
+            raise Malformed("Send exactly one Host header.", code="host_invalid")
+        if self._options.hosts:
+            if _HOST_PORT.sub("", given[0].decode("latin-1").lower()) not in self._options.hosts:
+                raise Malformed("This is not a name of this api.", code="host_invalid")
+
+    def _find_principal(self, scope: Scope, exchange: _Exchange) -> None:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
         scope["kovra.principal"] = None
         if len(given) > 1:
             scope["kovra.refusal"] = Unauthenticated("Send one Authorization header.", code="credential_malformed")
@@ -129,47 +218,75 @@ class Edge:
                 exchange.principal = scope["kovra.principal"] = self._credentials.authenticate(given[0])
             except Unauthenticated as refused:
                 scope["kovra.refusal"] = refused
-        self._limit(scope, exchange)
-        declared = [value for name, value in headers if name == b"content-length"]
-        if declared and (not declared[0].isdigit() or int(declared[0][:19]) > self._options.max_body_bytes):
-            raise TooLarge("The body is too large.", facts={"limit_bytes": self._options.max_body_bytes})
-        if any(name == b"content-encoding" and value != b"identity" for name, value in headers):
-            raise UnsupportedMedia("Send the body without Content-Encoding.")
 
     def _limit(self, scope: Scope, exchange: _Exchange) -> None:
-        exchange.verdict = verdict = self._limiter.take(
-            self._bucket(scope, exchange.principal), _caller(scope, exchange)
-        )
+        principal, limits = exchange.principal, self._options.limits
+        network = network_of(scope["client"][0] if scope.get("client") else "").encode()
+        if principal is None:
+            verdict = self._limiter.take(limits.public, network)
+        else:
+            caller = _caller(principal)
+            verdict = self._limiter.take(self._bucket(scope), caller)
+            if verdict.allowed and caller not in self._proven:
+                public = self._limiter.take(limits.public, network)
+                verdict = verdict if public.allowed else public
+        exchange.verdict = verdict
         if not verdict.allowed:
             raise RateLimited(
                 f"More than {verdict.bucket.burst} requests in {verdict.bucket.window_s:.0f} s.",
                 retry_after_s=verdict.reset_s,
             )
 
-    def _bucket(self, scope: Scope, principal: Principal | None) -> Bucket:
+    def _bucket(self, scope: Scope) -> Bucket:
         limits = self._options.limits
-        if principal is None:
-            return limits.public
-        if scope["method"] == "GET" and scope["path"].startswith("/v1/deployments"):
+        if scope["method"] == "GET" and scope["path"].startswith(_POLLED):
             return limits.poll
-        if scope["method"] == "POST" and scope["path"].endswith(("/deployments", "/actions/rollback")):
+        if scope["method"] == "POST" and _DEPLOYS.fullmatch(scope["path"]):
             return limits.deploy
         return limits.general
 
-    def _incoming(self, receive: Receive) -> Receive:
-        """Count the body as it streams: Content-Length is optional with chunked requests."""
-        seen = 0
+    def _remember(self, scope: Scope, exchange: _Exchange) -> None:
+        if exchange.principal is None:
+            return
+        if scope.get("kovra.entered"):
+            self._proven.add(_caller(exchange.principal))
+        elif exchange.status == 401:
+            self._proven.discard(_caller(exchange.principal))
 
-        async def counted() -> Message:
+    def _check_body(self, scope: Scope) -> None:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and not (value.isdigit() and len(value) < 20):
+                raise Malformed("Content-Length must be a number.", code="length_invalid")
+            if name == b"content-length" and int(value) > self._options.max_body_bytes:
+                raise self._too_large()
+            if name == b"content-encoding" and value.lower() != b"identity":
+                raise UnsupportedMedia("Send the body without Content-Encoding.")
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge("The body is too large.", facts={"limit_bytes": self._options.max_body_bytes})
+
+    def _incoming(self, receive: Receive, exchange: _Exchange) -> Receive:
+        """Count the body as it streams, since Content-Length is optional with chunked requests; and wait only so long."""
+        if exchange.body_done:
+            return receive
+        seen, deadline = 0, asyncio.get_running_loop().time() + self._options.body_timeout_s
+
+        async def bounded() -> Message:
             nonlocal seen
-            message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self._options.max_body_bytes:
-                    raise TooLarge("The body is too large.", facts={"limit_bytes": self._options.max_body_bytes})
+            if exchange.body_done:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow("The body did not arrive in time.") from None
+            seen += len(message.get("body", b""))
+            if seen > self._options.max_body_bytes:
+                raise self._too_large()
+            exchange.body_done = not message.get("more_body", False)
             return message
 
-        return counted
+        return bounded
 
     def _outgoing(self, send: Send, exchange: _Exchange, scope: Scope) -> Send:
         async def dressed(message: Message) -> None:
@@ -183,7 +300,7 @@ class Edge:
 
     def _headers(self, exchange: _Exchange, scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in message.get("headers", ())}
-        added = [(b"x-request-id", exchange.request_id.encode()), *_SECURITY]
+        added = [(b"x-request-id", exchange.request_id.encode()), *_SECURITY, *self._origins.headers(scope)]
         if b"content-security-policy" not in present:
             added.append(_API_POLICY)
         if b"cache-control" not in present:
@@ -193,12 +310,20 @@ class Edge:
         if self._options.simulated:
             added.append((b"kovra-simulated", b"true"))
         if exchange.verdict is not None:
-            v = exchange.verdict
-            name = v.bucket.name
-            added.append((b"ratelimit-policy", f'"{name}";q={v.bucket.burst};w={v.bucket.window_s:.0f}'.encode()))
-            added.append((b"ratelimit", f'"{name}";r={v.remaining};t={v.reset_s:.0f}'.encode()))
-        added.append((b"vary", b"Authorization, Origin"))
+            added += _limits(exchange.verdict)
+        if exchange.ends or not exchange.body_done:
+            # What is still to come would be read as the connection's next request, however slowly it drips.
+            added.append((b"connection", b"close"))
         return added
+
+
+def _limits(verdict: Verdict) -> list[tuple[bytes, bytes]]:
+    """RateLimit and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10; ``t`` is rounded up like Retry-After."""
+    bucket = verdict.bucket
+    return [
+        (b"ratelimit-policy", f'"{bucket.name}";q={bucket.burst};w={bucket.window_s:.0f}'.encode()),
+        (b"ratelimit", f'"{bucket.name}";r={verdict.remaining};t={math.ceil(verdict.reset_s)}'.encode()),
+    ]
 
 
 def _request_id(scope: Scope) -> str:
@@ -208,19 +333,15 @@ def _request_id(scope: Scope) -> str:
     return uuid4().hex
 
 
-def _caller(scope: Scope, exchange: _Exchange) -> bytes:
-    principal = exchange.principal
-    if principal is not None:
-        return principal.token_hash or principal.session_id.bytes
-    client = scope.get("client")
-    return _network(client[0] if client else "").encode()
+def _has_no_body(scope: Scope) -> bool:
+    return not any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in scope["headers"]
+    )
 
 
-def _network(address: str) -> str:
-    """IPv6 callers own at least a /64: they count as one."""
-    if ":" not in address:
-        return address
-    return ":".join(address.split(":")[:4])
+def _caller(principal: Principal) -> bytes:
+    return principal.token_hash or principal.session_id.bytes
 
 
 def _without_text(defect: Exception) -> tuple[type[BaseException], BaseException, TracebackType | None]:
@@ -234,21 +355,28 @@ class _Hidden(Exception):
 
 def _finish(scope: Scope, exchange: _Exchange) -> None:
     took = time.perf_counter() - exchange.started
-    route = _route(scope)
-    HTTP_REQUESTS.labels(scope["method"], route, str(exchange.status)).inc()
-    HTTP_SECONDS.labels(scope["method"], route).observe(took)
+    route, method = _route(scope), _method(scope)
+    HTTP_REQUESTS.labels(method, route, str(exchange.status)).inc()
+    HTTP_SECONDS.labels(method, route).observe(took)
     if scope["path"] in _HEALTH:
         return
     facts: dict[str, object] = {
-        "method": scope["method"],
+        "method": method,
         "route": route,
         "status": exchange.status,
         "ms": round(took * 1000, 1),
+        "client": scope["client"][0] if scope.get("client") else "",
     }
     if exchange.principal is not None:
         facts["org_id"] = encode("org", exchange.principal.org_id)
         facts["actor"] = "token" if exchange.principal.kind == "token" else encode("usr", exchange.principal.user_id)
     logger.info("request", **facts)
+
+
+def _method(scope: Scope) -> str:
+    """The method when it is a known one: a made-up word would be a new metric for each caller's fancy."""
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+    return scope["method"] if scope["method"] in known else "other"
 
 
 def _route(scope: Scope) -> str:

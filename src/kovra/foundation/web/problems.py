@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from fastapi.responses import Response
+from fastapi.routing import iter_route_contexts
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from kovra.foundation import errors
 from kovra.foundation.errors import FieldError, KovraError
@@ -19,6 +22,19 @@ class HeadersTooLarge(KovraError):
     """The headers together are beyond the limit."""
 
     code = "headers_too_large"
+
+
+class TargetTooLong(KovraError):
+    """The request target, path and query, is beyond the limit."""
+
+    code = "target_too_long"
+
+
+class TooSlow(KovraError):
+    """The body did not arrive in time."""
+
+    code = "request_timeout"
+    retryable = True
 
 
 class UnsupportedMedia(KovraError):
@@ -49,6 +65,8 @@ STATUSES: Final[tuple[tuple[type[KovraError], int, str], ...]] = (
     (errors.Conflict, 409, "Conflict"),
     (errors.Permanent, 409, "Conflict"),
     (HeadersTooLarge, 431, "Headers too large"),
+    (TargetTooLong, 414, "Address too long"),
+    (TooSlow, 408, "Too slow"),
     (UnsupportedMedia, 415, "Unsupported media type"),
     (NotAcceptable, 406, "Not acceptable"),
 )
@@ -107,7 +125,7 @@ def from_error(error: KovraError, request_id: str) -> Problem:
         **said,
     )
     if isinstance(error, errors.RateLimited | errors.Unavailable):
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="kovra"'
     return response
@@ -159,6 +177,16 @@ def from_validation(raised: RequestValidationError, request_id: str) -> Problem:
     return problem(status, title, code, detail=detail, request_id=request_id, errors=listed)
 
 
+def _allowed(request: Request) -> list[str]:
+    """Every method this path answers to (RFC 9110 §15.5.6); the router itself would name those of the first route only."""
+    found: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        methods = getattr(context.original_route, "methods", None)
+        if methods and compile_path(str(context.path))[0].match(request.scope["path"]):
+            found |= methods
+    return sorted(found)
+
+
 def request_id_of(request: Request) -> str:
     """The request's id, as the middleware chose it."""
     return str(request.scope.get("kovra.request_id", ""))
@@ -179,9 +207,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(raised, HTTPException)
         code, title = _HTTP.get(raised.status_code, ("malformed", "The request cannot be read"))
         answer = problem(raised.status_code, title, code, detail=f"{title}.", request_id=request_id_of(request))
-        for name in ("Allow", "Retry-After"):
-            if raised.headers and name in raised.headers:
-                answer.headers[name] = raised.headers[name]
+        if raised.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_allowed(request))
         return answer
 
     async def shape(request: Request, raised: Exception) -> Response:

@@ -7,7 +7,7 @@ then sends. A failing commit therefore never answers 2xx. Routes that wait or st
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -43,19 +43,25 @@ class SessionFactory:
         policy = policy_of(request.scope["endpoint"])
         if policy is None or policy.public:
             raise RuntimeError("a route that opens tenant sessions names a permission")
+        self._scope = request.scope
         self.database = registry_of(request).get(Database)
         self.principal = require_principal(request)
         self.permission = policy.permission
 
-    def __call__(self) -> AbstractAsyncContextManager[TenantSession]:
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[TenantSession]:
         """Open one."""
-        return self.database.principal(self.principal, self.permission)
+        async with self.database.principal(self.principal, self.permission) as session:
+            self._scope["kovra.entered"] = True  # the credential has proven to live
+            yield session
 
     async def hot(self, name: str, row: type[T], *arguments: Any) -> list[T]:
         """One hot read in the caller's tenant, in one round trip."""
         if self.permission is None:
             raise RuntimeError("a hot read needs a permission")
-        return await self.database.hot(name, row, self.principal, self.permission, *arguments)
+        found = await self.database.hot(name, row, self.principal, self.permission, *arguments)
+        self._scope["kovra.entered"] = True
+        return found
 
 
 async def _open(request: Request) -> AsyncIterator[TenantSession]:
