@@ -416,7 +416,7 @@ async def test_what_cannot_be_answered_or_read_is_said_so(product: Product, ada:
         for kind in ("application/json", "Application/JSON; charset=UTF-8", "application/vnd.kovra+json"):
             headers = {"Authorization": f"Bearer {ada.token}", "Content-Type": kind}
             made = await who.post(
-                "/v1/projects", content=b'{"name": "%s"}' % secrets.token_hex(3).encode(), headers=headers
+                "/v1/projects", content=b'{"name": "p%s"}' % secrets.token_hex(3).encode(), headers=headers
             )
             assert made.status_code == 201, made.text
 
