@@ -23,7 +23,7 @@ async def test_an_image_goes_live_fails_with_evidence_and_rolls_back(running: Pr
     assert failed["outcome"] == "failed"
     assert failed["reason"]["code"] == "crash_loop"
     assert "exit code 3" in failed["reason"]["evidence"][0]
-    assert "fatal: cannot go on" in failed["reason"]["evidence"]
+    assert "fatal: cannot reach the database: connection refused" in failed["reason"]["evidence"]
     assert failed["restored_release"] == live["release"]["id"]
     assert (await app.now())["current_release"]["number"] == 1
 

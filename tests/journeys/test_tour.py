@@ -105,7 +105,11 @@ def commands() -> list[tuple[str, list[str]]]:
 
 def steady(line: str) -> str:
     """Ids and ports differ from run to run, and a quick phase may be missed by the poll."""
-    return re.sub(r"\b(dep|app|aev)[_-][0-9a-z]{26}|-[0-9a-f]{5,10}\b|-[0-9a-z]{8}\.apps|:\d{4,5}\b", "…", line)
+    return re.sub(
+        r"\b(dep|app|aev)[_-][0-9a-z]{26}|-[0-9a-z]{10}-[0-9a-z]{5}\b|-[0-9a-f]{5,10}\b|-[0-9a-z]{8}\.apps|:\d{4,5}\b",
+        "…",
+        line,
+    )
 
 
 @pytest.mark.timeout(240)

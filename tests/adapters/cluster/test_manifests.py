@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovra.adapters.cluster.manifests import namespace_manifests, release_job, workload_manifests
-from kovra.adapters.cluster.simulator.admission import violations
+from kovra.adapters.cluster.simulator.admission.pod_security import violations
 from kovra.adapters.cluster.workload import HealthCheck, Isolation, Placement, Process, Workload
 from kovra.foundation.keyring import SecretValue
 

@@ -25,7 +25,8 @@ from tests.support.product import App, Product
 async def test_a_first_deployment_that_cannot_work_says_why(
     running: Product, image: str, code: str, phase: str
 ) -> None:
-    app = await (await running.sign_up()).app()
+    processes = {"web": {"port": 8080, "checks": {"readiness": {"path": "/healthz"}}}}
+    app = await (await running.sign_up()).app(processes=processes)
     failed = await app.deploy(image=image)
     assert (failed["outcome"], failed["reason"]["code"], failed["reason"]["phase"]) == ("failed", code, phase)
     assert failed["reason"]["hint"]

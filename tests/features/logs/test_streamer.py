@@ -76,9 +76,9 @@ async def test_the_labels_of_what_the_cluster_answers_are_checked_again(
     streamed: Streamed, streamer: Streamer, simulator: Simulator, live_app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T153: a cluster that does not heed the selector opens nothing."""
-    from kovra.adapters.cluster.simulator import watching
+    from kovra.adapters.cluster.simulator import requests
 
-    monkeypatch.setattr(watching, "labels_match", lambda item, selector: True)
+    monkeypatch.setattr(requests, "labels_match", lambda item, selector: True)
     assert await read(streamer, replace(target(live_app), org_id=new_id())) == []
     assert await read(streamer, target(live_app))
 

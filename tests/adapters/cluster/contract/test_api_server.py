@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.errors import ClusterConflict, ClusterNotFound, ClusterRefused, WatchExpired
+from kovra.adapters.cluster.errors import ClusterConflict, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import namespace_manifests
 from kovra.adapters.cluster.workload import Isolation, ObjectRef, Placement
 from tests.adapters.cluster.contract.conftest import config_map, deployment
@@ -143,14 +143,6 @@ async def test_a_watch_tells_what_happens_after_a_list(client: ClusterClient, na
             if len(seen) == 3:
                 break
     assert seen == ["ADDED", "MODIFIED", "DELETED"]
-
-
-async def test_a_watch_from_the_future_or_the_distant_past_is_expired(client: ClusterClient, api_server: str) -> None:
-    if api_server == "real":
-        pytest.skip("a real API server compacts on its own schedule")
-    with pytest.raises(WatchExpired):
-        async for _ in client.watch("v1", "ConfigMap", labels="a", resource_version="999999999", timeout_s=2):
-            pass
 
 
 async def test_a_namespace_of_ours_is_walled_in_and_refuses_what_is_not_restricted(client: ClusterClient) -> None:

@@ -68,9 +68,8 @@ class Cluster:
         def complete(found: Document) -> bool:
             status, wanted = found.get("status") or {}, found["spec"]["replicas"]
             seen = status.get("observedGeneration") == found["metadata"]["generation"]
-            return (
-                bool(seen) and status["updatedReplicas"] == status["replicas"] == status["availableReplicas"] == wanted
-            )
+            counts = [status.get(f"{name}eplicas", 0) for name in ("updatedR", "r", "availableR")]
+            return bool(seen) and counts == [wanted] * 3
 
         return await self.until("apps/v1", "Deployment", name, complete)
 

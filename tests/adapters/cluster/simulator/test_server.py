@@ -171,7 +171,7 @@ async def test_a_closed_watch_ends_quietly_and_a_forgotten_past_is_expired(clust
     version = listed["metadata"]["resourceVersion"]
 
     async def watch() -> list[str]:
-        events = cluster.client.watch("v1", "Pod", labels="", resource_version=version, timeout_s=30)
+        events = cluster.client.watch("v1", "Pod", labels="a=b", resource_version=version, timeout_s=30)
         return [e["type"] async for e in events]
 
     watching = asyncio.create_task(watch())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 REGISTRY: Final = "registry.test"
@@ -12,27 +13,27 @@ REGISTRY: Final = "registry.test"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """How a container of this image behaves. Seconds are divided by the simulator's speed."""
+    """What an image holds."""
 
-    behaviour: str
+    command: tuple[str, ...] = ("serve",)
+    """What ``/testapp`` does in it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ("1",)
     user: str = "65532"
-    starts_after_s: float = 0.3
-    stops_after_s: float | None = 0.2
-    """After SIGTERM; None: not before the grace period is over."""
     known: bool = True
+    """One of the test images: it holds ``/testapp`` and nothing else."""
 
 
 IMAGES: Final[dict[str, Image]] = {
-    "kovra/ok": Image(behaviour="serves", tags=("1", "2")),
-    "kovra/slow": Image(behaviour="serves", starts_after_s=10),
-    "kovra/drain": Image(behaviour="serves", tags=("1", "2"), stops_after_s=3),
-    "kovra/crash": Image(behaviour="crashes"),
-    "kovra/oom": Image(behaviour="oom"),
-    "kovra/never-ready": Image(behaviour="never-ready"),
-    "kovra/hang": Image(behaviour="hangs", stops_after_s=None),
-    "kovra/task": Image(behaviour="ends"),
-    "kovra/root": Image(behaviour="serves", user=""),
+    "kovra/ok": Image(tags=("1", "2")),
+    "kovra/slow": Image(environment={"START_DELAY": "10"}),
+    "kovra/drain": Image(tags=("1", "2"), environment={"DRAIN": "3"}),
+    "kovra/crash": Image(command=("crash",)),
+    "kovra/oom": Image(command=("oom",)),
+    "kovra/never-ready": Image(environment={"READY": "never"}),
+    "kovra/hang": Image(command=("hang",)),
+    "kovra/task": Image(command=("task",)),
+    "kovra/root": Image(user=""),
 }
 
 
@@ -42,7 +43,7 @@ def find(repository: str, tag: str | None) -> Image | None:
         return IMAGES[repository] if tag is None or tag in IMAGES[repository].tags else None
     if repository.startswith("kovra/") or repository.rsplit("/", 1)[-1] == "missing":
         return None
-    return Image(behaviour="serves", known=False)
+    return Image(known=False)
 
 
 def config_of(repository: str, tag: str) -> bytes:
@@ -95,6 +96,10 @@ class Catalogue:
         found = digest(manifest_of(repository, tag))
         self._by_digest[repository, found] = tag
         return found
+
+    def tags_of(self, repository: str) -> set[str]:
+        """The tags of a repository of which digests were handed out."""
+        return {tag for (name, _), tag in self._by_digest.items() if name == repository}
 
     def tag_of(self, repository: str, wanted: str) -> str | None:
         """The tag behind a digest."""

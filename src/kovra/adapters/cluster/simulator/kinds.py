@@ -15,6 +15,19 @@ class Kind:
     kind: str
     plural: str
     namespaced: bool = True
+    status: bool = False
+    """Whether it has a status of its own to write."""
+    scale: bool = False
+
+    @property
+    def shape(self) -> str:
+        """Its name in the table of shapes."""
+        return self.kind
+
+    @property
+    def qualified(self) -> str:
+        """``Deployment.apps``, as messages about what is invalid name it."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
 
     @property
     def api_version(self) -> str:
@@ -24,7 +37,7 @@ class Kind:
     @property
     def counts_generations(self) -> bool:
         """Only objects with a wanted state count its changes."""
-        return self.group != "" or self.kind == "Pod"
+        return (self.group != "" or self.kind == "Pod") and self.kind != "Lease"
 
     @property
     def resource(self) -> str:
@@ -33,22 +46,25 @@ class Kind:
 
 
 KINDS: Final[tuple[Kind, ...]] = (
-    Kind("", "v1", "Namespace", "namespaces", namespaced=False),
-    Kind("", "v1", "Pod", "pods"),
-    Kind("", "v1", "Service", "services"),
+    Kind("", "v1", "Namespace", "namespaces", namespaced=False, status=True),
+    Kind("", "v1", "Pod", "pods", status=True),
+    Kind("", "v1", "Service", "services", status=True),
     Kind("", "v1", "Secret", "secrets"),
     Kind("", "v1", "ConfigMap", "configmaps"),
     Kind("", "v1", "ServiceAccount", "serviceaccounts"),
     Kind("", "v1", "Event", "events"),
-    Kind("", "v1", "ResourceQuota", "resourcequotas"),
+    Kind("", "v1", "Endpoints", "endpoints"),
+    Kind("", "v1", "ResourceQuota", "resourcequotas", status=True),
     Kind("", "v1", "LimitRange", "limitranges"),
-    Kind("apps", "v1", "Deployment", "deployments"),
-    Kind("apps", "v1", "ReplicaSet", "replicasets"),
-    Kind("batch", "v1", "Job", "jobs"),
+    Kind("apps", "v1", "Deployment", "deployments", status=True, scale=True),
+    Kind("apps", "v1", "ReplicaSet", "replicasets", status=True, scale=True),
+    Kind("batch", "v1", "Job", "jobs", status=True),
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
-    Kind("networking.k8s.io", "v1", "Ingress", "ingresses"),
-    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-    Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+    Kind("networking.k8s.io", "v1", "Ingress", "ingresses", status=True),
+    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", status=True),
+    Kind("coordination.k8s.io", "v1", "Lease", "leases"),
+    Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+    Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", status=True),
 )
 BY_PATH: Final = {(k.group, k.version, k.plural): k for k in KINDS}
 BY_KIND: Final = {k.kind: k for k in KINDS}
@@ -65,31 +81,29 @@ class ApiError(Exception):
         *,
         details: dict[str, Any] | None = None,
         retry_after_s: int | None = None,
+        bare: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.details = details or {}
         self.retry_after_s = retry_after_s
+        self.bare = bare
+        """Has details, with nothing in them."""
 
     def status(self) -> dict[str, Any]:
         """The body."""
         details = self.details | ({"retryAfterSeconds": self.retry_after_s} if self.retry_after_s else {})
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": str(self),
-            "reason": self.reason,
-            "details": details,
-            "code": self.code,
-        }
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": str(self)}
+        named = ({"reason": self.reason} if self.reason else {}) | (
+            {"details": details} if details or self.bare else {}
+        )
+        return status | named | {"code": self.code}
 
 
 def _about(kind: Kind, name: str) -> dict[str, Any]:
     group = {"group": kind.group} if kind.group else {}
-    return {"name": name, "kind": kind.plural} | group
+    return ({"name": name} if name else {}) | group | {"kind": kind.plural}
 
 
 def not_found(kind: Kind, name: str) -> ApiError:
@@ -102,8 +116,11 @@ def taken(kind: Kind, name: str) -> ApiError:
     return ApiError(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', details=_about(kind, name))
 
 
-def conflict(kind: Kind, name: str) -> ApiError:
-    """409 for a stale resource version."""
+def conflict(kind: Kind, name: str, *, because: str = "") -> ApiError:
+    """409 for a stale resource version, or a precondition that does not hold."""
+    if because:
+        message = f'Operation cannot be fulfilled on {kind.kind} "{name}": {because}'
+        return ApiError(409, "Conflict", message, details={"name": name, "kind": kind.kind})
     message = (
         f'Operation cannot be fulfilled on {kind.resource} "{name}": the object has been modified; '
         "please apply your changes to the latest version and try again"
@@ -111,9 +128,10 @@ def conflict(kind: Kind, name: str) -> ApiError:
     return ApiError(409, "Conflict", message, details=_about(kind, name))
 
 
-def forbidden(kind: Kind, name: str, why: str) -> ApiError:
+def forbidden(kind: Kind, name: str, why: str, *, causes: list[dict[str, str]] | None = None) -> ApiError:
     """403 by admission."""
-    return ApiError(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', details=_about(kind, name))
+    details = _about(kind, name) | ({"causes": causes} if causes else {})
+    return ApiError(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', details=details)
 
 
 def bad_request(message: str) -> ApiError:
@@ -123,7 +141,30 @@ def bad_request(message: str) -> ApiError:
 
 def invalid(kind: Kind, name: str, why: str) -> ApiError:
     """422 by validation; ``why`` is ``field: Reason: message``."""
+    return invalid_all(kind, name, [why])
+
+
+def invalid_all(kind: Kind, name: str, whys: list[str]) -> ApiError:
+    """422 by validation, with everything that is wrong."""
+    details = _about(kind, name) | {"kind": kind.kind, "causes": [_cause(why) for why in whys]}
+    shown = whys[0] if len(whys) == 1 else f"[{', '.join(whys)}]"
+    return ApiError(422, "Invalid", f'{kind.qualified} "{name}" is invalid: {shown}', details=details)
+
+
+def _cause(why: str) -> dict[str, str]:
     field, _, rest = why.partition(": ")
-    reason = "FieldValue" + rest.partition(":")[0].removesuffix(" value").title().replace(" ", "")
-    details = {"name": name, "kind": kind.kind, "causes": [{"reason": reason, "message": rest, "field": field}]}
-    return ApiError(422, "Invalid", f'{kind.kind} "{name}" is invalid: {why}', details=details)
+    words = rest.partition(":")[0]
+    reasons = {
+        "Required value": "FieldValueRequired", "Invalid value": "FieldValueInvalid", "Forbidden": "FieldValueForbidden",
+        "Duplicate value": "FieldValueDuplicate", "Unsupported value": "FieldValueNotSupported",
+        "Too long": "FieldValueTooLong", "Too many": "FieldValueTooMany",
+    }  # fmt: skip
+    return {"reason": reasons.get(words, "FieldValueInvalid"), "message": rest, "field": field}
+
+
+def invalid_options(verb: str, why: str) -> ApiError:
+    """422 for a request's own options."""
+    kind = Kind("meta.k8s.io", "v1", f"{verb}Options", "")
+    refused = invalid_all(kind, "", [why])
+    refused.details.pop("name", None)
+    return refused

@@ -42,15 +42,14 @@ class Log:
 
 
 def selected(lines: list[Line], query: Mapping[str, str]) -> list[Line]:
-    """By ``sinceTime``, ``sinceSeconds`` and ``tailLines``."""
+    """By ``sinceTime``, ``sinceSeconds`` and ``tailLines``, checked already."""
     if since := query.get("sinceTime"):
-        moment = _moment(since)
-        lines = [line for line in lines if line.at >= moment]
+        lines = [line for line in lines if line.at >= moment(since)]
     if seconds := query.get("sinceSeconds"):
         now = clock.now()
-        lines = [line for line in lines if (now - line.at).total_seconds() <= _number(seconds)]
+        lines = [line for line in lines if (now - line.at).total_seconds() <= int(seconds)]
     if "tailLines" in query:
-        tail = _number(query["tailLines"])
+        tail = int(query["tailLines"])
         lines = lines[-tail:] if tail else []
     return lines
 
@@ -60,20 +59,15 @@ def rendered(lines: list[Line], query: Mapping[str, str]) -> bytes:
     stamped = query.get("timestamps") == "true"
     text = "".join(f"{clock.rfc3339(line.at)} {line.text}\n" if stamped else f"{line.text}\n" for line in lines)
     raw = text.encode()
-    return raw[: _number(query["limitBytes"])] if "limitBytes" in query else raw
+    return raw[: int(query["limitBytes"])] if "limitBytes" in query else raw
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:
-        raise bad_request("a log option is not a number")
-    return int(text)
-
-
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """A time with its zone; 400 when it is none."""
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
-        raise bad_request("sinceTime is no RFC 3339 time") from None
-    if moment.tzinfo is None:
-        raise bad_request("sinceTime has no zone")
-    return moment
+        found = None
+    if found is None or found.tzinfo is None:
+        raise bad_request(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"')
+    return found

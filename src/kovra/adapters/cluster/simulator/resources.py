@@ -1,38 +1,60 @@
-"""REST over the store: discovery, reading, writing, patching, watching, logs."""
+"""REST over the store: which call is meant, and its answer."""
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import json
-from typing import Any, Final
+from typing import Any
 
-import yaml
 from aiohttp import web
 
 from kovra.adapters.cluster.simulator.discovery import discovery, groups
 from kovra.adapters.cluster.simulator.faults import is_watch
-from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request, conflict
+from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
-from kovra.adapters.cluster.simulator.logs import rendered, selected
-from kovra.adapters.cluster.simulator.merge import json_patch, merge_patch, strategic_patch
+from kovra.adapters.cluster.simulator.objects.patches import json_patch, merge_patch, strategic_patch
+from kovra.adapters.cluster.simulator.objects.shapes import shape_of
+from kovra.adapters.cluster.simulator.pod_logs import PodLogs
+from kovra.adapters.cluster.simulator.requests import (
+    as_partial,
+    body_of,
+    checked,
+    dry_run,
+    matches,
+    number,
+    options_of,
+    partial,
+    write_options,
+)
 from kovra.adapters.cluster.simulator.store import Object, Store
-from kovra.adapters.cluster.simulator.watching import Watch, matches, number
+from kovra.adapters.cluster.simulator.watching import Watch
+from kovra.adapters.cluster.simulator.writer import Writer
 
-FOLLOW_S: Final = 0.1
+_VERSION = {"major": "1", "minor": "35", "gitVersion": "v1.35.4+kovra-simulated", "platform": "simulated"}
+
+
+def _no_resource() -> ApiError:
+    return ApiError(404, "NotFound", "the server could not find the requested resource", bare=True)
+
+
+def _no_method() -> ApiError:
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message, bare=True)
 
 
 class Resources:
     """Answers API calls."""
 
-    def __init__(self, store: Store, kubelet: Kubelet) -> None:
+    def __init__(self, store: Store, writer: Writer, kubelet: Kubelet) -> None:
         self._store = store
-        self._kubelet = kubelet
+        self._writer = writer
+        self._logs = PodLogs(store, kubelet)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Route by the path's own grammar."""
         parts = [p for p in request.path.split("/") if p]
         if parts == ["version"]:
-            return web.json_response({"major": "1", "minor": "35", "gitVersion": "v1.35.0+kovra-simulated"})
+            return web.json_response(_VERSION)
         if parts in (["healthz"], ["readyz"], ["livez"]):
             return web.Response(text="ok")
         if parts[:1] == ["api"]:
@@ -42,198 +64,204 @@ class Resources:
         elif parts == ["apis"]:
             return web.json_response(groups())
         else:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+            return web.Response(status=404, text="404 page not found\n")
         if len(rest) < 2:
             return web.json_response(discovery(group, rest[0] if rest else ""))
         return await self._resource(request, group, rest)
 
     async def _resource(self, request: web.Request, group: str, rest: list[str]) -> web.StreamResponse:
         version, namespace, path = rest[0], "", rest[1:]
-        if path[0] == "namespaces" and len(path) > 2:
+        if path[0] == "namespaces" and len(path) > 2 and path[2] not in ("status", "finalize"):
             namespace, path = path[1], path[2:]
         kind = BY_PATH.get((group, version, path[0]))
-        if kind is None:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        name = path[1] if len(path) > 1 else ""
-        below = path[2] if len(path) > 2 else ""
+        if kind is None or len(path) > 3:
+            raise _no_resource()
+        name, below = (*path[1:], "", "")[:2]
         if not name:
             return await self._collection(request, kind, namespace)
         if below == "log" and kind.kind == "Pod":
-            return await self._log(request, kind, namespace, name)
+            return await self._logs.answer(request, kind, namespace, name)
+        if below not in ("", "status", "scale") or (below == "status" and not kind.status):
+            raise _no_resource()
+        if below == "scale" and not kind.scale:
+            raise _no_resource()
         return await self._object(request, kind, namespace, name, below)
 
+    # Collections
+
     async def _collection(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
-        if request.method == "GET":
-            if is_watch(request):
+        match request.method:
+            case "GET" if is_watch(request):
                 return await Watch(self._store, request, kind, namespace).stream()
-            return web.json_response(self._list(request, kind, namespace))
-        if request.method == "POST":
-            document = await _body(request)
-            manager = request.query.get("fieldManager", "client")
-            made = self._store.create(kind, namespace, document, manager=manager, dry_run=_dry(request))
-            return web.json_response(self._shown(made), status=201)
-        if request.method == "DELETE":
-            for item in self._selected(request, kind, namespace):
-                self._store.delete(kind, item["metadata"].get("namespace", ""), item["metadata"]["name"])
-            return web.json_response(self._list(request, kind, namespace))
-        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
+            case "GET":
+                return web.json_response(self._list(request, kind, namespace))
+            case "POST":
+                document, warnings = checked(request, kind, await body_of(request))
+                made = self._writer.create(kind, namespace, document, write_options(request))
+                return _answer(request, made, status=201, warnings=warnings)
+            case "DELETE":
+                body = await options_of(request)
+                gone = self._list(request, kind, namespace)
+                for item in self._selected(request, kind, namespace):
+                    place = item["metadata"].get("namespace", ""), item["metadata"]["name"]
+                    self._writer.remover.delete(kind, *place, dict(body), dry_run=dry_run(request))
+                return web.json_response(gone)
+        raise _no_method()
 
     def _selected(self, request: web.Request, kind: Kind, namespace: str) -> list[Object]:
-        return [i for i in self._store.list(kind.kind, namespace) if matches(request, i)]
+        return [i for i in self._store.list(kind.kind, namespace) if matches(kind, request, i)]
 
     def _list(self, request: web.Request, kind: Kind, namespace: str) -> Object:
-        items = self._selected(request, kind, namespace)
-        start, limit = number(request, "continue"), number(request, "limit")
-        page = items[start : start + limit] if limit else items[start:]
-        metadata: dict[str, Any] = {"resourceVersion": str(self._store.version)}
-        if start + len(page) < len(items):
-            metadata["continue"] = str(start + len(page))
-        shown = [self._shown(item) for item in page]
-        return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": shown}
+        items, limit = self._selected(request, kind, namespace), number(request, "limit")
+        version, after = str(self._store.version), ("", "")
+        if token := request.query.get("continue"):
+            version, after = self._continued(token)
+            items = [i for i in items if _place(i) > after]
+        page = items[:limit] if limit > 0 else items
+        metadata: dict[str, Any] = {"resourceVersion": version}
+        if len(page) < len(items):
+            metadata["continue"] = _token(version, _place(page[-1]))
+            if not request.query.get("labelSelector") and not request.query.get("fieldSelector"):
+                metadata["remainingItemCount"] = len(items) - len(page)
+        shown = [self._store.shown(item) for item in page]
+        if partial(request):
+            kind_of = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+            return kind_of | {"metadata": metadata, "items": [as_partial(item) for item in shown]}
+        bare = [{k: v for k, v in item.items() if k not in ("kind", "apiVersion")} for item in shown]
+        items_of = {"metadata": metadata, "items": bare if not shape_of(kind.shape).custom else shown}
+        return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version} | items_of
+
+    def _continued(self, token: str) -> tuple[str, tuple[str, str]]:
+        try:
+            document = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+            version, namespace, name = int(document["rv"]), str(document["ns"]), str(document["name"])
+        except (ValueError, KeyError, TypeError):
+            raise bad_request("continue key is not valid: it is not one of this server's") from None
+        if version < self._store.oldest():
+            raise ApiError(
+                410,
+                "Expired",
+                "The provided continue parameter is too old to display a consistent list result. You can start a new "
+                "list without the continue parameter, or use the continue token in this response to retrieve the "
+                "remainder of the results. Continuing with the provided token results in an inconsistent list - "
+                "objects that were created, modified, or deleted between the time the first chunk was returned and "
+                "now may show up in the list.",
+            )
+        return str(version), (namespace, name)
+
+    # Objects
 
     async def _object(
         self, request: web.Request, kind: Kind, namespace: str, name: str, below: str
     ) -> web.StreamResponse:
-        if below not in ("", "status", "scale"):
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
         match request.method:
             case "GET":
                 found = self._store.get(kind, namespace, name)
-                return web.json_response(_scale_of(found) if below == "scale" else self._shown(found))
-            case "DELETE":
-                return web.json_response(self._shown(self._delete(kind, namespace, name, await _options(request))))
+                return _answer(request, _scale_of(found) if below == "scale" else self._store.shown(found))
+            case "DELETE" if not below:
+                body = await options_of(request)
+                gone = self._writer.remover.delete(kind, namespace, name, body, dry_run=dry_run(request))
+                return _answer(request, gone)
             case "PUT":
-                return web.json_response(self._write(request, kind, namespace, name, below, await _body(request)))
+                return self._replace(request, kind, namespace, name, below, await body_of(request))
             case "PATCH":
                 return await self._patch(request, kind, namespace, name, below)
-        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method")
+        raise _no_method()
 
-    def _delete(self, kind: Kind, namespace: str, name: str, options: Object) -> Object:
-        """A pod that runs is asked to end first; everything else goes at once."""
-        found = self._store.get(kind, namespace, name)
-        wanted = (options.get("preconditions") or {}).get("uid")
-        if wanted and wanted != found["metadata"]["uid"]:
-            raise conflict(kind, name)
-        if kind.kind == "Pod" and options.get("gracePeriodSeconds") != 0:
-            self._kubelet.stop(found)
-            return self._store.find("Pod", namespace, name) or found
-        return self._store.delete(kind, namespace, name)
-
-    def _write(
+    def _replace(
         self, request: web.Request, kind: Kind, namespace: str, name: str, below: str, document: Object
-    ) -> Object:
-        now = self._store.get(kind, namespace, name)
-        if below == "status":
-            self._store.set_status(kind.kind, namespace, name, document.get("status") or {})
-            return self._shown(self._store.get(kind, namespace, name))
+    ) -> web.StreamResponse:
+        options = write_options(request, below)
         if below == "scale":
-            document = {**now, "spec": {**now["spec"], "replicas": document["spec"]["replicas"]}}
-        else:
-            document = {**document, "status": now.get("status")} if "status" in now else document
-        return self._shown(self._store.update(kind, namespace, name, document, dry_run=_dry(request)))
+            live = self._store.get(kind, namespace, name)
+            made = self._writer.update(kind, namespace, name, _scaled(live, document), options)
+            return _answer(request, _scale_of(made))
+        decoded, warnings = checked(request, kind, document)
+        given = decoded["metadata"].get("name")
+        if given and given != name:
+            raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+        made = self._writer.update(kind, namespace, name, decoded, options)
+        return _answer(request, made, warnings=warnings)
 
     async def _patch(
         self, request: web.Request, kind: Kind, namespace: str, name: str, below: str
     ) -> web.StreamResponse:
         content = request.headers.get("Content-Type", "").partition(";")[0]
-        patch = await _body(request)
+        patch = await body_of(request)
         if content == "application/apply-patch+yaml":
-            manager = request.query.get("fieldManager")
-            if not manager:
-                raise ApiError(400, "BadRequest", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
-            force = request.query.get("force") == "true"
-            made, created = self._store.apply(
-                kind, namespace, name, patch, manager=manager, force=force, dry_run=_dry(request)
-            )
-            return web.json_response(self._shown(made), status=201 if created else 200)
-        now = self._store.get(kind, namespace, name)
+            options = write_options(request, below, applies=True)
+            made, created = self._writer.apply(kind, namespace, name, patch, options)
+            return _answer(request, made, status=201 if created else 200)
+        live = self._store.get(kind, namespace, name)
+        now = _scale_of(live) if below == "scale" else self._store.shown(live)
         match content:
             case "application/merge-patch+json":
                 document = merge_patch(now, patch)
-            case "application/strategic-merge-patch+json":
-                document = strategic_patch(now, patch)
+            case "application/strategic-merge-patch+json" if not shape_of(kind.shape).custom:
+                document = strategic_patch(now, patch, shape_of(kind.shape))
             case "application/json-patch+json":
                 document = json_patch(now, patch)
             case _:
                 raise ApiError(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
-        if below == "" and not (isinstance(patch, dict) and "resourceVersion" in (patch.get("metadata") or {})):
+        if not (isinstance(patch, dict) and "resourceVersion" in (patch.get("metadata") or {})):
             document["metadata"] = {k: v for k, v in document["metadata"].items() if k != "resourceVersion"}
-        return web.json_response(self._write(request, kind, namespace, name, below, document))
-
-    def _shown(self, document: Object) -> Object:
-        return self._store.shown(document)
+        return self._replace(request, kind, namespace, name, below, document)
 
     def end_watches(self, store: Store) -> None:
         """Close every watch of a store that is no more."""
         for queue in list(store.watchers):
             store.end_watch(queue)
 
-    # Logs
 
-    async def _log(self, request: web.Request, kind: Kind, namespace: str, name: str) -> web.StreamResponse:
-        pod = self._store.get(kind, namespace, name)
-        run = self._kubelet.runs.get(pod["metadata"]["uid"])
-        container = pod["spec"]["containers"][0]["name"]
-        asked = request.query.get("container") or container
-        if asked != container:
-            raise bad_request(f"container {asked} is not valid for pod {name}")
-        if run is None or run.state == "pulling":
-            raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating')
-        log = run.log
-        if request.query.get("previous") == "true":
-            if run.previous is None:
-                raise bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
-            log = run.previous
-        shown, seen = selected(list(log.lines), request.query), log.written
-        if request.query.get("follow") != "true":
-            return web.Response(body=rendered(shown, request.query), content_type="text/plain")
-        response = web.StreamResponse(headers={"Content-Type": "text/plain", "Kovra-Simulated": "true"})
-        await response.prepare(request)
-        await response.write(rendered(shown, request.query))
-        while True:
-            # Looked at before the lines are, so that the last ones are not lost.
-            ended = (
-                run.log is not log
-                or run.state in ("ended", "backing off")
-                or not self._kubelet.runs.get(pod["metadata"]["uid"])
-            )
-            new = log.after(seen)
-            if new:
-                await response.write(rendered(new, request.query))
-                seen = new[-1].number
-            if ended:
-                return response
-            await asyncio.sleep(FOLLOW_S)
+def _answer(
+    request: web.Request, document: Object, *, status: int = 200, warnings: list[str] | None = None
+) -> web.Response:
+    body = as_partial(document) if partial(request) and document["kind"] != "Status" else document
+    response = web.json_response(body, status=status)
+    for warning in warnings or []:
+        escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{escaped}"')
+    return response
 
 
-async def _body(request: web.Request) -> Any:
-    raw = await request.read()
-    try:
-        body = json.loads(raw) if raw[:1] in (b"{", b"[") else yaml.safe_load(raw)
-    except (ValueError, yaml.YAMLError):
-        raise bad_request("the body cannot be read") from None
-    patch = "json-patch" in request.headers.get("Content-Type", "")
-    if not isinstance(body, list if patch else dict):
-        raise bad_request("the body is not of the form its content type asks for")
-    return body
+def _place(item: Object) -> tuple[str, str]:
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
-async def _options(request: web.Request) -> Object:
-    """DeleteOptions, which may be left out."""
-    body: Object = await _body(request) if request.can_read_body else {}
-    return body
+def _token(version: str, place: tuple[str, str]) -> str:
+    document = {"v": "meta.k8s.io/v1", "rv": int(version), "ns": place[0], "name": place[1]}
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 
 
-def _dry(request: web.Request) -> bool:
-    return request.query.get("dryRun") == "All"
+def _scaled(live: Object, scale: Object) -> Object:
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise bad_request(
+            'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal string into Go struct field '
+            "ScaleSpec.spec.replicas of type int32"
+        )
+    metadata = dict(live["metadata"])
+    metadata.pop("resourceVersion")
+    given = (scale.get("metadata") or {}).get("resourceVersion")
+    return {
+        **live,
+        "metadata": metadata | ({"resourceVersion": given} if given else {}),
+        "spec": {**live["spec"], "replicas": replicas},
+    }
 
 
 def _scale_of(document: Object) -> Object:
-    metadata = {k: document["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion")}
+    metadata = {
+        k: document["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    }
+    labels = (document["spec"].get("selector") or {}).get("matchLabels") or {}
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": metadata,
         "spec": {"replicas": document["spec"].get("replicas", 1)},
-        "status": {"replicas": (document.get("status") or {}).get("replicas", 0)},
+        "status": {
+            "replicas": (document.get("status") or {}).get("replicas", 0),
+            "selector": ",".join(f"{k}={v}" for k, v in sorted(labels.items())),
+        },
     }

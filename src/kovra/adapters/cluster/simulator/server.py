@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import html
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,13 +12,16 @@ from typing import Any, Final
 from aiohttp import web
 
 from kovra.adapters.cluster.simulator import images
-from kovra.adapters.cluster.simulator.admission import Admission
 from kovra.adapters.cluster.simulator.controllers import Controllers
+from kovra.adapters.cluster.simulator.events import Events
 from kovra.adapters.cluster.simulator.faults import Faults
 from kovra.adapters.cluster.simulator.kinds import ApiError, bad_request
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
+from kovra.adapters.cluster.simulator.pages import Pages
+from kovra.adapters.cluster.simulator.registry import Registry
 from kovra.adapters.cluster.simulator.resources import Resources
-from kovra.adapters.cluster.simulator.store import Object, Store
+from kovra.adapters.cluster.simulator.store import Store
+from kovra.adapters.cluster.simulator.writer import Writer
 from kovra.foundation.observability import logger
 
 TICK_S: Final = 0.05
@@ -52,12 +53,14 @@ class Simulator:
         self._fresh()
 
     def _fresh(self) -> None:
-        admission = Admission()
-        self.store = admission.store = Store(admission)
+        self.store = Store()
         self.catalogue = images.Catalogue()
-        self.kubelet = Kubelet(self.store, self.catalogue, speed=self._options.speed)
-        self._controllers = Controllers(self.store, self.kubelet, speed=self._options.speed)
-        self._resources = Resources(self.store, self.kubelet)
+        writer, events = Writer(self.store), Events(self.store)
+        self.kubelet = Kubelet(self.store, writer, events, self.catalogue, speed=self._options.speed)
+        self._controllers = Controllers(self.store, writer, self.kubelet, events)
+        self._resources = Resources(self.store, writer, self.kubelet)
+        self._registry = Registry(self.catalogue)
+        self._pages = Pages(self.store, self.kubelet)
 
     def lose_state(self) -> None:
         """As after a restart: nothing is there any more, and every watch ends."""
@@ -116,7 +119,7 @@ class Simulator:
 
     async def _serve(self) -> None:
         api = web.Application(middlewares=[self._answers], client_max_size=4 * 2**20)
-        api.router.add_route("*", "/v2/{path:.*}", self._registry)
+        api.router.add_route("*", "/v2/{path:.*}", self._from_registry)
         api.router.add_route("*", "/{path:.*}", self._api)
         apps = web.Application(middlewares=[self._answers])
         apps.router.add_route("*", "/{path:.*}", self._page)
@@ -143,6 +146,14 @@ class Simulator:
         while True:
             self._controllers.tick()
             await asyncio.sleep(TICK_S / max(1.0, min(self._options.speed, 5.0)))
+
+    # Looked up for each request: after a loss of state these are others.
+
+    async def _from_registry(self, request: web.Request) -> web.StreamResponse:
+        return await self._registry.answer(request)
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        return await self._pages.answer(request)
 
     @web.middleware
     async def _answers(
@@ -171,117 +182,3 @@ class Simulator:
             # Objects are checked for the obvious only; what is shaped otherwise shows where it is read.
             logger.debug("simulator_bad_object", path=request.path, error=type(wrong).__name__)
             raise bad_request("the object is not of the form of its kind") from wrong
-
-    async def _registry(self, request: web.Request) -> web.StreamResponse:
-        """The OCI distribution API, read only."""
-        parts = request.match_info["path"].strip("/").split("/")
-        if parts == [""]:
-            return web.json_response({})
-        if len(parts) < 3 or parts[-2] not in ("manifests", "blobs"):
-            return _oci_error(404, "NAME_UNKNOWN")
-        repository, what, reference = "/".join(parts[:-2]), parts[-2], parts[-1]
-        found = self._manifest(repository, reference) if what == "manifests" else self._blob(repository, reference)
-        if found is None:
-            return _oci_error(404, "MANIFEST_UNKNOWN" if what == "manifests" else "BLOB_UNKNOWN")
-        response = web.Response(body=b"" if request.method == "HEAD" else found)
-        response.headers["Docker-Content-Digest"] = images.digest(found)
-        response.content_type = (
-            "application/vnd.oci.image.manifest.v1+json" if what == "manifests" else ("application/octet-stream")
-        )
-        image = images.find(repository, None)
-        if image is not None and not image.known:
-            response.headers["Kovra-Simulated-Warning"] = "The image is not known to the simulator; it behaves as ok."
-        return response
-
-    def _manifest(self, repository: str, reference: str) -> bytes | None:
-        tag: str | None = reference
-        if reference.startswith("sha256:"):
-            tag = self.catalogue.tag_of(repository, reference)
-        if tag is None or self.catalogue.tag_digest(repository, tag) is None:
-            return None
-        return images.manifest_of(repository, tag)
-
-    def _blob(self, repository: str, wanted: str) -> bytes | None:
-        tags = {tag for (name, _), tag in self.catalogue._by_digest.items() if name == repository}
-        for tag in tags:
-            config = images.config_of(repository, tag)
-            if images.digest(config) == wanted:
-                return config
-        return None
-
-    async def _page(self, request: web.Request) -> web.StreamResponse:
-        """What answers at an app's address."""
-        host = (request.host or "").partition(":")[0].lower()
-        found = self._route(host)
-        if found is None:
-            return web.Response(status=404, text=f"No app answers at {host} (simulated).\n")
-        namespace, service = found
-        pod = self._ready_pod(namespace, service)
-        if pod is None:
-            return web.Response(status=503, text=f"The app at {host} has no ready instance (simulated).\n")
-        if request.path != "/healthz":
-            self.kubelet.log(pod, f"{request.method} {request.path} {request.remote}")
-        return _page_of(pod, self._environment(pod), request)
-
-    def _route(self, host: str) -> tuple[str, str] | None:
-        for route in self.store.list("HTTPRoute"):
-            if host in route["spec"].get("hostnames", []):
-                backends = [b for r in route["spec"].get("rules") or [] for b in r.get("backendRefs") or []]
-                return route["metadata"]["namespace"], backends[0]["name"] if backends else ""
-        for ingress in self.store.list("Ingress"):
-            for rule in ingress["spec"].get("rules", []):
-                if rule.get("host") == host:
-                    paths = (rule.get("http") or {}).get("paths") or []
-                    names = [((p.get("backend") or {}).get("service") or {}).get("name") for p in paths]
-                    return ingress["metadata"]["namespace"], str(names[0] or "") if names else ""
-        return None
-
-    def _ready_pod(self, namespace: str, service: str) -> Object | None:
-        document = self.store.find("Service", namespace, service)
-        wanted = (document or {}).get("spec", {}).get("selector") or {}
-        for pod in self.store.list("Pod", namespace):
-            labels = pod["metadata"].get("labels") or {}
-            if wanted and all(labels.get(k) == v for k, v in wanted.items()) and self.kubelet.available(pod):
-                return pod
-        return None
-
-    def _environment(self, pod: Object) -> dict[str, str]:
-        """The names of the environment; of the values only those the platform sets are shown."""
-        container = pod["spec"]["containers"][0]
-        values = {e["name"]: e.get("value", "") for e in container.get("env") or []}
-        for source in container.get("envFrom") or []:
-            name = (source.get("secretRef") or {}).get("name", "")
-            secret = self.store.find("Secret", pod["metadata"]["namespace"], name) or {}
-            for key, encoded in (secret.get("data") or {}).items():
-                values.setdefault(key, f"({len(base64.b64decode(encoded))} bytes)")
-        return dict(sorted(values.items()))
-
-
-def _oci_error(status: int, code: str) -> web.Response:
-    return web.json_response({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]}, status=status)
-
-
-def _page_of(pod: Object, environment: dict[str, str], request: web.Request) -> web.Response:
-    labels = pod["metadata"]["labels"]
-    facts = {
-        "app": labels.get("app.kubernetes.io/name", ""),
-        "environment": environment.get("KOVRA_ENVIRONMENT", ""),
-        "release": environment.get("KOVRA_RELEASE", ""),
-        "image": pod["spec"]["containers"][0]["image"],
-        "pod": pod["metadata"]["name"],
-        "simulated": True,
-        "env": environment,
-    }
-    if "json" in request.headers.get("Accept", ""):
-        return web.json_response(facts)
-    rows = "".join(
-        f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items() if k != "env"
-    )
-    names = "".join(f"<li><code>{html.escape(k)}</code> {html.escape(v)}</li>" for k, v in environment.items())
-    body = (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Simulated app</title>"
-        "<style>body{font:16px system-ui;max-width:44rem;margin:3rem auto}th{text-align:left;padding-right:1rem}</style>"
-        f"<h1>{html.escape(facts['app'])} release {html.escape(facts['release'])}</h1>"
-        f"<p>This workload is simulated: no container runs.</p><table>{rows}</table><h2>Environment</h2><ul>{names}</ul></html>"
-    )
-    return web.Response(text=body, content_type="text/html")

@@ -9,8 +9,8 @@ from typing import Final
 from aiohttp import web
 
 from kovra.adapters.cluster.simulator.faults import REPEATS
-from kovra.adapters.cluster.simulator.kinds import ApiError, Kind, bad_request
-from kovra.adapters.cluster.simulator.selectors import fields_match, labels_match
+from kovra.adapters.cluster.simulator.kinds import ApiError, Kind
+from kovra.adapters.cluster.simulator.requests import matches, number
 from kovra.adapters.cluster.simulator.store import END, Change, Object, Store
 from kovra.foundation import clock
 
@@ -33,12 +33,15 @@ class Watch:
     async def stream(self) -> web.StreamResponse:
         """Tell until the caller goes, the time is over, or the store ends it."""
         given = self._request.query.get("resourceVersion", "")
-        since = int(given) if given.isdecimal() and len(given) < 19 else 0
+        if given and not given.isdecimal():
+            message = f'resourceVersion: Invalid value: "{given}": strconv.ParseUint: parsing "{given}": invalid syntax'
+            raise ApiError(500, "", message)
+        since = int(given or "0")
         # Refused before the stream begins.
         ends_s = number(self._request, "timeoutSeconds") or LONGEST_S
-        matches(self._request, {"metadata": {}})
+        matches(self._kind, self._request, {"metadata": {}})
         await self._response.prepare(self._request)
-        if since and (since < self._store.oldest() or since > self._store.version):
+        if since and since < self._store.oldest():
             expired = ApiError(410, "Expired", f"too old resource version: {since} ({self._store.version})")
             await self._tell("ERROR", expired.status())
             return self._response
@@ -55,7 +58,7 @@ class Watch:
     async def _replay(self, since: int) -> None:
         if not since:
             for item in self._store.list(self._kind.kind, self._namespace):
-                if matches(self._request, item):
+                if matches(self._kind, self._request, item):
                     await self._tell("ADDED", self._store.shown(item))
             return
         for change in [c for c in self._store.history if c.version > since]:
@@ -86,10 +89,11 @@ class Watch:
             return
         if self._namespace and item["metadata"].get("namespace") != self._namespace:
             return
-        is_in = change.type != "DELETED" and matches(self._request, item)
-        was_in = change.before is not None and matches(self._request, change.before)
+        is_in = change.type != "DELETED" and matches(self._kind, self._request, item)
+        was_in = change.before is not None and matches(self._kind, self._request, change.before)
         if is_in or was_in:
-            await self._tell("DELETED" if not is_in else "MODIFIED" if was_in else "ADDED", item)
+            event = "DELETED" if not is_in else "MODIFIED" if was_in else "ADDED"
+            await self._tell(event, self._store.shown(item, change.managers))
 
     async def _tell(self, event: str, document: Object) -> None:
         line = json.dumps({"type": event, "object": document}).encode() + b"\n"
@@ -97,17 +101,3 @@ class Watch:
         if REPEATS.get():  # a fault was asked for
             await self._response.write(line + self._last)
             self._last = line
-
-
-def matches(request: web.Request, item: Object) -> bool:
-    """Whether an object is of those that a request selects."""
-    labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-    return labels_match(item, labels) and fields_match(item, fields)
-
-
-def number(request: web.Request, name: str) -> int:
-    """A number of the query, 0 when it is not there; 400 when it is none."""
-    given = request.query.get(name) or "0"
-    if not given.isdecimal() or len(given) > 18:
-        raise bad_request(f"{name}: not a number")
-    return int(given)
