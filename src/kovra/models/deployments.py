@@ -11,6 +11,7 @@ from kovra.models.metadata import (
     moment,
     number,
     organization,
+    pointed_at,
     reference,
     text,
     updated,
@@ -42,6 +43,8 @@ releases = Table(
     within("app_environment_id", "app_environments"),
     within("config_revision_id", "config_revisions"),
     within("copied_from_id", "releases"),
+    pointed_at("config_revision_id"),
+    pointed_at("copied_from_id", nullable=True),
 )
 
 PHASES = ("queued", "waiting", "preparing", "building", "releasing", "rolling_out", "verifying", "done")
@@ -109,4 +112,8 @@ deployments = Table(
     within("previous_release_id", "releases"),
     within("restored_release_id", "releases"),
     within("config_revision_id", "config_revisions"),
+    pointed_at("release_id", nullable=True),
+    pointed_at("previous_release_id", nullable=True),
+    pointed_at("restored_release_id", nullable=True),
+    pointed_at("config_revision_id", nullable=True),
 )

@@ -20,6 +20,7 @@ from kovra.models.metadata import (
     metadata,
     moment,
     organization,
+    pointed_at,
     reference,
     text,
     updated,
@@ -97,4 +98,7 @@ api_tokens = Table(
     within("project_id", "projects"),
     within("app_id", "apps"),
     within("environment_id", "environments"),
+    pointed_at("project_id", nullable=True),
+    pointed_at("app_id", nullable=True),
+    pointed_at("environment_id", nullable=True),
 )
