@@ -33,12 +33,12 @@ def upgrade() -> None:
     op.execute("grant usage on all sequences in schema public to kovra_app")
     # Its functions name tables without a schema; nobody but the owner may create in this one.
     op.execute("alter function record_and_enqueue(jsonb, jsonb) set search_path = public, pg_temp")
-    op.execute("revoke execute on all functions in schema public from public")
     op.execute(
         """
         do $$ declare f regprocedure; begin
             for f in select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
                 where n.nspname = 'public' and p.proname like 'procrastinate%' loop
+                execute format('revoke execute on function %s from public', f);
                 execute format('grant execute on function %s to kovra_app', f);
             end loop;
         end $$

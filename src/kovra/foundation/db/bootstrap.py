@@ -18,7 +18,7 @@ from kovra.foundation.db.failures import translated
 
 _PLAIN: Final = "NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
 _ROLES: Final = {
-    "kovra_owner": f"NOLOGIN {_PLAIN}",
+    "kovra_owner": f"NOLOGIN NOINHERIT {_PLAIN}",
     "kovra_lookup": f"NOLOGIN {_PLAIN}",
     "kovra_migrator": f"LOGIN {_PLAIN}",
     "kovra_app": f"LOGIN NOINHERIT {_PLAIN}",
@@ -70,9 +70,11 @@ async def _roles(connection: asyncpg.Connection, passwords: RolePasswords) -> No
         ("kovra_backup", passwords.backup),
     ):
         await connection.execute(f"alter role {role} password {_literal(password)}")
-    # The owner hands doors to kovra_lookup, which it may do only as its member; kovra_app is a member of nothing.
     await connection.execute("grant kovra_owner to kovra_migrator")
-    await connection.execute("grant kovra_lookup to kovra_owner")
+    # The owner hands doors to kovra_lookup, which it may do only as its member; kovra_app is a member of nothing. Policies
+    # for a role also apply to members that inherit from it: the owner must not, or it would read all organizations' rows.
+    separate = " with inherit false" if connection.get_server_version().major >= 16 else ""
+    await connection.execute(f"grant kovra_lookup to kovra_owner{separate}")
     for setting, value in _TIMEOUTS.items():
         await connection.execute(f"alter role kovra_app set {setting} = '{value}'")
 
