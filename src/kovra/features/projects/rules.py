@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from kovra.adapters.oci.reference import ReferenceInvalid, parse
-from kovra.foundation.errors import Invalid
+from kovra.foundation.errors import Conflict, FieldError, Invalid
 from kovra.foundation.ids import encode
 from kovra.foundation.outbound import Refusals, is_plausible
 
@@ -57,6 +58,38 @@ class ImageRules:
         return image
 
 
+def check_processes(processes: Mapping[str, Any]) -> None:
+    """What one field alone cannot say: the web listens, and a check has a port to knock at; raises Invalid."""
+    wrong: list[FieldError] = []
+    for name, process in processes.items():
+        at = f"/processes/{name}"
+        if name == "web" and process.get("port") is None:
+            wrong.append(FieldError(pointer=f"{at}/port", code="port_needed", message="The process web needs a port."))
+        for kind, check in (process.get("checks") or {}).items():
+            reachable = check.get("port") or process.get("port") or check.get("command")
+            if not reachable:
+                message = "Without a port of the process, a check needs a port or a command."
+                wrong.append(FieldError(pointer=f"{at}/checks/{kind}/port", code="port_needed", message=message))
+    if wrong:
+        raise Invalid(wrong[0].message, code=wrong[0].code, fields=wrong)
+
+
+MAX_INSIDE: Final = 1000
+"""Apps, and environments, of one project; deleted ones count until they are purged."""
+MAX_PAIRS: Final = 5000
+"""App environments of one project: what deleting or restoring it touches in one transaction."""
+
+
+def check_room(apps: int, environments: int) -> None:
+    """Raises Conflict when the project would hold more than it may."""
+    if apps > MAX_INSIDE or environments > MAX_INSIDE or apps * environments > MAX_PAIRS:
+        raise Conflict(
+            "This project is full.",
+            code="project_full",
+            hint=f"At most {MAX_INSIDE} apps, {MAX_INSIDE} environments and {MAX_PAIRS} pairs of them; use another project.",
+        )
+
+
 def host_label(app_slug: str, environment_slug: str, app_environment_id: UUID) -> str:
     """``<app>-<env>-<last 8 of its id>``, at most 63 characters (RFC 1035); the id's end keeps it unique."""
     end = encode("aev", app_environment_id)[-8:]
@@ -67,4 +100,4 @@ def check_scale(scale: dict[str, int], processes: dict[str, Any]) -> None:
     """Every name must be a process of the app."""
     for name in scale:
         if name not in processes:
-            raise Invalid.field(f"/scale/{name}", "unknown_process", "The app has no such process.")
+            raise Invalid.field(f"/scale/{name[:40]}", "unknown_process", "The app has no such process.")

@@ -73,12 +73,6 @@ class ProcessIn(Input):
 Processes = Annotated[dict[ProcessName, ProcessIn], Field(min_length=1, max_length=10)]
 
 
-def _web_listens(processes: dict[str, ProcessIn] | None) -> None:
-    web = (processes or {}).get("web")
-    if web is not None and web.port is None:
-        raise PydanticCustomError("port_needed", "The process web needs a port.")
-
-
 class ProjectIn(Input):
     """A new project."""
 
@@ -178,11 +172,6 @@ class AppIn(Input):
     release_command: Command | None = Field(default=None, description="Runs once before each rollout.")
     drain_s: Annotated[int, Field(ge=0, le=120)] = 10
 
-    @model_validator(mode="after")
-    def _web(self) -> AppIn:
-        _web_listens(self.processes)
-        return self
-
 
 class AppPatch(Input):
     """What to change; null removes where null is allowed."""
@@ -192,11 +181,6 @@ class AppPatch(Input):
     processes: Processes | None = None
     release_command: Command | None = None
     drain_s: Annotated[int, Field(ge=0, le=120)] | None = None
-
-    @model_validator(mode="after")
-    def _web(self) -> AppPatch:
-        _web_listens(self.processes)
-        return self
 
 
 class AppOut(Output):

@@ -27,7 +27,7 @@ from kovra.foundation.errors import NotFound
 from kovra.foundation.keyring import Purpose
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.guard import requires
-from kovra.foundation.web.lists import ListOf
+from kovra.foundation.web.lists import ListOf, Paging, pages_of
 from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session, wired
 
@@ -72,15 +72,12 @@ async def list_secrets(
 ) -> SecretsOut:
     """Names, versions and keyed digests; never a value."""
     revision = await session.find(queries.LATEST, org_id=session.org_id, app_environment_id=row.id)
-    found = await session.all(queries.SECRETS, org_id=session.org_id, app_environment_id=row.id)
-    in_use = revision.secrets if revision else {}
+    named = revision.secrets if revision else {}
+    found = await revisions.in_use(session, row.id, named)
     number = revision.number if revision else 0
-    etags.answer(str(number))
-    return SecretsOut(
-        app_environment_id=row.id,
-        revision=number,
-        data=[secret_out(secret, in_use) for secret in found if secret.name in in_use],
-    )
+    shown = SecretsOut(app_environment_id=row.id, revision=number, data=[secret_out(s, named) for s in found])
+    etags.answer(str(number), shown)
+    return shown
 
 
 @router.get(
@@ -93,16 +90,17 @@ async def list_secret_versions(
     row: CurrentAppEnvironment,
     who: Annotated[Principal, requires(Permission.secrets_read)],
     session: Session,
+    pages: Annotated[Paging, pages_of(queries.SECRET_VERSIONS)],
 ) -> ListOf[SecretOut]:
-    """The versions of one secret, newest first."""
+    """The versions of one secret, newest first unless `sort` says otherwise."""
     if NAME.fullmatch(name) is None:
         raise NotFound("Not found.")
-    found = await session.all(queries.SECRET_VERSIONS, org_id=session.org_id, app_environment_id=row.id, name=name)
-    if not found:
+    page = await pages.read(session, queries.SECRET_VERSIONS, app_environment_id=row.id, name=name)
+    if not page.rows:
         raise NotFound("Not found.")
     revision = await session.find(queries.LATEST, org_id=session.org_id, app_environment_id=row.id)
-    in_use = revision.secrets if revision else {}
-    return ListOf(data=[secret_out(secret, in_use) for secret in found])
+    named = revision.secrets if revision else {}
+    return pages.answer(session.org_id, page, lambda secret: secret_out(secret, named))
 
 
 async def _encryption(session: TenantSession) -> EncryptionOut:

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Integer, Select, Text, bindparam, func, select, tuple_
-from sqlalchemy.dialects.postgresql import distinct_on
 
+from kovra.foundation.db.pages import Listing
 from kovra.foundation.db.sealed import counting, keyed_columns
 from kovra.foundation.db.statements import command, statement
 from kovra.models import metadata
@@ -43,8 +43,18 @@ class SecretRow:
     version: int
     digest: bytes | None
     digest_key_version: int | None
+    size: int
+    """Bytes of the sealed value: those of the value and about a hundred more."""
     actor: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A secret's newest version."""
+
+    name: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +161,24 @@ ADD_REVISION = statement(_revision(), Number)
 ADD_FIRST_REVISION = statement(_revision(_x.last_config_number == 0), Number)
 
 _SECRET_HERE = (_s.org_id == bindparam("org_id"), _s.app_environment_id == bindparam("app_environment_id"))
-_SECRET = select(_s.id, _s.name, _s.version, _s.digest, _s.digest_key_version, _s.actor, _s.created_at)
-SECRETS = statement(
-    _SECRET.where(*_SECRET_HERE).ext(distinct_on(_s.name)).order_by(_s.name, _s.version.desc()).limit(1000), SecretRow
-)
-SECRET_VERSIONS = statement(
-    _SECRET.where(*_SECRET_HERE, _s.name == bindparam("name")).order_by(_s.version.desc()).limit(200), SecretRow
-)
+_SECRET = select(
+    _s.id, _s.name, _s.version, _s.digest, _s.digest_key_version,
+    func.coalesce(func.octet_length(_s.value), 0).label("size"), _s.actor, _s.created_at,
+)  # fmt: skip
+_NAMES = bindparam("names", type_=ARRAY(Text))
 _pairs = (
-    func.unnest(bindparam("names", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(Integer)))
-    .table_valued("name", "version")
-    .render_derived()
+    func.unnest(_NAMES, bindparam("versions", type_=ARRAY(Integer))).table_valued("name", "version").render_derived()
 )
 _IN_PAIRS = tuple_(_s.name, _s.version).in_(select(_pairs.c.name, _pairs.c.version))
+"""The versions a revision names: ``names[i]`` at ``versions[i]``."""
+SECRETS_IN_USE = statement(_SECRET.where(*_SECRET_HERE, _IN_PAIRS).order_by(_s.name), SecretRow)
+NEWEST_VERSIONS = statement(
+    select(_s.name, func.max(_s.version).label("version"))
+    .where(*_SECRET_HERE, _s.name == func.any(_NAMES))
+    .group_by(_s.name),
+    VersionRow,
+)
+SECRET_VERSIONS = Listing(_SECRET.where(*_SECRET_HERE, _s.name == bindparam("name")), SecretRow, key=_s.id, by={})
 SEALED_SECRETS = statement(
     select(_s.id, _s.name, _s.version, _s.value).where(*_SECRET_HERE, _IN_PAIRS),
     SealedSecretRow,

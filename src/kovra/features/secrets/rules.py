@@ -19,7 +19,7 @@ def check_names(names: Mapping[str, str | None], *, pointer: str) -> None:
     """Every name and value must be fit for a container's environment; raises Invalid naming each wrong one."""
     wrong: list[FieldError] = []
     for name, value in names.items():
-        where = f"{pointer}/{name[:128].replace('~', '~0').replace('/', '~1')}"
+        where = f"{pointer}/{escaped(name)}"
         found = _wrong_name(name) or (_wrong_value(value) if value is not None else None)
         if found:
             wrong.append(FieldError(pointer=where, code=found[0], message=found[1]))
@@ -27,10 +27,26 @@ def check_names(names: Mapping[str, str | None], *, pointer: str) -> None:
         raise Invalid("A name or value cannot be used.", code=wrong[0].code, fields=wrong[:50])
 
 
+def refuse_nulls(names: Mapping[str, str | None], *, pointer: str) -> None:
+    """A whole replacement leaves out what is to go; raises Invalid naming each null."""
+    wrong = [
+        FieldError(pointer=f"{pointer}/{escaped(name)}", code="null_not_allowed", message="Leave it out instead.")
+        for name, value in names.items()
+        if value is None
+    ]
+    if wrong:
+        raise Invalid("Leave out what is to go.", code="null_not_allowed", fields=wrong[:50])
+
+
+def escaped(name: str) -> str:
+    """One step of a JSON pointer (RFC 6901 §3), not longer than a name may be."""
+    return name[:128].replace("~", "~0").replace("/", "~1")
+
+
 def _wrong_name(name: str) -> tuple[str, str] | None:
     if NAME.fullmatch(name) is None:
         return "name_invalid", "Letters, digits and underscores, not beginning with a digit, at most 128."
-    if name == "PORT" or name.upper().startswith(RESERVED):
+    if name == "PORT" or name.startswith(RESERVED):
         return "name_reserved", "PORT, KOVRA_*, KUBERNETES_* and LD_* are set by the platform or refused."
     return None
 
@@ -44,11 +60,11 @@ def _wrong_value(value: str) -> tuple[str, str] | None:
 
 
 def check_total(count: int, size: int, *, pointer: str) -> None:
-    """Bounds of everything together; a Secret object holds at most 1 MiB."""
+    """Bounds of config vars and secrets together: they become one Secret object, which holds less than 1 MiB."""
     if count > MAX_NAMES:
         raise Invalid.field(pointer, "too_many", f"At most {MAX_NAMES} config vars and secrets together.")
     if size > MAX_TOTAL_BYTES:
-        raise Invalid.field(pointer, "too_large", f"At most {MAX_TOTAL_BYTES} bytes of values together.")
+        raise Invalid.field(pointer, "too_large", f"At most {MAX_TOTAL_BYTES} bytes of names and values together.")
 
 
 def merged(now: Mapping[str, str], changes: Mapping[str, str | None], *, replace: bool) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -138,9 +139,9 @@ _KINDS: Final = {
 }
 
 
-def _field(error: dict[str, Any]) -> FieldError:
+def _field(error: dict[str, Any], body: Any) -> FieldError:
     place, *path = error["loc"]
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in _real(path, error, body))
     if place != "body":
         pointer = f"{place}:{'.'.join(str(p) for p in path)}"
     kind = str(error["type"])
@@ -150,6 +151,20 @@ def _field(error: dict[str, Any]) -> FieldError:
         return FieldError(pointer=pointer, code=ours.error_code, message=ours.message)
     code, message = _KINDS.get(kind, (kind, _sentence(str(error["msg"]))))
     return FieldError(pointer=pointer[:200], code=code, message=message)
+
+
+def _real(path: list[Any], error: dict[str, Any], body: Any) -> list[Any]:
+    """The steps that lead somewhere in the body: pydantic adds names of its own for keys and for members of a union."""
+    real: list[Any] = []
+    for part in path:
+        if (isinstance(body, dict) and part in body) or (
+            isinstance(body, list) and isinstance(part, int) and part < len(body)
+        ):
+            body = body[part]
+        else:
+            return [*real, part] if error["type"] == "missing" else real
+        real.append(part)
+    return real
 
 
 def _sentence(message: str) -> str:
@@ -164,7 +179,7 @@ def from_validation(raised: RequestValidationError, request_id: str) -> Problem:
         return problem(
             400, "The request cannot be read", "malformed", detail="The body is not valid JSON.", request_id=request_id
         )
-    fields = [_field(e) for e in found[:50]]
+    fields = _distinct(_field(e, raised.body) for e in found[:50])
     listed = [{"pointer": f.pointer, "code": f.code, "message": f.message} for f in fields]
     in_path = [e for e in found if e["loc"][0] == "path"]
     if in_path:
@@ -185,6 +200,14 @@ def _allowed(request: Request) -> list[str]:
         if methods and compile_path(str(context.path))[0].match(request.scope["path"]):
             found |= methods
     return sorted(found)
+
+
+def _distinct(fields: Iterable[FieldError]) -> list[FieldError]:
+    """One word for each place: of a union every member complains, and the first says enough."""
+    kept: dict[str, FieldError] = {}
+    for field in fields:
+        kept.setdefault(field.pointer, field)
+    return list(kept.values())
 
 
 def request_id_of(request: Request) -> str:

@@ -16,12 +16,12 @@ from kovra.features.deployments.service.rollback import Restore
 from kovra.features.deployments.service.start import DeployOptions, Wish
 from kovra.features.deployments.states import Source
 from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.features.secrets.rules import refuse_nulls
 from kovra.features.secrets.schemas import ConfigIn, ConfigOut, SecretsIn
 from kovra.features.secrets.service import revisions
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import Invalid
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import requires
@@ -171,9 +171,7 @@ async def replace_config(
 ) -> ConfigOut | DeploymentOut:
     """Replace all config vars; needs If-Match with the revision that was seen."""
     _etag_matches(etags, row, required=True)
-    for name, value in body.vars.items():
-        if value is None:
-            raise Invalid.field(f"/vars/{name[:128]}", "null_not_allowed", "Leave it out instead.")
+    refuse_nulls(body.vars, pointer="/vars")
     config = await revisions.change_config(session, store, row, body.vars, replace=True)
     return await _changed(session, store, row, config, deploy, options, etags, response)
 

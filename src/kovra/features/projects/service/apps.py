@@ -16,15 +16,18 @@ from kovra.features.projects.messages import (
     AppUpdated,
 )
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
-from kovra.features.projects.rules import DEFAULT_PROCESSES, ImageRules, check_scale
+from kovra.features.projects.rules import DEFAULT_PROCESSES, ImageRules, check_processes, check_scale
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
     changed_fields,
     complete_pairs,
+    deleted_one,
     make_pairs,
     refuse_late,
     require_parent,
+    require_room,
     require_use,
+    require_use_inside,
     retire,
     revive,
     slug_of,
@@ -53,6 +56,8 @@ async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp, i
     """An app, and an app environment for every environment of the project."""
     await session.one(queries.PROJECT_FOR_UPDATE, org_id=session.org_id, project_id=project_id)
     app_id, slug = new_id(), slug_of(wanted.name, wanted.slug)
+    check_processes(wanted.processes or {})
+    await require_room(session, project_id, apps=1)
     try:
         await session.execute(
             queries.ADD_APP,
@@ -78,7 +83,8 @@ async def create_app(session: TenantSession, project_id: UUID, wanted: NewApp, i
 async def update_app(session: TenantSession, app: AppRow, changes: Mapping[str, Any], images: ImageRules) -> AppRow:
     """Change an app; what runs changes with the next deployment."""
     after = replace(app, **changes)
-    images.check(after.image)
+    images.check(changes.get("image"))
+    check_processes(changes.get("processes") or {})
     changed = changed_fields(app, after)
     if not changed:
         return app
@@ -100,6 +106,7 @@ async def delete_app(session: TenantSession, app_id: UUID) -> AppRow:
     """Delete an app; what it runs stops at once."""
     await session.one(queries.PROJECT_OF_APP_FOR_UPDATE, org_id=session.org_id, id=app_id)
     app = await session.one(queries.APP_FOR_UPDATE, org_id=session.org_id, app_id=app_id)
+    await require_use_inside(session, app.project_id)
     purge_at = clock.now() + UNDO_WINDOW
     await retire(session, app_id)
     await session.execute(
@@ -113,9 +120,10 @@ async def delete_app(session: TenantSession, app_id: UUID) -> AppRow:
 async def restore_app(session: TenantSession, app_id: UUID) -> AppRow:
     """Undo a deletion within its window; what was live comes back."""
     await session.one(queries.PROJECT_OF_APP_FOR_UPDATE, org_id=session.org_id, id=app_id)
-    app = await session.one(queries.APP_DELETED_FOR_UPDATE, org_id=session.org_id, app_id=app_id)
+    app = await deleted_one(session, queries.APP_DELETED_FOR_UPDATE, queries.APP, app_id=app_id)
     refuse_late(app.purge_at)
     await require_parent(session, app.project_id)
+    await require_use_inside(session, app.project_id)
     await session.execute(queries.MARK_APP, org=session.org_id, app_id=app_id, deleted_at=None, purge_at=None)
     await complete_pairs(session, app.project_id, app_id=app_id)
     await revive(session, app_id)

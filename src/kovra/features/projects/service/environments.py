@@ -21,6 +21,7 @@ from kovra.features.projects.service.shared import (
     allow_cascade,
     changed_fields,
     complete_pairs,
+    deleted_one,
     refuse_late,
     refuse_protected,
     require_parent,
@@ -98,11 +99,13 @@ async def delete_environment(session: TenantSession, environment_id: UUID, *, ca
 async def restore_environment(session: TenantSession, environment_id: UUID) -> EnvironmentRow:
     """Undo a deletion within its window."""
     await session.one(queries.PROJECT_OF_ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, id=environment_id)
-    environment = await session.one(
-        queries.ENVIRONMENT_DELETED_FOR_UPDATE, org_id=session.org_id, environment_id=environment_id
+    environment = await deleted_one(
+        session, queries.ENVIRONMENT_DELETED_FOR_UPDATE, queries.ENVIRONMENT, environment_id=environment_id
     )
     refuse_late(environment.purge_at)
     await require_parent(session, environment.project_id)
+    if environment.protected:
+        (await session.access()).require(Permission.environments_use_protected)
     await session.execute(
         queries.MARK_ENVIRONMENT, org=session.org_id, environment_id=environment_id, deleted_at=None, purge_at=None
     )

@@ -14,15 +14,17 @@ from kovra.features.projects.messages import (
     ProjectRestored,
     ProjectUpdated,
 )
-from kovra.features.projects.queries import EnvironmentRow, ProjectRow
+from kovra.features.projects.queries import EnvironmentRow, ProjectRow, deleting
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
     NewEnvironment,
     add_environment,
     allow_cascade,
     changed_fields,
+    deleted_one,
     refuse_late,
     refuse_protected,
+    require_use_inside,
     retire,
     revive,
     slug_of,
@@ -102,23 +104,30 @@ async def delete_project(session: TenantSession, project_id: UUID, *, cascade: s
     environments = await session.all(queries.ENVIRONMENTS_OF_PROJECT, org_id=session.org_id, project_id=project_id)
     for environment in environments:
         refuse_protected(environment)
-    purge_at = clock.now() + UNDO_WINDOW
+    await require_use_inside(session, project_id)
+    now = clock.now()
+    purge_at = now + UNDO_WINDOW
+    for hide in (deleting.HIDE_APPS, deleting.HIDE_ENVIRONMENTS):
+        await session.execute(hide, org=session.org_id, project=project_id, deleted_at=now)
     await retire(session, project_id)
     await session.execute(
-        queries.MARK_PROJECT, org=session.org_id, project_id=project_id, deleted_at=clock.now(), purge_at=purge_at
+        queries.MARK_PROJECT, org=session.org_id, project_id=project_id, deleted_at=now, purge_at=purge_at
     )
     deleted = ProjectDeleted(subject_id=project_id, slug=project.slug, purge_at=clock.rfc3339(purge_at))
     record(session, deleted, scope=project.scope)
-    return replace(project, deleted_at=clock.now(), purge_at=purge_at)
+    return replace(project, deleted_at=now, purge_at=purge_at)
 
 
 async def restore_project(session: TenantSession, project_id: UUID) -> ProjectRow:
     """Undo a deletion within its window; what was live comes back."""
-    project = await session.one(queries.PROJECT_DELETED_FOR_UPDATE, org_id=session.org_id, project_id=project_id)
+    project = await deleted_one(session, queries.PROJECT_DELETED_FOR_UPDATE, queries.PROJECT, project_id=project_id)
     refuse_late(project.purge_at)
     await session.execute(
         queries.MARK_PROJECT, org=session.org_id, project_id=project_id, deleted_at=None, purge_at=None
     )
+    for show in (deleting.SHOW_APPS, deleting.SHOW_ENVIRONMENTS):
+        await session.execute(show, org=session.org_id, project=project_id)
+    await require_use_inside(session, project_id)
     await revive(session, project_id)
     record(session, ProjectRestored(subject_id=project_id, slug=project.slug), scope=project.scope)
     return await session.one(queries.PROJECT, org_id=session.org_id, project_id=project_id)

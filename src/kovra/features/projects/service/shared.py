@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from kovra.features.projects import queries
@@ -13,15 +13,19 @@ from kovra.features.projects.messages import (
     RetireAppEnvironment,
     ReviveAppEnvironment,
 )
-from kovra.features.projects.queries import AppEnvironmentRow, EnvironmentRow
+from kovra.features.projects.queries import AppEnvironmentRow, EnvironmentRow, deleting
+from kovra.features.projects.rules import check_room
 from kovra.foundation import clock
 from kovra.foundation.access import Permission
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import Conflict, Gone, Invalid
+from kovra.foundation.db.statements import Statement
+from kovra.foundation.errors import Conflict, FieldError, Gone, Invalid
 from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id, slugify
 from kovra.foundation.jobs.messages import enqueue
+
+T = TypeVar("T")
 
 UNDO_WINDOW: Final = timedelta(days=7)
 
@@ -38,6 +42,7 @@ def taken(duplicate: Duplicate, what: str) -> Conflict:
         f"There is {what} with this slug already, or one deleted less than seven days ago.",
         code="slug_taken",
         hint="Choose another slug, or restore the deleted one.",
+        fields=[FieldError(pointer="/slug", code="slug_taken", message="This slug is taken.")],
     )
 
 
@@ -63,6 +68,28 @@ def refuse_protected(environment: EnvironmentRow) -> None:
             code="delete_protected",
             hint="Switch delete_protected off first.",
         )
+
+
+async def deleted_one(session: TenantSession, deleted: Statement[T], alive: Statement[T], **place: UUID) -> T:
+    """The deleted row, locked; raises Conflict when it is not deleted at all, NotFound when it is not there."""
+    row = await session.find(deleted, org_id=session.org_id, **place)
+    if row is None:
+        await session.one(alive, org_id=session.org_id, **place)
+        raise Conflict("It is not deleted.", code="not_deleted")
+    return row
+
+
+async def require_use_inside(session: TenantSession, project_id: UUID) -> None:
+    """Deleting or restoring what a protected environment runs needs the same right as changing it."""
+    inside = await session.one(deleting.INSIDE, org_id=session.org_id, project_id=project_id)
+    if inside.protected:
+        (await session.access()).require(Permission.environments_use_protected)
+
+
+async def require_room(session: TenantSession, project_id: UUID, *, apps: int = 0, environments: int = 0) -> None:
+    """Before so many more are made, under the project's lock."""
+    inside = await session.one(deleting.INSIDE, org_id=session.org_id, project_id=project_id)
+    check_room(inside.apps + apps, inside.environments + environments)
 
 
 def refuse_late(purge_at: datetime | None) -> None:
@@ -97,6 +124,7 @@ class NewEnvironment:
 
 async def add_environment(session: TenantSession, project_id: UUID, wanted: NewEnvironment) -> UUID:
     environment_id = new_id()
+    await require_room(session, project_id, environments=1)
     try:
         await session.execute(
             queries.ADD_ENVIRONMENT, id=environment_id, org_id=session.org_id, project_id=project_id, **asdict(wanted)

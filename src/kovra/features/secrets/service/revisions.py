@@ -11,7 +11,7 @@ from uuid import UUID
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets import queries
 from kovra.features.secrets.messages import ConfigChanged, ConfigRestored, SecretsChanged
-from kovra.features.secrets.queries import RevisionRow, SealedSecretRow
+from kovra.features.secrets.queries import RevisionRow, SealedSecretRow, SecretRow
 from kovra.features.secrets.rules import check_names, check_total, merged
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
@@ -84,15 +84,45 @@ async def change_config(
     both = sorted(after.keys() & now.secrets.keys())
     if both:
         raise Invalid.field(f"/vars/{both[0]}", "name_in_use", "A secret has this name; remove it first.")
-    check_total(len(after) + len(now.secrets), sum(len(v.encode()) for v in after.values()), pointer="/vars")
     if after == now.vars and now.number:
         return now
+    await _check_total(session, row.id, after, now.secrets, pointer="/vars")
     made = await _append(session, store, row.id, after, now.secrets)
     given = sorted(n for n in after if now.vars.get(n) != after[n])
     removed = sorted(now.vars.keys() - after.keys())
     changed = ConfigChanged(subject_id=row.id, revision=made.number, set=given, removed=removed)
     record(session, changed, scope=row.scope)
     return made
+
+
+async def in_use(session: TenantSession, app_environment_id: UUID, secrets: Mapping[str, int]) -> list[SecretRow]:
+    """The secrets a revision names, at their versions."""
+    if not secrets:
+        return []
+    return await session.all(
+        queries.SECRETS_IN_USE,
+        org_id=session.org_id,
+        app_environment_id=app_environment_id,
+        names=list(secrets),
+        versions=list(secrets.values()),
+    )
+
+
+async def _check_total(
+    session: TenantSession,
+    app_environment_id: UUID,
+    values: Mapping[str, str],
+    secrets: Mapping[str, int],
+    *,
+    given: Mapping[str, str] | None = None,
+    pointer: str,
+) -> None:
+    """Everything a container's environment would hold, what is there already included; secrets count as sealed."""
+    given = given or {}
+    kept = await in_use(session, app_environment_id, {n: v for n, v in secrets.items() if n not in given})
+    sizes = [len(v.encode()) for v in (*values.values(), *given.values())] + [row.size for row in kept]
+    names = sum(len(name) for name in (*values, *secrets))
+    check_total(len(values) + len(secrets), names + sum(sizes), pointer=pointer)
 
 
 async def begin(session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow) -> None:
@@ -153,23 +183,19 @@ async def change_secrets(
     both = sorted(n for n, v in changes.items() if v is not None and n in now.vars)
     if both:
         raise Invalid.field(f"/secrets/{both[0]}", "name_in_use", "A config var has this name; remove it first.")
-    known = await session.all(queries.SECRETS, org_id=session.org_id, app_environment_id=row.id)
+    given = {n: v for n, v in changes.items() if v is not None}
+    known = await session.all(
+        queries.NEWEST_VERSIONS, org_id=session.org_id, app_environment_id=row.id, names=list(given)
+    )
     newest = {secret.name: secret.version for secret in known}
-    after = dict(now.secrets)
-    for name, value in changes.items():
-        if value is None:
-            after.pop(name, None)
-        else:
-            after[name] = newest.get(name, 0) + 1
-    sizes = sum(len(v.encode()) for v in changes.values() if v is not None)
-    check_total(len(after) + len(now.vars), sizes, pointer="/secrets")
+    after = {n: v for n, v in now.secrets.items() if n not in changes} | {n: newest.get(n, 0) + 1 for n in given}
     if after == now.secrets and now.number:
         return now
-    await _seal(session, store, row.id, {n: (after[n], v) for n, v in changes.items() if v is not None})
+    await _check_total(session, row.id, now.vars, after, given=given, pointer="/secrets")
+    await _seal(session, store, row.id, {n: (after[n], v) for n, v in given.items()})
     made = await _append(session, store, row.id, now.vars, dict(sorted(after.items())))
-    given = sorted(n for n, v in changes.items() if v is not None)
     removed = sorted(now.secrets.keys() - after.keys())
-    changed = SecretsChanged(subject_id=row.id, revision=made.number, set=given, removed=removed)
+    changed = SecretsChanged(subject_id=row.id, revision=made.number, set=sorted(given), removed=removed)
     record(session, changed, scope=row.scope)
     return made
 
@@ -224,6 +250,7 @@ async def restore_config(
         )
     if values == now.vars and versions == now.secrets and now.number:
         return now
+    await _check_total(session, row.id, values, versions, pointer="/restore")
     made = await _append(session, store, row.id, values, versions, restored_from=source.number)
     restored: Event = ConfigRestored(subject_id=row.id, revision=made.number, restored_from=source.number)
     record(session, restored, scope=row.scope)
