@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,11 @@ def test_nothing_typed_changes_the_structure(words: list[str], value: str) -> No
 
     assert shape(workload_manifests(changed)) == shape(workload_manifests(plain))
     assert shape(release_job(changed)) == shape(release_job(replace(plain, release_command=("x",))))
+
+
+@pytest.mark.parametrize("word", ["$(HOME)", "$$(HOME)", "$$$(HOME)", "$HOME", "$", "$$", "a$(", "no dollar"])
+def test_commands_reach_the_container_as_they_were_written(word: str) -> None:
+    """Kubernetes reads ``$$`` as ``$`` and expands ``$(NAME)``, from left to right; nothing of that may be left to do."""
+    documents = workload_manifests(replace(WORKLOAD, processes=(replace(WORKER, command=(word,)),)))
+    (written,) = pods(documents)[0]["containers"][0]["command"]
+    assert re.sub(r"\$\$|\$\([A-Z]+\)", lambda found: "$" if found[0] == "$$" else "EXPANDED", written) == word

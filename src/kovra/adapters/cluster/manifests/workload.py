@@ -94,8 +94,8 @@ def _container(workload: Workload, process: Process) -> dict[str, Any]:
 
 
 def _undollared(word: str) -> str:
-    """Kubernetes expands ``$(NAME)`` in commands; a doubled dollar is a plain one."""
-    return word.replace("$(", "$$(")
+    """Kubernetes expands ``$(NAME)`` in commands; a doubled dollar is a plain one, wherever it stands."""
+    return word.replace("$", "$$")
 
 
 def _injected(workload: Workload, process: Process) -> list[dict[str, str]]:
