@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kovra.features.identity.credentials import AccessTokenOptions, PasswordOptions
+from kovra.features.realtime.hub import HubOptions
 from kovra.foundation.db.database import PoolOptions
 from kovra.foundation.keyring.documents import parse, read_file
 from kovra.foundation.outbound.tls import TlsFiles
@@ -89,6 +90,13 @@ class Settings(BaseSettings):
     """JSON ``{"signing": kid, "keys": {kid: base64 of 32 private bytes}}`` (Ed25519)."""
     bcrypt_cost: Annotated[int, Field(ge=4, le=16)] = 12
     issuer: str = "https://kovra.dev"
+
+    live_per_organization: Annotated[int, Field(ge=1)] = 1000
+    """Live streams (sockets and event streams) of one organization, per process."""
+    live_per_actor: Annotated[int, Field(ge=1)] = 200
+    """Live streams of one person or api token, per process."""
+    live_drain_s: Annotated[float, Field(ge=0, le=20)] = 5.0
+    """Over how long a process that is told to end spreads the ends of its streams."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -221,6 +229,10 @@ class Settings(BaseSettings):
     def cursor_bytes(self) -> bytes:
         """The key that signs cursors."""
         return base64.b64decode(needed(self.cursor_key, "KOVRA_CURSOR_KEY"))
+
+    def hub(self) -> HubOptions:
+        """Limits of live streams."""
+        return HubOptions(per_organization=self.live_per_organization, per_actor=self.live_per_actor)
 
     def edge(self) -> EdgeOptions:
         """What the edge allows."""

@@ -17,7 +17,7 @@ from kovra.entrypoints.worker import handlers
 from kovra.features.deployments.rules.reasons import REASONS
 from kovra.foundation.events import CATALOGUE
 from kovra.foundation.jobs.messages import Job
-from kovra.foundation.web.guard import guarded_routes
+from kovra.foundation.web.guard import guarded_routes, guarded_sockets
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "kovra"
@@ -67,6 +67,7 @@ def test_public_routes_stand_in_their_page_each_with_a_reason() -> None:
         for route in guarded_routes(router.routes):
             if route.policy.public:
                 lines.append(f"| `{' '.join(route.methods)} {route.path}` | {route.policy.public} |")
+        lines += [f"| `SOCKET {path}` | {reason} |" for path, reason in guarded_sockets(router.routes)]
     same("docs/security/public-routes.md", "\n".join(lines) + "\n")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi import Depends, FastAPI
 
 from kovra import __version__
-from kovra.entrypoints import openapi, platform
+from kovra.entrypoints import live, openapi, platform
 from kovra.entrypoints.wiring import api_registry
 from kovra.features.deployments import endpoints as deployments
 from kovra.features.identity import endpoints as identity
@@ -23,7 +23,7 @@ from kovra.features.secrets import endpoints as secrets
 from kovra.foundation.registry import Registry
 from kovra.foundation.web import problems
 from kovra.foundation.web.credentials import Credentials
-from kovra.foundation.web.guard import guarded_routes
+from kovra.foundation.web.guard import guarded_routes, guarded_sockets
 from kovra.foundation.web.lists import known_parameters
 from kovra.foundation.web.middleware import Edge
 from kovra.foundation.web.protocol import PatientProtocol
@@ -51,6 +51,7 @@ def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with wire(settings) as registry:
+            live.add(registry, settings)
             app.state.registry = registry
             # Start-up objects live for ever: keep the collector from walking them in the middle of requests.
             gc.collect()
@@ -73,6 +74,7 @@ def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     guarded_routes(app.routes)
+    guarded_sockets(app.routes)
     problems.install(app)
     openapi.install(app)
     _edge(app, settings)
@@ -103,5 +105,10 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": [str(network) for network in settings.trusted_proxies],
         "timeout_graceful_shutdown": 30,
         "timeout_keep_alive": 30,
-        "ws_max_size": 1024 * 1024,
+        "ws": "websockets-sansio",
+        "ws_max_size": 64 * 1024,
+        "ws_max_queue": 16,
+        "ws_ping_interval": 20.0,
+        "ws_ping_timeout": 20.0,
+        "ws_per_message_deflate": False,
     }

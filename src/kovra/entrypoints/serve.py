@@ -13,6 +13,7 @@ from prometheus_client import start_http_server
 
 from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
 from kovra.entrypoints.api import create_app, server_options
+from kovra.entrypoints.live import DrainingServer
 from kovra.foundation.observability import METRICS, configure, logger
 from kovra.settings import Settings
 
@@ -22,7 +23,9 @@ def api(settings: Settings) -> None:
     configure(settings.service if settings.service != "kovra" else "api", level=settings.log_level)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.host, registry=METRICS)
-    uvicorn.run(create_app(settings), **server_options(settings))
+    app = create_app(settings)
+    config = uvicorn.Config(app, **server_options(settings))
+    DrainingServer(config, registry=lambda: getattr(app.state, "registry", None), spread_s=settings.live_drain_s).run()
 
 
 async def simulator(options: SimulatorOptions, kubeconfig: Path, ready: Path | None) -> None:

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, bindparam, or_, select
+from sqlalchemy import BigInteger, Integer, Uuid, bindparam, or_, select
 from sqlalchemy import Text as SqlText
 
 from kovra.foundation.db.statements import statement
-from kovra.models.foundation import events
+from kovra.models.foundation import event_heads, events
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,48 @@ class EventRow:
     payload: dict[str, Any]
     created_at: datetime
     hash: bytes
+    project_id: UUID | None
+    app_id: UUID | None
+    environment_id: UUID | None
 
 
 _e = events.c
-EVENTS_AFTER = statement(
-    select(_e.id, _e.seq, _e.type, _e.actor, _e.origin, _e.subject, _e.payload, _e.created_at, _e.hash)
-    .where(
-        _e.org_id == bindparam("org_id"),
-        _e.seq > bindparam("after", type_=BigInteger),
-        or_(bindparam("type", type_=SqlText).is_(None), _e.type == bindparam("type")),
-        or_(bindparam("subject", type_=SqlText).is_(None), _e.subject == bindparam("subject")),
+_EVENTS = (
+    select(
+        _e.id, _e.seq, _e.type, _e.actor, _e.origin, _e.subject, _e.payload, _e.created_at, _e.hash,
+        _e.project_id, _e.app_id, _e.environment_id,
     )
+    .where(_e.org_id == bindparam("org_id"), _e.seq > bindparam("after", type_=BigInteger))
     .order_by(_e.seq)
-    .limit(bindparam("limit", type_=Integer)),
+    .limit(bindparam("limit", type_=Integer))
+)  # fmt: skip
+EVERYTHING_AFTER = statement(_EVENTS, EventRow)
+EVENTS_AFTER = statement(
+    _EVENTS.where(
+        *(or_(bindparam(name, type_=SqlText).is_(None), _e[name] == bindparam(name)) for name in ("type", "subject")),
+        *(
+            or_(bindparam(name, type_=Uuid).is_(None), _e[name] == bindparam(name))
+            for name in ("project_id", "app_id", "environment_id")
+        ),
+    ),
     EventRow,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """The newest sequence of an organization."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class LivingRow:
+    """A credential that still lives: a session with its role here, or a token."""
+
+    session_id: UUID | None
+    token_hash: bytes | None
+    role: str | None
+
+
+HEAD = statement(select(event_heads.c.seq).where(event_heads.c.org_id == bindparam("org_id")), HeadRow)

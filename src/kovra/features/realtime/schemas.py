@@ -20,6 +20,9 @@ class EventOut(Output):
     actor: str
     origin: str
     subject: str
+    project_id: Annotated[UUID | None, wire("prj")] = Field(description="Where it belongs; null: not in a project.")
+    app_id: Annotated[UUID | None, wire("app")]
+    environment_id: Annotated[UUID | None, wire("env")]
     payload: dict[str, Any]
     created_at: Time
     hash: str = Field(description="Chains this fact to the one before.")
@@ -31,3 +34,12 @@ class EventsOut(Output):
     data: list[EventOut]
     next: int | None
     has_more: bool
+
+
+class TicketOut(Output):
+    """A one-use ticket for the event socket."""
+
+    object: Literal["ws_ticket"] = "ws_ticket"
+    ticket: str = Field(description="Send it as the subprotocol `ticket.<ticket>`; it works once.")
+    protocol: Literal["kovra.v1"] = "kovra.v1"
+    expires_at: Time

@@ -24,6 +24,10 @@ LOOP_UP: Final = Gauge("kovra_loop_up", "Whether a loop of the process works.", 
 LOOP_RESTARTS: Final = Counter(
     "kovra_loop_restarts_total", "How often a loop broke and was started again.", ("loop",), registry=METRICS
 )
+LIVE_STREAMS: Final = Gauge("kovra_live_streams", "Event streams that are open.", registry=METRICS)
+LIVE_DROPPED: Final = Counter(
+    "kovra_live_dropped_total", "Facts not sent to a stream that fell behind.", registry=METRICS
+)
 DEPLOYMENTS: Final = Counter("kovra_deployments_total", "Deployments finished.", ("outcome", "code"), registry=METRICS)
 STREAMS_OPEN: Final = Gauge("kovra_streams_open", "Streams of logs and shells.", ("verb",), registry=METRICS)
 STREAMED_LINES: Final = Counter("kovra_streamed_lines_total", "Lines of logs.", ("result",), registry=METRICS)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
@@ -15,10 +16,26 @@ COMMENT: Final = b": still here\n\n"
 """Keeps proxies from closing a quiet stream; no client sees it."""
 
 
+SEND_TIMEOUT_S: Final = 20.0
+"""A client that takes nothing for so long is gone, or wishes it were."""
+STREAMING: Final = "kovra.streaming"
+"""Set in the scope of an answer that goes on: it is no request in flight, and its length says nothing of speed."""
+
+
+def wants_events(request: Request) -> bool:
+    """Whether the caller asks for an event stream: it names the type."""
+    return any(part.split(";")[0].strip() == MEDIA_TYPE for part in request.headers.get("accept", "").split(","))
+
+
 def event(kind: str, data: Any, *, id: str | None = None) -> bytes:  # noqa: A002  # the field's name in the standard
     """One event; its data is JSON on one line, so nothing inside can end it or begin another."""
+    return rendered_event(kind, to_json(data).decode(), id=id)
+
+
+def rendered_event(kind: str, data: str, *, id: str | None = None) -> bytes:  # noqa: A002
+    """One event whose JSON is there already, on one line."""
     head = f"id: {id}\n" if id is not None else ""
-    return f"{head}event: {kind}\ndata: ".encode() + to_json(data) + b"\n\n"
+    return f"{head}event: {kind}\ndata: {data}\n\n".encode()
 
 
 class EventStream(Response):
@@ -37,6 +54,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         tasks: list[asyncio.Task[None]] = []
+        scope[STREAMING] = True
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             tasks += [asyncio.create_task(self._feed(send)), asyncio.create_task(_gone(receive))]
@@ -52,7 +70,8 @@ class EventStream(Response):
 
     async def _feed(self, send: Send) -> None:
         async for part in self._events:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi import Depends, Request
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.errors import Unauthenticated
@@ -117,10 +117,28 @@ def guarded_routes(routes: Iterable[Any]) -> list[GuardedRoute]:
     table: list[GuardedRoute] = []
     for context in iter_route_contexts(list(routes)):
         route = context.original_route
+        if isinstance(route, APIWebSocketRoute):
+            continue
         if not isinstance(route, APIRoute):
             raise RuntimeError(f"{getattr(route, 'path', route)} is not an API route, so it cannot be guarded")
         policy = policy_of(route.endpoint)
         if policy is None:
             raise RuntimeError(f"{context.path} names neither a permission nor a reason to be public")
         table.append(GuardedRoute(str(context.path), tuple(sorted(route.methods or ())), policy, route))
+    return table
+
+
+def guarded_sockets(routes: Iterable[Any]) -> list[tuple[str, str]]:
+    """Every socket's path and why it answers before a credential is known; raises at the first that does not say.
+
+    A socket is always public to the guard: who opens it proves itself inside, by a ticket.
+    """
+    table: list[tuple[str, str]] = []
+    for context in iter_route_contexts(list(routes)):
+        route = context.original_route
+        if isinstance(route, APIWebSocketRoute):
+            policy = policy_of(route.endpoint)
+            if policy is None or not policy.public:
+                raise RuntimeError(f"{context.path} does not say how its caller proves itself")
+            table.append((str(context.path), policy.public))
     return table

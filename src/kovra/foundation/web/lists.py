@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
 from kovra.foundation.db.pages import NEWEST, Cursors, Listing, Page, Position
 from kovra.foundation.db.session import TenantSession
@@ -101,12 +102,12 @@ def pages_of(*listings: Listing[Any]) -> Any:
     return Depends(paging)
 
 
-async def known_parameters(request: Request) -> None:
+async def known_parameters(request: HTTPConnection) -> None:
     """Refuse query parameters the route does not declare, and repeated scalars (400); a dependency of every route."""
     route = request.scope.get("route")
     context = (request.scope.get("fastapi") or {}).get("effective_route_context")
     dependant = getattr(context, "dependant", None) or getattr(route, "dependant", None)
-    if dependant is None or not request.query_params:
+    if dependant is None or not request.query_params or request.scope["type"] == "websocket":  # its gate refuses any
         return
     declared = _query_names(dependant)
     seen: set[str] = set()

@@ -30,11 +30,12 @@ from kovra.foundation.errors import (
     Unauthenticated,
     Unavailable,
 )
-from kovra.foundation.ids import encode
-from kovra.foundation.observability import HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_SECONDS, logger
+from kovra.foundation.observability import HTTP_IN_FLIGHT, logger
+from kovra.foundation.web.accounting import HEALTH, Exchange, account, route_of
 from kovra.foundation.web.callers import Proven, network_of
 from kovra.foundation.web.cors import Origins
 from kovra.foundation.web.credentials import Credentials
+from kovra.foundation.web.eventstream import STREAMING
 from kovra.foundation.web.problems import (
     HeadersTooLarge,
     Problem,
@@ -56,7 +57,6 @@ _SECURITY: Final = [
 ]
 _API_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _HSTS: Final = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
-_HEALTH: Final = frozenset({"/healthz", "/readyz"})
 _HOST_PORT: Final = re.compile(r":[0-9]{0,5}\Z")
 _DEPLOYS: Final = re.compile(r"/v1/.*(/deployments|/actions/(rollback|redeploy|restart|scale|suspend|resume|cancel))")
 _POLLED: Final = ("/v1/deployments", "/v1/events")
@@ -91,21 +91,6 @@ class EdgeOptions:
     limits: RateLimitOptions = field(default_factory=RateLimitOptions)
 
 
-@dataclass(slots=True)
-class _Exchange:
-    """What one request gathers for its headers and its log line."""
-
-    request_id: str
-    started: float
-    body_done: bool
-    ends: bool = True
-    """Whether the connection ends with the answer: where the head was odd, so may be what follows."""
-    verdict: Verdict | None = None
-    principal: Principal | None = None
-    status: int = 500
-    began: bool = False
-
-
 class Edge:
     """Outermost layer of the API."""
 
@@ -119,10 +104,13 @@ class Edge:
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
             return
-        exchange = _Exchange(_request_id(scope), time.perf_counter(), _has_no_body(scope))
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(_request_id(scope), time.perf_counter(), _has_no_body(scope))
         scope["kovra.request_id"] = exchange.request_id
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         self._in_flight += 1
@@ -130,21 +118,42 @@ class Edge:
         try:
             await self._answer(scope, receive, send, exchange)
         finally:
-            self._in_flight -= 1
-            HTTP_IN_FLIGHT.dec()
+            if not scope.get(STREAMING):
+                self._landed()
             self._remember(scope, exchange)
-            _finish(scope, exchange)
+            account(scope, exchange)
             structlog.contextvars.clear_contextvars()
 
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lifespan and WebSockets; a plain socket is closed before it opens, where only https is served."""
-        if scope["type"] == "websocket" and self._options.https_only and scope.get("scheme") != "wss":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "Use wss."})
-            return
-        await self._app(scope, receive, send)
+    def _landed(self) -> None:
+        self._in_flight -= 1
+        HTTP_IN_FLIGHT.dec()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: _Exchange) -> None:
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: its gate asks for the credential; here only what can be refused before it opens."""
+        scope["kovra.request_id"] = _request_id(scope)
+        structlog.contextvars.bind_contextvars(request_id=scope["kovra.request_id"])
+        began = time.perf_counter()
+        try:
+            if self._admits(scope):
+                await self._app(scope, receive, send)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        finally:
+            logger.info("socket", route=route_of(scope), seconds=round(time.perf_counter() - began, 1))
+            structlog.contextvars.clear_contextvars()
+
+    def _admits(self, scope: Scope) -> bool:
+        network = network_of(scope["client"][0] if scope.get("client") else "").encode()
+        try:
+            self._check_sizes(scope)
+            self._check_host(scope)
+        except KovraError:
+            return False
+        plain = self._options.https_only and scope.get("scheme") != "wss"
+        return not plain and self._limiter.take(self._options.limits.public, network).allowed
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         outgoing = self._outgoing(send, exchange, scope)
         try:
             self._admit(scope, exchange)
@@ -164,11 +173,11 @@ class Edge:
             )
             await self._refuse(answer, scope, receive, outgoing, exchange)
 
-    async def _refuse(self, answer: Problem, scope: Scope, receive: Receive, send: Send, exchange: _Exchange) -> None:
+    async def _refuse(self, answer: Problem, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         if not exchange.began:
             await answer(scope, receive, send)
 
-    def _preflight(self, allowed: bool, exchange: _Exchange) -> Response:
+    def _preflight(self, allowed: bool, exchange: Exchange) -> Response:
         if not allowed:
             refused = Forbidden("This origin may not call that.", code="origin_not_allowed")
             return from_error(refused, exchange.request_id)
@@ -176,10 +185,10 @@ class Edge:
         response.raw_headers.extend(self._origins.permissions())
         return response
 
-    def _admit(self, scope: Scope, exchange: _Exchange) -> None:
+    def _admit(self, scope: Scope, exchange: Exchange) -> None:
         """Everything that can be refused before routing; the principal is found here and demanded by the route."""
         self._check_sizes(scope)
-        if scope["path"] in _HEALTH:
+        if scope["path"] in HEALTH:
             exchange.ends = False
             return
         self._check_host(scope)
@@ -208,7 +217,7 @@ class Edge:
             if _HOST_PORT.sub("", given[0].decode("latin-1").lower()) not in self._options.hosts:
                 raise Malformed("This is not a name of this api.", code="host_invalid")
 
-    def _find_principal(self, scope: Scope, exchange: _Exchange) -> None:
+    def _find_principal(self, scope: Scope, exchange: Exchange) -> None:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         scope["kovra.principal"] = None
         if len(given) > 1:
@@ -219,7 +228,7 @@ class Edge:
             except Unauthenticated as refused:
                 scope["kovra.refusal"] = refused
 
-    def _limit(self, scope: Scope, exchange: _Exchange) -> None:
+    def _limit(self, scope: Scope, exchange: Exchange) -> None:
         principal, limits = exchange.principal, self._options.limits
         network = network_of(scope["client"][0] if scope.get("client") else "").encode()
         if principal is None:
@@ -245,7 +254,7 @@ class Edge:
             return limits.deploy
         return limits.general
 
-    def _remember(self, scope: Scope, exchange: _Exchange) -> None:
+    def _remember(self, scope: Scope, exchange: Exchange) -> None:
         if exchange.principal is None:
             return
         if scope.get("kovra.entered"):
@@ -265,7 +274,7 @@ class Edge:
     def _too_large(self) -> TooLarge:
         return TooLarge("The body is too large.", facts={"limit_bytes": self._options.max_body_bytes})
 
-    def _incoming(self, receive: Receive, exchange: _Exchange) -> Receive:
+    def _incoming(self, receive: Receive, exchange: Exchange) -> Receive:
         """Count the body as it streams, since Content-Length is optional with chunked requests; and wait only so long."""
         if exchange.body_done:
             return receive
@@ -288,17 +297,19 @@ class Edge:
 
         return bounded
 
-    def _outgoing(self, send: Send, exchange: _Exchange, scope: Scope) -> Send:
+    def _outgoing(self, send: Send, exchange: Exchange, scope: Scope) -> Send:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.began = True
+                if scope.get(STREAMING):
+                    self._landed()
                 exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *self._headers(exchange, scope, message)]
             await send(message)
 
         return dressed
 
-    def _headers(self, exchange: _Exchange, scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
+    def _headers(self, exchange: Exchange, scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in message.get("headers", ())}
         added = [(b"x-request-id", exchange.request_id.encode()), *_SECURITY, *self._origins.headers(scope)]
         if b"content-security-policy" not in present:
@@ -351,36 +362,3 @@ def _without_text(defect: Exception) -> tuple[type[BaseException], BaseException
 
 class _Hidden(Exception):
     """Stands in for an exception in the log."""
-
-
-def _finish(scope: Scope, exchange: _Exchange) -> None:
-    took = time.perf_counter() - exchange.started
-    route, method = _route(scope), _method(scope)
-    HTTP_REQUESTS.labels(method, route, str(exchange.status)).inc()
-    HTTP_SECONDS.labels(method, route).observe(took)
-    if scope["path"] in _HEALTH:
-        return
-    facts: dict[str, object] = {
-        "method": method,
-        "route": route,
-        "status": exchange.status,
-        "ms": round(took * 1000, 1),
-        "client": scope["client"][0] if scope.get("client") else "",
-    }
-    if exchange.principal is not None:
-        facts["org_id"] = encode("org", exchange.principal.org_id)
-        facts["actor"] = "token" if exchange.principal.kind == "token" else encode("usr", exchange.principal.user_id)
-    logger.info("request", **facts)
-
-
-def _method(scope: Scope) -> str:
-    """The method when it is a known one: a made-up word would be a new metric for each caller's fancy."""
-    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
-    return scope["method"] if scope["method"] in known else "other"
-
-
-def _route(scope: Scope) -> str:
-    """The route's template; nothing a caller typed reaches a metric or the log line."""
-    context = (scope.get("fastapi") or {}).get("effective_route_context")
-    path = getattr(context, "path", None) or getattr(scope.get("route"), "path", None)
-    return str(path) if path else "unmatched"

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 
 from kovra.foundation.web.bodies import read_json
 from kovra.foundation.web.etags import content, unchanged
+from kovra.foundation.web.eventstream import EventStream
 from kovra.foundation.web.idempotency import Idempotency, Replay
 from kovra.foundation.web.lists import ListOf
 from kovra.foundation.web.problems import NotAcceptable
@@ -75,7 +76,7 @@ class KovraRoute(APIRoute):
 
 def conditional(request: Request, response: Response, *, tagged: bool) -> Response:
     """Tag an answer that has no tag yet, and leave out the body the caller has already."""
-    if response.status_code != 200:
+    if response.status_code != 200 or isinstance(response, EventStream):
         return response
     if tagged and "etag" not in response.headers and isinstance(getattr(response, "body", None), bytes):
         response.headers["ETag"] = f'"{content(bytes(response.body))}"'

@@ -2,5 +2,6 @@
 
 from kovra.features.deployments.endpoints.actions import router as actions
 from kovra.features.deployments.endpoints.deployments import router as deployments
+from kovra.features.deployments.endpoints.snapshot import snapshot
 
-__all__ = ["actions", "deployments"]
+__all__ = ["actions", "deployments", "snapshot"]

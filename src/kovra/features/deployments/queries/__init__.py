@@ -183,6 +183,17 @@ QUEUE = statement(
     .limit(1000),
     Waiting,
 )  # fmt: skip
+OPEN_UNDER = statement(
+    _DEPLOYMENT.where(
+        _d.outcome.is_(None),
+        or_(bindparam("project_id", type_=Uuid).is_(None), _x.project_id == bindparam("project_id")),
+        or_(bindparam("app_id", type_=Uuid).is_(None), _d.app_id == bindparam("app_id")),
+        or_(bindparam("environment_id", type_=Uuid).is_(None), _d.environment_id == bindparam("environment_id")),
+    )
+    .order_by(_d.id)
+    .limit(200),
+    DeploymentRow,
+)
 ACCEPT = statement(_accepted(), DeploymentRow)
 REQUEST_CANCEL = command(
     deployments.update()

@@ -3,7 +3,10 @@
 from fastapi import APIRouter
 
 from kovra.features.projects.endpoints import app_environments, apps, environments, projects
+from kovra.features.projects.endpoints.snapshot import snapshot
 from kovra.foundation.web.routes import KovraRoute
+
+__all__ = ["router", "snapshot"]
 
 router = APIRouter(route_class=KovraRoute)
 router.include_router(projects.router)

@@ -48,6 +48,18 @@ APP_ENVIRONMENTS = Listing(
     key=_x.id,
     by={},
 )
+APP_ENVIRONMENTS_OF_PLACE = statement(
+    selects.APP_ENVIRONMENT.where(
+        selects.ALIVE,
+        *(
+            or_(bindparam(name, type_=Uuid).is_(None), _x[name] == bindparam(name))
+            for name in ("project_id", "app_id", "environment_id")
+        ),
+    )
+    .order_by(_x.id.desc())
+    .limit(200),
+    AppEnvironmentRow,
+)
 
 PROJECTS_BY_ID = statement(selects.PROJECT.where(_p.id == _ids), ProjectRow)
 ENVIRONMENTS_BY_ID = statement(selects.ENVIRONMENT.where(_e.id == _ids), EnvironmentRow)

@@ -1,0 +1,234 @@
+"""The event socket: snapshot, then every fact in order; closed when the credential ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from kovra.features.realtime.hub import Hub
+from tests.support.product import Caller, Product
+from tests.support.served import Served, frame, serve
+
+
+@pytest.fixture(scope="module")
+async def served(product: Product) -> AsyncIterator[Served]:
+    async with serve(product) as found:
+        yield found
+
+
+async def _subscribe(socket: ClientConnection, topic: str, name: str = "a", **more: Any) -> dict[str, Any]:
+    await socket.send(json.dumps({"type": "subscribe", "id": name, "topic": topic, **more}))
+    return await frame(socket)
+
+
+async def _closed(socket: ClientConnection, timeout_s: float = 6) -> tuple[int | None, str]:
+    async with asyncio.timeout(timeout_s):
+        try:
+            while True:
+                await socket.recv()
+        except ConnectionClosed:
+            return socket.close_code, socket.close_reason or ""
+
+
+async def test_a_subscription_begins_with_a_snapshot_and_goes_on_without_a_gap(served: Served) -> None:
+    ada = await served.product.sign_up()
+    app = await ada.app()
+    async with served.socket(ada) as socket:
+        begun = await _subscribe(socket, app.pair["id"])
+        assert begun["type"] == "subscribed"
+        assert [a["id"] for a in begun["snapshot"]["app_environments"]] == [app.pair["id"]]
+        assert begun["snapshot"]["deployments"] == []
+        await ada.patch(f"{app.path}/config", {"vars": {"A": "1"}})
+        started = await app.start()
+        found = [await frame(socket) for _ in range(2)]
+    assert [f["event"]["type"] for f in found] == ["config.changed", "deployment.requested"]
+    found.reverse()
+    assert found[0]["event"]["subject"] == started["id"]
+    assert found[0]["event"]["app_id"] == app.app["id"]
+    assert found[0]["subscriptions"] == ["a"]
+    seqs = [f["event"]["seq"] for f in found]
+    assert seqs[0] > seqs[1] > begun["seq"]
+
+
+async def test_topics_divide_what_is_heard(served: Served) -> None:
+    ada = await served.product.sign_up()
+    one, other = await ada.app(), await ada.app()
+    for app in (one, other):
+        await ada.patch(f"{app.path}/config", {"vars": {"A": "1"}})
+    async with served.socket(ada) as socket:
+        await _subscribe(socket, ada.organization["id"], "org")
+        await _subscribe(socket, one.project["id"], "prj")
+        await _subscribe(socket, other.app["id"], "app")
+        started = await other.start()
+        heard = await frame(socket)
+        assert sorted(heard["subscriptions"]) == ["app", "org"]
+        dep = await _subscribe(socket, started["id"], "dep")
+        assert [d["id"] for d in dep["snapshot"]["deployments"]] == [started["id"]]
+        await ada.post(f"/v1/deployments/{started['id']}/actions/cancel")
+        heard = await frame(socket)
+        assert sorted(heard["subscriptions"]) == ["app", "dep", "org"]
+        await socket.send(json.dumps({"type": "unsubscribe", "id": "org"}))
+        assert (await frame(socket))["type"] == "unsubscribed"
+        await one.start()
+        assert (await frame(socket))["subscriptions"] == ["prj"]
+
+
+async def test_a_client_resumes_after_its_last_sequence(served: Served) -> None:
+    ada = await served.product.sign_up()
+    app = await ada.app()
+    async with served.socket(ada) as socket:
+        begun = await _subscribe(socket, app.app["id"])
+    for value in "123":
+        await ada.patch(f"{app.path}/config", {"vars": {"A": value}})
+    async with served.socket(ada) as socket:
+        again = await _subscribe(socket, app.app["id"], after=begun["seq"])
+        assert "snapshot" not in again
+        await ada.patch(f"{app.path}/config", {"vars": {"A": "4"}})
+        heard = [(await frame(socket))["event"] for _ in range(4)]
+    assert [e["payload"]["revision"] for e in heard] == [1, 2, 3, 4]
+    async with served.socket(ada) as socket:
+        future = await _subscribe(socket, app.app["id"], after=10**9)
+        assert future["code"] == "cursor_invalid"
+
+
+async def test_another_organizations_things_do_not_exist(served: Served) -> None:
+    """T153."""
+    ada, bob = await served.product.sign_up(), await served.product.sign_up("Bob")
+    app = await ada.app()
+    started = await app.start()
+    async with served.socket(bob) as socket:
+        for topic in (
+            ada.organization["id"], app.project["id"], app.environment["id"], app.app["id"], app.pair["id"], started["id"]
+        ):  # fmt: skip
+            refused = await _subscribe(socket, topic)
+            assert (refused["type"], refused["code"]) == ("error", "not_found"), topic
+        for topic in ("*", "", "org_*", "../x", f"{app.app['id']}/x", "rel_" + "0" * 26, 5, None):
+            refused = await _subscribe(socket, topic)  # type: ignore[arg-type]
+            assert refused["code"] == "frame_invalid"
+        await _subscribe(socket, bob.organization["id"])
+        await app.start()
+        await bob.post("/v1/projects", {"name": "Mine"})
+        assert (await frame(socket))["event"]["type"] == "project.created"
+
+
+async def test_a_narrowed_token_hears_only_its_place(served: Served) -> None:
+    ada = await served.product.sign_up()
+    mine, other = await ada.app(), await ada.app()
+    made = await ada.post(
+        "/v1/tokens", {"name": "n", "permissions": ["events:read", "apps:read"], "app": mine.app["id"]}
+    )
+    narrowed = Caller(served.product, made["token"])
+    async with served.socket(narrowed) as socket:
+        assert (await _subscribe(socket, other.app["id"]))["code"] == "not_found"
+        begun = await _subscribe(socket, ada.organization["id"])
+        assert [a["app_id"] for a in begun["snapshot"]["app_environments"]] == [mine.app["id"]]
+        await other.start()
+        await mine.start()
+        assert (await frame(socket))["event"]["app_id"] == mine.app["id"]
+
+
+async def test_tickets_of_others_and_used_ones_open_nothing(served: Served) -> None:
+    """T152."""
+    ada = await served.product.sign_up()
+    ticket = (await ada.post("/v1/ws-tickets"))["ticket"]
+    async with served.socket(ada, ticket=ticket):
+        pass
+    for bad in (ticket, "kvr_tix_x", "", ada.token):
+        async with served.socket(ada, ticket=bad) as socket:
+            assert await _closed(socket) == (4401, "ticket_invalid")
+
+
+async def test_a_credential_in_the_address_is_refused(served: Served) -> None:
+    """T151."""
+    ada = await served.product.sign_up()
+    ticket = (await ada.post("/v1/ws-tickets"))["ticket"]
+    for path in (f"/v1/ws?ticket={ticket}", f"/v1/ws?access_token={ada.token}"):
+        with pytest.raises(InvalidStatus) as refused:
+            async with served.socket(ada, path=path):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8080.evil.example"])
+async def test_foreign_pages_are_refused(served: Served, origin: str) -> None:
+    ada = await served.product.sign_up()
+    with pytest.raises(InvalidStatus) as refused:
+        async with served.socket(ada, origin=origin):
+            pass
+    assert refused.value.response.status_code == 403
+    async with served.socket(ada, origin=served.product.settings.public_url):
+        pass
+
+
+async def test_a_session_that_ends_closes_its_sockets(served: Served) -> None:
+    """T154."""
+    ada = await served.product.sign_up()
+    async with served.socket(ada) as socket:
+        await _subscribe(socket, ada.organization["id"])
+        await ada.send("POST", "/v1/auth/logout")
+        assert await _closed(socket) == (4401, "credential_ended")
+
+
+async def test_a_removed_member_and_a_revoked_token_are_closed_at_once(served: Served) -> None:
+    """T154."""
+    ada = await served.product.sign_up()
+    viewer = await served.product.member(ada, "viewer")
+    made = await ada.post("/v1/tokens", {"name": "n", "permissions": ["events:read"]})
+    token = Caller(served.product, made["token"])
+    async with served.socket(viewer) as one, served.socket(token) as two:
+        await _subscribe(one, ada.organization["id"])
+        await _subscribe(two, ada.organization["id"])
+        members = (await ada.get("/v1/members"))["data"]
+        (mine,) = [m for m in members if m["user"]["id"] == viewer.user["id"]]
+        assert (await ada.send("DELETE", f"/v1/members/{mine['id']}")).status_code in (200, 204)
+        assert (await ada.send("DELETE", f"/v1/tokens/{made['id']}")).status_code in (200, 204)
+        assert (await _closed(one))[0] == 4401
+        assert (await _closed(two))[0] == 4401
+
+
+async def test_what_a_client_may_send_is_bounded(served: Served) -> None:
+    """T157."""
+    ada = await served.product.sign_up()
+    async with served.socket(ada) as socket:
+        await socket.send("[" * 1000)
+        assert (await frame(socket))["code"] == "frame_invalid"
+        await socket.send(json.dumps({"type": "ping"}))
+        assert (await frame(socket))["type"] == "pong"
+        await socket.send("x" * 5000)
+        assert (await _closed(socket))[0] == 1009
+    async with served.socket(ada) as socket:
+        await socket.send(b"\x00\xff")
+        assert (await _closed(socket))[0] == 1008
+    async with served.socket(ada) as socket:
+        for _ in range(80):
+            await socket.send(json.dumps({"type": "ping"}))
+        assert (await _closed(socket))[0] == 4429
+    async with served.socket(ada) as socket:
+        await socket.send("x" * 100_000)
+        assert (await _closed(socket))[0] == 1009
+
+
+async def test_streams_are_counted(served: Served) -> None:
+    """T159."""
+    ada, bob = await served.product.sign_up(), await served.product.sign_up("Bob")
+    hub = served.product.app.state.registry.get(Hub)
+    before = hub.options
+    object.__setattr__(hub, "options", type(before)(per_actor=2, per_organization=3))
+    try:
+        async with served.socket(ada) as one, served.socket(ada) as two:
+            await _subscribe(one, ada.organization["id"])
+            await _subscribe(two, ada.organization["id"])
+            async with served.socket(ada) as three:
+                assert await _closed(three) == (4429, "too_many_streams")
+            async with served.socket(bob) as others:
+                assert (await _subscribe(others, bob.organization["id"]))["type"] == "subscribed"
+        async with served.socket(ada) as again:
+            assert (await _subscribe(again, ada.organization["id"]))["type"] == "subscribed"
+    finally:
+        hub.options = before
