@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -103,18 +101,6 @@ def test_with_kms_the_files_hold_ciphertexts_and_rotate_all_the_same(tmp_path: P
     other = kms.model_copy(update={"keyring_file": tmp_path / keyfiles.API, "kms_environment": "staging"})
     with pytest.raises(KeyBroken, match="KMS refused"):
         keyfiles.master_keys(other)
-
-
-def test_without_kms_the_api_imports_neither_boto3_nor_the_cluster_client(tmp_path: Path) -> None:
-    _kovra("generate", tmp_path)
-    code = (
-        "import sys; from kovra.entrypoints import api, keyfiles; from kovra.settings import Settings; "
-        "keyfiles.master_keys(Settings()); "
-        "print([m for m in ('boto3', 'botocore', 'kubernetes', 'stripe') if m in sys.modules])"
-    )
-    environment = {**os.environ, "KOVRA_KEYRING_FILE": str(tmp_path / keyfiles.API)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 async def test_other_bytes_under_a_known_version_stop_the_start(

@@ -133,17 +133,6 @@ def test_files_stay_short() -> None:
         assert long == []
 
 
-def test_the_api_process_loads_neither_kubernetes_nor_boto3() -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import kovra.entrypoints.api, sys; print([m for m in ('kubernetes', 'boto3', 'stripe') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_the_security_address_is_one() -> None:
     from kovra.settings import Settings
 

@@ -7,15 +7,18 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from prometheus_client import start_http_server
 
-from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
 from kovra.entrypoints.api import create_app, server_options
 from kovra.entrypoints.live import DrainingServer
 from kovra.foundation.observability import METRICS, configure, logger
 from kovra.settings import Settings
+
+if TYPE_CHECKING:
+    from kovra.adapters.cluster.simulator import SimulatorOptions
 
 
 def api(settings: Settings) -> None:
@@ -30,6 +33,8 @@ def api(settings: Settings) -> None:
 
 async def simulator(options: SimulatorOptions, kubeconfig: Path, ready: Path | None) -> None:
     """Simulate a cluster until SIGTERM; writes how to reach it."""
+    from kovra.adapters.cluster.simulator import Simulator  # the api has no use for it
+
     simulated = Simulator(options)
     await simulated.start()
     descriptor = os.open(kubeconfig, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
