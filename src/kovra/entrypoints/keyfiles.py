@@ -66,7 +66,8 @@ def listed(file: Path) -> list[str]:
     for group in MasterSet:
         for entry in document.get(group.value, ()):
             halves = [name for name in ("public", "private", "key", "wrapped") if name in entry]
-            lines.append(f"{group.value:5} {entry.get('version')!s:>3}  {entry.get('state'):9}  {', '.join(halves)}")
+            line = f"{group.value:5} {entry.get('version')!s:>3}  {entry.get('state'):9}  {', '.join(halves)}"
+            lines.append(line.rstrip())
     return lines
 
 

@@ -101,7 +101,9 @@ def _free_from(use: MasterUse, settings: Settings) -> datetime:
 async def destroy_master(folder: Path, group: MasterSet, version: int, settings: Settings) -> None:
     """Destroy a master version in both files; raises KeyNeeded while rows or backups that are kept need it."""
     known = settings.model_copy(update={"keyring_file": folder / keyfiles.WORKER})
-    async with _store(known) as (database, _):
+    async with _store(known) as (database, store):
+        if store.keyring.masters.primary(group).version == version:
+            raise KeyNeeded(f"{group} {version} is the primary; promote another version first.")
         uses = [u for u in await master_keys.look(database) if (u.master_set, u.version) == (group.value, version)]
     for use in uses:
         if use.n:

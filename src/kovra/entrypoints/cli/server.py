@@ -29,6 +29,16 @@ def _spoken() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+def _log_as(service: str) -> None:
+    """Log lines of an operator's verb, as a process writes them; what it answers is on standard output alone."""
+    import structlog
+
+    from kovra.foundation.observability import configure
+
+    if not structlog.is_configured():
+        configure(service)
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     for verb in (api, worker, streamer, simulator, dev, migrate, bootstrap, openapi):
@@ -241,6 +251,7 @@ def keys_destroy(folder: Folder, version: Version, group: Group = "edge") -> Non
     Refused while it wraps a key, or while a backup that is still kept (KOVRA_BACKUP_RETENTION_DAYS) may need it.
     """
     with _spoken():
+        _log_as("keys")
         from kovra.entrypoints import keys as wrapped
         from kovra.foundation.keyring import MasterSet
         from kovra.settings import Settings
@@ -256,6 +267,7 @@ def keys_rewrap() -> None:
     Exit code 1 when a key could not be opened; the others are wrapped anew all the same.
     """
     with _spoken():
+        _log_as("keys")
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings
 
@@ -270,6 +282,7 @@ def keys_rewrap() -> None:
 def keys_expire() -> None:
     """Destroy organizations' replaced key versions that no value and no kept backup needs. Safe to repeat; daily."""
     with _spoken():
+        _log_as("keys")
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings
 
@@ -281,6 +294,7 @@ def keys_expire() -> None:
 def keys_status() -> None:
     """How many holder keys each master version wraps, and from when it may be destroyed."""
     with _spoken():
+        _log_as("keys")
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings
 
