@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from kovra.features.identity.credentials import AccessTokenOptions, PasswordOptions
+from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
+from kovra.features.identity.credentials.passwords import PasswordOptions
 from kovra.features.realtime.hub import HubOptions
 from kovra.foundation.db.database import PoolOptions
 from kovra.foundation.keyring.documents import parse, read_file
@@ -115,6 +116,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = 1024 * 1024
     unlimited: bool = False
     """Switches rate limits off, for benchmarks; refused in production."""
+    strict_logins: bool | None = None
+    """Whether logins and sign-ups are throttled as in production; None: in production alone."""
     security_contact: str = "security@kovra.dev"
 
     kubeconfig: Path | None = None
@@ -184,8 +187,8 @@ class Settings(BaseSettings):
         if self.streamer_url is not None and not self.streamer_url.startswith("https://"):
             raise ValueError("KOVRA_STREAMER_URL must be https")
         if self.environment == "production":
-            if self.simulated or self.unlimited:
-                raise ValueError("KOVRA_SIMULATED and KOVRA_UNLIMITED are for development")
+            if self.simulated or self.unlimited or self.strict_logins is False:
+                raise ValueError("KOVRA_SIMULATED, KOVRA_UNLIMITED and loose logins are for development")
             if self.bcrypt_cost < 12:
                 raise ValueError("KOVRA_BCRYPT_COST must be at least 12 in production")
             if any(not o.startswith("https://") for o in self.cors_origins):
@@ -255,9 +258,10 @@ class Settings(BaseSettings):
 
     def login_throttle(self) -> LoginThrottleOptions:
         """How logins are throttled; loosely in development, where one address is everybody."""
-        if self.production:
+        strict = self.production if self.strict_logins is None else self.strict_logins
+        if strict:
             return LoginThrottleOptions()
-        return LoginThrottleOptions(per_account=100, per_network=10_000, sign_ups=10_000)
+        return LoginThrottleOptions(per_account=100, per_stranger=100, per_network=10_000, sign_ups=10_000)
 
 
 def needed(value: SecretStr | None, name: str) -> str:

@@ -115,9 +115,9 @@ BROKEN = {
     "a function with a mutable search path": "alter function enter_user(uuid) reset search_path",
     "a function that everybody may call": "grant execute on function enter_user(uuid) to public",
     "a function with its owner's rights that others than the program may call": (
-        "grant execute on function login_door(text) to kovra_backup"
+        "grant execute on function login_door(text, text) to kovra_backup"
     ),
-    "a function with its owner's rights whose owner is no door's": "alter function login_door(text) owner to kovra_owner",
+    "a function with its owner's rights whose owner is no door's": "alter function login_door(text, text) owner to kovra_owner",
     "something that kovra_owner does not own, other than the doors": "create table x (a int)",
     "a whole table that the doors may read": "grant select on apps to kovra_lookup",
     "an index that another one repeats": "create index x on apps (org_id, id)",

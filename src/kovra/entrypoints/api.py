@@ -14,7 +14,7 @@ from kovra.entrypoints import live, openapi, platform
 from kovra.entrypoints.wiring import api_registry
 from kovra.features.deployments import endpoints as deployments
 from kovra.features.identity import endpoints as identity
-from kovra.features.identity.credentials import AccessTokens
+from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.features.logs import endpoints as logs
 from kovra.features.organizations import endpoints as organizations
 from kovra.features.projects import endpoints as projects

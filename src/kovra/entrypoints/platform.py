@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from kovra import __version__
-from kovra.features.identity.credentials import AccessTokens
+from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.foundation import clock
 from kovra.foundation.db.selfcheck import check_schema_at_head
 from kovra.foundation.errors import Unauthenticated

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 from kovra.entrypoints import keyfiles
 from kovra.features.deployments.service.start import DeployOptions
-from kovra.features.identity.credentials import AccessTokens, Passwords
+from kovra.features.identity.credentials.access_tokens import AccessTokens
+from kovra.features.identity.credentials.passwords import Passwords
+from kovra.features.identity.service.tokens import note_use
 from kovra.features.logs.service.live import Streamer
 from kovra.features.logs.service.reading import LogReader
 from kovra.features.logs.service.turns import Turns
@@ -31,6 +34,8 @@ from kovra.foundation.registry import Registry
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.idempotency import Idempotency
 from kovra.foundation.web.logins import LoginThrottle
+from kovra.foundation.web.pages import KnownPages
+from kovra.foundation.web.token_use import TokenUse
 from kovra.settings import Settings, needed
 
 
@@ -90,6 +95,8 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
         registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
         images = registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))
+        registry.add(KnownPages, KnownPages(public_url=settings.public_url, others=settings.cors_origins))
+        use = registry.add(TokenUse, TokenUse(partial(note_use, registry.get(Database))))
         registry.add(DeployOptions, DeployOptions(images=images))
         registry.add(
             AppAddresses,
@@ -99,7 +106,8 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(LogReader, LogReader(streamer, None))
         registry.add(Turns, Turns())
         try:
-            yield registry
+            async with use.running():
+                yield registry
         finally:
             passwords.close()
             if streamer is not None:

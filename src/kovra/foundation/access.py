@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from kovra.foundation.errors import Forbidden
@@ -59,7 +59,13 @@ class Permission(StrEnum):
     webhooks_manage = "webhooks:manage"
     billing_manage = "billing:manage"
 
+    @property
+    def within_a_project(self) -> bool:
+        """Whether it is about what lies in projects, so that narrowing to one changes what it reaches."""
+        return self.value.partition(":")[0] in _PLACED
 
+
+_PLACED: Final = frozenset({"projects", "environments", "apps", "config", "secrets", "deployments", "logs", "events"})
 RoleTable = Mapping[Role, frozenset[Permission]]
 """Which role holds which permissions; the table itself belongs to the organizations feature."""
 
@@ -100,6 +106,11 @@ class Access:
         """Raise the explained 403 when the permission is missing."""
         if permission not in self.permissions:
             raise missing_permission(permission, self.role, granted_by=granted_by)
+
+
+def granted_by(permission: Permission, roles: RoleTable) -> str:
+    """Who can grant it: an admin grants every role up to their own, so only what owners alone hold needs an owner."""
+    return Role.admin if permission in roles.get(Role.admin, ()) else Role.owner
 
 
 def missing_permission(permission: Permission, role: str | None, *, granted_by: str = "admin") -> Forbidden:

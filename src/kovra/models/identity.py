@@ -51,6 +51,7 @@ sessions = Table(
     reference("current_org_id", nullable=True),
     text("user_agent", default=""),
     text("ip", default=""),
+    text("network", default=""),
     created(),
     moment("last_used_at", nullable=False),
     moment("expires_at", nullable=False),

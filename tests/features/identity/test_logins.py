@@ -10,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kovra.features.identity.credentials import PasswordOptions, Passwords
+from kovra.features.identity.credentials.passwords import PasswordOptions, Passwords
 from tests.support.product import Caller, Product
 
 

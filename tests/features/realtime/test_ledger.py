@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kovra.features.projects.messages import ProjectUpdated
+from kovra.foundation.db.entries import person
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.events import CATALOGUE, PLACED, record
 from kovra.foundation.ids import NIL
@@ -51,7 +52,7 @@ async def test_a_token_of_the_whole_organization_reads_everything(product: Produ
 
 
 def test_a_fact_in_a_project_must_say_where() -> None:
-    session: Any = TenantSession(None, org_id=NIL, user_id=NIL, roles={})
+    session: Any = TenantSession(None, person(NIL), roles={})
     with pytest.raises(RuntimeError, match="which project"):
         record(session, ProjectUpdated(subject_id=NIL, changed=[]))
     assert any(kind.prefix in PLACED for kind in CATALOGUE.values())

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from kovra.features.identity import queries, service
-from kovra.features.identity.queries import Found, SessionRow, TokenRow
+from kovra.features.identity import queries
+from kovra.features.identity.queries import SessionRow, TokenRow
 from kovra.features.identity.schemas import SessionOut, TokenCreatedOut, TokenIn, TokenOut
+from kovra.features.identity.service import sessions, tokens
+from kovra.features.identity.service.tokens import NewToken
+from kovra.foundation import clock
 from kovra.foundation.access import Permission, Principal
-from kovra.foundation.db.session import TenantSession
-from kovra.foundation.db.statements import Statement
-from kovra.foundation.errors import Invalid
-from kovra.foundation.ids import NIL, decode
+from kovra.foundation.db.pages import Position
+from kovra.foundation.ids import encode
 from kovra.foundation.web.fields import path_id
-from kovra.foundation.web.guard import Account, requires
+from kovra.foundation.web.guard import Login, requires
 from kovra.foundation.web.idempotency import shows_secret
 from kovra.foundation.web.lists import ListOf, Paging, pages_of
 from kovra.foundation.web.routes import KovraRoute
@@ -28,28 +29,38 @@ router = APIRouter(route_class=KovraRoute)
 def _session_out(row: SessionRow, current: UUID) -> SessionOut:
     return SessionOut(
         id=row.id, current=row.id == current, user_agent=row.user_agent, ip=row.ip, created_at=row.created_at,
-        last_used_at=row.last_used_at, expires_at=row.expires_at,
+        last_used_at=row.last_used_at, expires_at=min(row.expires_at, row.last_used_at + sessions.IDLE),
     )  # fmt: skip
 
 
 @router.get("/v1/sessions", tags=["auth"], operation_id="listSessions", summary="List my logins")
-async def list_sessions(who: Account, session: Session) -> ListOf[SessionOut]:
+async def list_sessions(
+    who: Login, session: Session, pages: Annotated[Paging, pages_of(queries.SESSIONS)]
+) -> ListOf[SessionOut]:
     """Every login of the caller that has not ended."""
-    rows = await session.all(queries.LIVE_SESSIONS, user_id=who.user_id)
-    return ListOf(data=[_session_out(row, who.session_id) for row in rows])
+    listing, mine = queries.SESSIONS, {"user_id": who.user_id, "idle_since": clock.now() - sessions.IDLE}
+
+    async def rows(after: Position | None, limit: int) -> list[SessionRow]:
+        found = listing.statement(pages.sort, first=after is None)
+        return await session.all(found, **listing.values(pages.sort, after, limit), **mine)
+
+    # Bound to the person instead of the organization: so is what is listed.
+    page = await pages.page(who.user_id, listing, rows)
+    return pages.answer(who.user_id, page, lambda row: _session_out(row, who.session_id))
 
 
 @router.delete("/v1/sessions/{session_id}", tags=["auth"], operation_id="endSession", status_code=204)
-async def end_session(session_id: str, who: Account, session: Session) -> None:
+async def end_session(session_id: str, who: Login, session: Session) -> None:
     """End one of the caller's logins, at once."""
-    await service.end_session(session, path_id("ses", session_id), reason="ended_by_user")
+    await sessions.end(session, path_id("ses", session_id), reason="ended_by_user")
 
 
 def _token_out(row: TokenRow) -> TokenOut:
     return TokenOut(
         id=row.id, name=row.name, permissions=row.permissions, project_id=row.project_id, app_id=row.app_id,
         environment_id=row.environment_id, created_by=row.created_by, creator=str(row.creator.get("name", "")),
-        created_at=row.created_at, expires_at=row.expires_at, last_used_at=row.last_used_at,
+        creator_left=row.creator_left, created_at=row.created_at, expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
     )  # fmt: skip
 
 
@@ -63,34 +74,18 @@ async def list_tokens(
     return pages.answer(session.org_id, await pages.read(session, queries.TOKENS), _token_out)
 
 
-async def _named(
-    session: TenantSession, statement: Statement[Found], prefix: str, reference: str | None, **scope: UUID | None
-) -> UUID | None:
-    if reference is None:
-        return None
-    wire_id = decode(prefix, reference)
-    found = await session.find(statement, org_id=session.org_id, id=wire_id or NIL, slug=reference, **scope)
-    if found is None:
-        field = {"prj": "project", "app": "app", "env": "environment"}[prefix]
-        raise Invalid.field(f"/{field}", "not_found", f"There is no such {field}.")
-    return found.id
-
-
 @router.post("/v1/tokens", tags=["tokens"], operation_id="createToken", status_code=201, summary="Make an api token")
 @shows_secret
 async def create_token(
-    body: TokenIn, who: Annotated[Principal, requires(Permission.tokens_manage)], session: Session
+    body: TokenIn, who: Annotated[Principal, requires(Permission.tokens_manage)], session: Session, response: Response
 ) -> TokenCreatedOut:
     """Make an api token. The answer shows its secret once."""
-    project_id = await _named(session, queries.PROJECT_NAMED, "prj", body.project)
-    app_id = await _named(session, queries.APP_NAMED, "app", body.app, project_id=project_id)
-    environment_id = await _named(session, queries.ENVIRONMENT_NAMED, "env", body.environment, project_id=project_id)
-    wanted = service.NewToken(
-        name=body.name, permissions=body.permissions, project_id=project_id, app_id=app_id,
-        environment_id=environment_id, expires_at=body.expires_at,
+    wanted = NewToken(
+        name=body.name, permissions=body.permissions, project=body.project, app=body.app, environment=body.environment,
+        expires_at=body.expires_at,
     )  # fmt: skip
-    creator = await session.find(queries.USER, user_id=who.user_id)
-    row, secret = await service.create_token(session, wanted, creator=creator.name if creator else "api token")
+    row, secret = await tokens.create(session, wanted)
+    response.headers["Location"] = f"/v1/tokens/{encode('tok', row.id)}"
     return TokenCreatedOut(**dict(_token_out(row)), token=secret)
 
 
@@ -107,4 +102,4 @@ async def revoke_token(
     token_id: str, who: Annotated[Principal, requires(Permission.tokens_manage)], session: Session
 ) -> None:
     """End an api token; the next request with it gets 401."""
-    await service.revoke_token(session, path_id("tok", token_id))
+    await tokens.revoke(session, path_id("tok", token_id))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from kovra.foundation.access import Permission
-from kovra.foundation.web.fields import Input, Name, Output, Reference, Time, wire
+from kovra.foundation.web.fields import Input, Moment, Name, Output, Reference, Time, wire
 
 
 class SessionOut(Output):
@@ -30,12 +29,19 @@ class TokenIn(Input):
 
     name: Name = Field(examples=["ci deploys"])
     permissions: list[Annotated[Permission, Field(strict=False)]] = Field(
-        min_length=1, max_length=50, examples=[["deployments:create"]]
+        min_length=1,
+        max_length=50,
+        examples=[["deployments:create"]],
+        description="At most what the caller holds; a narrowed token takes only what lies in projects.",
     )
     project: Reference | None = Field(default=None, description="Narrow to this project (id or slug).")
-    app: Reference | None = Field(default=None, description="Narrow to this app (id, or slug with `project`).")
-    environment: Reference | None = Field(default=None, description="Narrow to this environment.")
-    expires_at: datetime | None = Field(default=None, strict=False, description="None: until it is revoked.")
+    app: Reference | None = Field(
+        default=None, description="Narrow to this app (id, or slug with `project`), and so to its project."
+    )
+    environment: Reference | None = Field(
+        default=None, description="Narrow to this environment (id, or slug with `project`), and so to its project."
+    )
+    expires_at: Moment | None = Field(default=None, description="None: until it is revoked.")
 
 
 class TokenOut(Output):
@@ -48,11 +54,14 @@ class TokenOut(Output):
     project_id: Annotated[UUID | None, wire("prj")]
     app_id: Annotated[UUID | None, wire("app")]
     environment_id: Annotated[UUID | None, wire("env")]
-    created_by: Annotated[UUID | None, wire("usr")]
+    created_by: Annotated[UUID | None, wire("usr")] = Field(description="None: another api token made it.")
     creator: str
+    creator_left: bool = Field(
+        description="Its creator is no longer a member. It still works: keep it knowingly, or revoke it."
+    )
     created_at: Time
     expires_at: Time | None
-    last_used_at: Time | None
+    last_used_at: Time | None = Field(description="Exact to a minute.")
 
 
 class TokenCreatedOut(TokenOut):

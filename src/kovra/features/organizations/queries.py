@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import LargeBinary, bindparam, func, select
 
-from kovra.foundation.db.pages import Listing
+from kovra.foundation.db.pages import Listing, Whole
 from kovra.foundation.db.statements import command, statement
 from kovra.models.foundation import event_heads
 from kovra.models.identity import users
@@ -37,6 +37,12 @@ class MembershipDoorRow:
     plan: str
     role: str
     created_at: datetime
+    updated_at: datetime
+
+    @property
+    def id(self) -> UUID:
+        """The organization's id, by which lists are ordered."""
+        return self.org_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class Counted:
 
 _o, _m, _u = organizations.c, memberships.c, users.c
 
+ORGANIZATIONS = Whole[MembershipDoorRow]()
 ORGANIZATION = statement(
     select(_o.id, _o.name, _o.slug, _o.plan, _o.created_at, _o.updated_at).where(_o.id == bindparam("org_id")),
     OrganizationRow,

@@ -9,10 +9,13 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from kovra.features.organizations.queries import MembershipDoorRow, OrganizationRow
 from kovra.foundation.access import Role
 from kovra.foundation.web.fields import Input, Name, Output, Reference, Slug, Time, wire
 
-_EMAIL = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.[A-Za-z]{2,63}")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_TOP = r"[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]"
+_EMAIL = re.compile(rf"[^@\s]{{1,64}}@(?:{_LABEL}\.)+{_TOP}")
 
 
 def _email(value: str) -> str:
@@ -68,17 +71,6 @@ class PasswordIn(Input):
     new: Password
 
 
-class OrganizationRef(Output):
-    """An organization of mine."""
-
-    id: Annotated[UUID, wire("org")]
-    object: Literal["organization"] = "organization"
-    name: str
-    slug: str
-    plan: str
-    role: Role
-
-
 class OrganizationOut(Output):
     """The organization this credential opens."""
 
@@ -89,6 +81,25 @@ class OrganizationOut(Output):
     plan: str
     created_at: Time
     updated_at: Time
+
+
+class OrganizationRef(OrganizationOut):
+    """An organization of mine, and my role there; an api token has none."""
+
+    role: Role | None
+
+
+def organization_out(row: OrganizationRow) -> OrganizationOut:
+    """The organization as it is shown."""
+    return OrganizationOut.model_validate(row, from_attributes=True)
+
+
+def reference_out(row: MembershipDoorRow) -> OrganizationRef:
+    """The organization as its member sees it."""
+    return OrganizationRef(
+        id=row.org_id, name=row.name, slug=row.slug, plan=row.plan, created_at=row.created_at,
+        updated_at=row.updated_at, role=Role(row.role),
+    )  # fmt: skip
 
 
 class OrganizationPatch(Input):
@@ -132,13 +143,24 @@ class NarrowingOut(Output):
     environment_id: Annotated[UUID | None, wire("env")]
 
 
+class TokenRef(Output):
+    """The api token that calls."""
+
+    id: Annotated[UUID, wire("tok")]
+    object: Literal["token"] = "token"
+    name: str
+    expires_at: Time | None
+
+
 class MeOut(Output):
     """Who calls, and what this credential may do."""
 
     object: Literal["me"] = "me"
     kind: Literal["session", "token"]
-    user: UserOut | None
-    organization: OrganizationOut | None
+    user: UserOut | None = Field(description="None: an api token calls.")
+    session_id: Annotated[UUID | None, wire("ses")]
+    token: TokenRef | None = Field(description="None: a person calls.")
+    organization: OrganizationOut | None = Field(description="None: the person is in none, or has opened none.")
     role: Role | None
     permissions: list[str]
     narrowing: NarrowingOut

@@ -12,11 +12,11 @@ from uuid import UUID
 
 import asyncpg
 
-from kovra.foundation.access import Permission, Principal, Role, RoleTable, missing_permission
+from kovra.foundation.access import Permission, Principal, Role, RoleTable, granted_by, missing_permission
+from kovra.foundation.db.entries import Entry, octets, person, platform, uuids
 from kovra.foundation.db.failures import translated
 from kovra.foundation.db.session import TenantSession, commit, dumps
 from kovra.foundation.errors import Forbidden, Unavailable
-from kovra.foundation.ids import NIL
 
 T = TypeVar("T")
 
@@ -49,14 +49,6 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=dumps, decoder=json.loads, schema="pg_catalog", format="text")
 
 
-def _uuid(value: UUID) -> str:
-    return f"'{UUID(bytes=value.bytes)}'::uuid"
-
-
-def _hex(value: bytes) -> str:
-    return f"'\\x{bytes(value).hex()}'::bytea"
-
-
 class Database:
     """Opens tenant sessions; one per process."""
 
@@ -65,6 +57,7 @@ class Database:
         self._roles = roles
         self._timeout = acquire_timeout_s
         self._allowed = {p: _role_array(p, roles) for p in Permission}
+        self._granted_by = {p: granted_by(p, roles) for p in Permission}
 
     @classmethod
     async def connect(
@@ -101,12 +94,12 @@ class Database:
             await self._pool.release(connection)
 
     @asynccontextmanager
-    async def _transaction(self, enter: str, org_id: UUID, user_id: UUID) -> AsyncIterator[TenantSession]:
+    async def _transaction(self, entry: Entry) -> AsyncIterator[TenantSession]:
         async with self.connection() as connection:
             try:
                 with translated():
-                    await connection.execute(f"BEGIN; SELECT {enter}")
-                session = TenantSession(connection, org_id=org_id, user_id=user_id, roles=self._roles)
+                    await connection.execute(f"BEGIN; SELECT {entry.sql}")
+                session = TenantSession(connection, entry, roles=self._roles)
                 yield session
                 await session.flush_outbox()
                 await commit(connection)
@@ -121,40 +114,37 @@ class Database:
         ``permission`` None: any living credential, also of a person without organization.
         """
         try:
-            async with self._transaction(
-                self.entering(principal, permission), principal.org_id, principal.user_id
-            ) as session:
+            async with self._transaction(self.entering(principal, permission)) as session:
                 yield session
         except Forbidden as refused:
             if permission is not None and refused.facts.keys() == {"role"}:
-                raise missing_permission(permission, refused.facts["role"]) from None
+                raise self._explained(permission, refused.facts["role"]) from None
             raise
 
-    def entering(self, principal: Principal, permission: Permission | None) -> str:
-        """The call of the entering function as SQL text; literals come from checked uuids, hex and enums only."""
+    def _explained(self, permission: Permission, role: str | None) -> Forbidden:
+        return missing_permission(permission, role, granted_by=self._granted_by[permission])
+
+    def entering(self, principal: Principal, permission: Permission | None) -> Entry:
+        """The call of the entering function; literals come from checked uuids, hex and enums only."""
         if principal.kind == "token":
             wanted = "null" if permission is None else f"'{permission.value}'"
-            return f"enter_token({_uuid(principal.org_id)}, {_hex(principal.token_hash)}, {wanted})"
-        allowed = "null" if permission is None else self._allowed[permission]
-        who = ", ".join(_uuid(i) for i in (principal.user_id, principal.org_id, principal.session_id))
-        return f"enter_session({who}, {allowed})"
+            sql = f"enter_token({uuids(principal.org_id)}, {octets(principal.token_hash)}, {wanted})"
+        else:
+            allowed = "null" if permission is None else self._allowed[permission]
+            who = uuids(principal.user_id, principal.org_id, principal.session_id)
+            sql = f"enter_session({who}, {allowed})"
+        return Entry(sql=sql, org_id=principal.org_id, user_id=principal.user_id)
 
     @asynccontextmanager
     async def organization(self, org_id: UUID) -> AsyncIterator[TenantSession]:
         """Enter as the platform itself, for jobs and hooks of one organization."""
-        async with self._transaction(f"enter_organization({_uuid(org_id)})", org_id, NIL) as session:
+        async with self._transaction(platform(org_id)) as session:
             yield session
 
     @asynccontextmanager
     async def user(self, user_id: UUID) -> AsyncIterator[TenantSession]:
         """Enter as a person outside any organization: sign-up, login, refresh."""
-        async with self._transaction(f"enter_user({_uuid(user_id)})", NIL, user_id) as session:
-            yield session
-
-    @asynccontextmanager
-    async def founding(self, user_id: UUID, org_id: UUID) -> AsyncIterator[TenantSession]:
-        """Enter an organization that does not exist yet, to make it; raises NotFound when it exists."""
-        async with self._transaction(f"enter_founding({_uuid(user_id)}, {_uuid(org_id)})", org_id, user_id) as session:
+        async with self._transaction(person(user_id)) as session:
             yield session
 
     async def door(self, name: str, row: type[T], *arguments: Any) -> list[T]:
@@ -176,7 +166,7 @@ class Database:
         try:
             return await self._rows(f"select * from {_name(name)}({places})", row, (*who, *arguments))  # noqa: S608
         except Forbidden as refused:
-            raise missing_permission(permission, refused.facts.get("role")) from None
+            raise self._explained(permission, refused.facts.get("role")) from None
 
     async def _rows(self, sql: str, row: type[T], arguments: Sequence[Any]) -> list[T]:
         async with self.connection() as connection:

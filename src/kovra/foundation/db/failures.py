@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -52,6 +53,8 @@ class IllegalMove(Conflict):
     code = "illegal_move"
 
 
+_NARROWED: Final = re.compile(r'policy "\w+_narrowed" for table')
+"""A narrowed token wrote outside its place; any other refusal by a policy is a defect of ours and stays loud."""
 _AWAY: Final = frozenset(
     {"57P01", "57P02", "57P03", "53300", "57014", "25P03", "08000", "08003", "08006", "08001", "08004"}
 )
@@ -81,6 +84,8 @@ def translate(error: BaseException) -> KovraError | None:
 def _by_sqlstate(error: asyncpg.PostgresError) -> KovraError | None:
     state = error.sqlstate or ""
     match state:
+        case "42501" if _NARROWED.search(str(error)):
+            return Forbidden("This reaches beyond what the credential is narrowed to.", code="narrowing_exceeded")
         case "KV401":
             return Unauthenticated("This credential has ended.", code="credential_ended")
         case "KV403":

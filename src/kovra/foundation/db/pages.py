@@ -117,6 +117,30 @@ class Listing(Generic[T]):
         )
 
 
+class Whole(Generic[T]):
+    """A bounded collection that a door answers whole; ordered and cut here, by the id of each row."""
+
+    orders: Final = ("created_at",)
+
+    def following(self, rows: Sequence[T], sort: str, after: Position | None, limit: int) -> list[T]:
+        """What follows in this order."""
+        falling = sort.startswith("-")
+        placed: list[tuple[UUID, T]] = [(_id_of(row), row) for row in rows]
+        placed.sort(key=lambda pair: pair[0], reverse=falling)
+        beyond = [row for key, row in placed if after is None or (key < after.id if falling else key > after.id)]
+        return beyond[:limit]
+
+    def page(self, rows: Sequence[T], sort: str, limit: int) -> Page[T]:
+        """Cut the one row that was read beyond ``limit`` to learn whether there is more."""
+        shown = list(rows[:limit])
+        return Page(shown, Position(_id_of(shown[-1])) if len(rows) > limit else None)
+
+
+def _id_of(row: Any) -> UUID:
+    found: UUID = row.id
+    return found
+
+
 def named(parameter: str, column: ColumnElement[Any], parent: FromClause) -> ColumnElement[bool]:
     """A filter by a parent's id or slug: everything when the parameter is null, nothing when it names nothing.
 

@@ -9,6 +9,8 @@ rolls everything back.
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,6 +18,7 @@ from uuid import UUID
 import asyncpg
 
 from kovra.foundation.access import Access, Permission, Role, RoleTable
+from kovra.foundation.db.entries import Entry
 from kovra.foundation.db.failures import translated
 from kovra.foundation.db.statements import Statement
 from kovra.foundation.errors import NotFound, Unavailable
@@ -39,14 +42,15 @@ class Outbox:
 class TenantSession:
     """Statements inside one organization's (or one person's) transaction. Services take it and never commit."""
 
-    __slots__ = ("_access", "_connection", "_roles", "org_id", "outbox", "user_id")
+    __slots__ = ("_access", "_connection", "_entry", "_roles", "org_id", "outbox", "user_id")
 
-    def __init__(self, connection: asyncpg.Connection, *, org_id: UUID, user_id: UUID, roles: RoleTable) -> None:
+    def __init__(self, connection: asyncpg.Connection, entry: Entry, *, roles: RoleTable) -> None:
         self._connection = connection
+        self._entry = entry
         self._roles = roles
         self._access: Access | None = None
-        self.org_id = org_id
-        self.user_id = user_id
+        self.org_id = entry.org_id
+        self.user_id = entry.user_id
         self.outbox = Outbox()
 
     async def one(self, statement: Statement[T], **values: Any) -> T:
@@ -95,6 +99,29 @@ class TenantSession:
                 record = await self._connection.fetchrow("select * from current_access()")
             self._access = _access(record, self._roles)
         return self._access
+
+    async def prove_again(self) -> None:
+        """Enter once more, after a lock was waited for: what ended or was taken away meanwhile is refused now."""
+        with translated():
+            await self._connection.execute(f"select {self._entry.sql}")
+        self._access = None
+
+    @asynccontextmanager
+    async def elsewhere(self, entry: Entry) -> AsyncIterator[TenantSession]:
+        """The same transaction in another organization of the same person, such as the one a login opens.
+
+        Both become true, or neither. What the inner session tells goes to its own organization's ledger as the block
+        ends, so nothing that can wait on a lock of others may come after it; the outer tenant is entered again.
+        """
+        if entry.user_id != self.user_id:
+            raise RuntimeError("a transaction belongs to one person")
+        if self.outbox:
+            raise RuntimeError("what a session tells is written last: visit other organizations first")
+        inner = TenantSession(self._connection, entry, roles=self._roles)
+        await inner.prove_again()
+        yield inner
+        await inner.flush_outbox()
+        await self.prove_again()
 
     async def flush_outbox(self) -> None:
         """Write events, jobs and answer; called by the transaction's owner as its last statement before COMMIT."""

@@ -12,6 +12,9 @@ HTTP_REQUESTS: Final = Counter(
 )
 HTTP_SECONDS: Final = Histogram("kovra_http_request_seconds", "Time to answer.", ("method", "route"), registry=METRICS)
 HTTP_IN_FLIGHT: Final = Gauge("kovra_http_in_flight", "Requests being answered.", registry=METRICS)
+LOGINS: Final = Counter("kovra_logins_total", "Logins tried, by result.", ("result",), registry=METRICS)
+PASSWORD_HASHES: Final = Counter("kovra_password_hashes_total", "bcrypt runs.", ("reason",), registry=METRICS)
+PASSWORDS_SHED: Final = Counter("kovra_passwords_shed_total", "Refused as too many were waiting.", registry=METRICS)
 JOBS: Final = Counter("kovra_jobs_total", "Jobs run.", ("job", "result"), registry=METRICS)
 JOB_SECONDS: Final = Histogram("kovra_job_seconds", "Time a job ran.", ("job",), registry=METRICS)
 JOBS_RESCUED: Final = Counter(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -20,7 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from kovra.foundation.clock import rfc3339
-from kovra.foundation.errors import NotFound
+from kovra.foundation.errors import Invalid, NotFound
 from kovra.foundation.ids import decode, encode, is_slug
 
 
@@ -75,6 +77,26 @@ Time = Annotated[
 ]
 """RFC 3339 in UTC."""
 
+_MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _moment(value: object) -> datetime:
+    """RFC 3339 with its offset: a number or a time without one would be guessed at."""
+    try:
+        if isinstance(value, str) and _MOMENT.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise PydanticCustomError("moment_invalid", "A moment as in RFC 3339, such as 2026-11-25T09:30:00Z.")
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2027-11-25T09:30:00Z"]}),
+]
+"""A point in time that a caller names."""
+
 _EXAMPLE: Final = UUID("01936f2e-7c00-7abc-8def-0123456789ab")
 
 
@@ -108,6 +130,15 @@ class _Wire:
 def wire(prefix: str) -> Any:
     """``id: Annotated[UUID, wire("app")]``: written as ``app_…``."""
     return _Wire(prefix)
+
+
+def changes_of(body: Input, *nullable: str) -> dict[str, Any]:
+    """The fields the caller sent; null only where it means something."""
+    given = body.model_dump(exclude_unset=True)
+    for name, value in given.items():
+        if value is None and name not in nullable:
+            raise Invalid.field(f"/{name}", "null_not_allowed", "This cannot be null.")
+    return given
 
 
 def path_id(prefix: str, text: str) -> UUID:

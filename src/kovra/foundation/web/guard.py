@@ -16,7 +16,7 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
 from kovra.foundation.access import Permission, Principal
-from kovra.foundation.errors import Unauthenticated
+from kovra.foundation.errors import Forbidden, Unauthenticated
 
 E = TypeVar("E", bound=Callable[..., Any])
 
@@ -32,6 +32,8 @@ class Policy:
     """Why the route is open to everybody."""
     account: bool = False
     """For a person with any, or no, organization."""
+    login: bool = False
+    """For a person's login alone: an api token is nobody."""
 
 
 class _Marker:
@@ -44,7 +46,10 @@ class _Marker:
         self.policy = policy
 
     async def __call__(self, request: Request) -> Principal:
-        return require_principal(request)
+        principal = require_principal(request)
+        if self.policy.login and principal.kind != "session":
+            raise Forbidden("This needs a person's login, not an api token.", code="login_needed")
+        return principal
 
 
 def requires(permission: Permission) -> Any:
@@ -54,6 +59,9 @@ def requires(permission: Permission) -> Any:
 
 Account = Annotated[Principal, Depends(_Marker(Policy(account=True)))]
 """``who: Account``: any living credential, also of a person without organization."""
+
+Login = Annotated[Principal, Depends(_Marker(Policy(account=True, login=True)))]
+"""``who: Login``: a person's login, with any or no organization; an api token gets 403 ``login_needed``."""
 
 
 def public(reason: str) -> Callable[[E], E]:

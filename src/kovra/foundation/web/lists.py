@@ -12,7 +12,7 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
-from kovra.foundation.db.pages import NEWEST, Cursors, Listing, Page, Position
+from kovra.foundation.db.pages import NEWEST, Cursors, Listing, Page, Position, Whole
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import FieldError, Malformed
 from kovra.foundation.web.sessions import registry_of
@@ -51,7 +51,7 @@ class Paging:
         return await self.page(session.org_id, listing, rows)
 
     async def page(
-        self, org_id: UUID, listing: Listing[R], rows: Callable[[Position | None, int], Awaitable[list[R]]]
+        self, org_id: UUID, listing: Listing[R] | Whole[R], rows: Callable[[Position | None, int], Awaitable[list[R]]]
     ) -> Page[R]:
         """The same with another reader: ``rows(after, limit)`` returns what follows, in the order asked for."""
         after = None if self.cursor is None else self._cursors().read(org_id, self._bound(), self.cursor)
@@ -80,7 +80,7 @@ def link(request: Request, response: Response, **place: Any) -> None:
     response.headers["Link"] = f'<{request.scope["path"]}?{urlencode([*kept, *place.items()])}>; rel="next"'
 
 
-def pages_of(*listings: Listing[Any]) -> Any:
+def pages_of(*listings: Listing[Any] | Whole[Any]) -> Any:
     """``pages: Annotated[Paging, pages_of(queries.APPS)]``: limit, cursor, and the orders that every listing offers."""
     names = [name for name in listings[0].orders if all(name in other.orders for other in listings)]
     offered = [f"{minus}{name}" for name in names for minus in ("-", "")]

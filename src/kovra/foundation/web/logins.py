@@ -1,13 +1,15 @@
 """Throttling of logins and sign-ups across all replicas: token buckets in an unlogged table, keyed by digests.
 
-An account is throttled together with the caller's network, so a stranger cannot lock the owner out; a network alone
-has a wider bucket, against one caller trying many accounts.
+An account is throttled together with the caller's network, and for all networks it was never logged in from together:
+many strangers guessing at one account wait, its owner at a known place does not. A network alone has a wider bucket,
+against one caller trying many accounts.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from uuid import UUID
 
 from kovra.foundation.db.database import Database
 from kovra.foundation.errors import RateLimited
@@ -23,11 +25,16 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginThrottleOptions:
-    """How many tries per account and network, per network, and how many sign-ups per network."""
+    """How many tries at once, refilled evenly over ``window_s`` seconds."""
 
     per_account: int = 10
+    """Of one account from one network."""
+    per_stranger: int = 30
+    """Of one account from all networks it was never logged in from."""
     per_network: int = 60
+    """Of any account from one network."""
     sign_ups: int = 20
+    """From one network."""
     window_s: float = 300.0
 
 
@@ -38,11 +45,17 @@ class LoginThrottle:
         self._database = database
         self._options = options
 
-    async def login(self, account: str, address: str) -> None:
-        """Before a password is hashed; raises RateLimited."""
+    async def login(self, account: str, address: str, *, known_network: bool) -> None:
+        """Before a password is hashed; raises RateLimited. Unknown accounts are throttled like known ones."""
         network = network_of(address)
         await self._take(f"login:{account}:{network}", self._options.per_account)
         await self._take(f"login-network:{network}", self._options.per_network)
+        if not known_network:
+            await self._take(f"login-stranger:{account}", self._options.per_stranger)
+
+    async def password(self, user_id: UUID) -> None:
+        """Before the present password is asked for again: whoever has found an open login may not guess at it."""
+        await self._take(f"password:{user_id}", self._options.per_account)
 
     async def sign_up(self, address: str) -> None:
         """Before an account is made; raises RateLimited."""

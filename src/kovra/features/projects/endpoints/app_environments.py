@@ -12,7 +12,6 @@ from kovra.features.projects.endpoints.parameters import (
     AppFilter,
     EnvironmentFilter,
     ProjectFilter,
-    changes_of,
 )
 from kovra.features.projects.paths import CurrentAppEnvironment
 from kovra.features.projects.queries.lists import APP_ENVIRONMENTS
@@ -23,7 +22,7 @@ from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import reference
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.etags import ETags, content
-from kovra.foundation.web.fields import path_id
+from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
 from kovra.foundation.web.includes import including
 from kovra.foundation.web.lists import ListOf, Paging, pages_of

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from kovra.features.projects import queries, service
-from kovra.features.projects.endpoints.parameters import Images, ProjectFilter, SlugFilter, changes_of, located
+from kovra.features.projects.endpoints.parameters import Images, ProjectFilter, SlugFilter, located
 from kovra.features.projects.queries.lists import APPS
 from kovra.features.projects.queries.rows import AppRow
 from kovra.features.projects.schemas import AppIn, AppOut, AppPatch
@@ -17,7 +17,7 @@ from kovra.foundation.db.pages import LARGEST, NEWEST, Position, reference
 from kovra.foundation.errors import NotFound
 from kovra.foundation.ids import decode, encode
 from kovra.foundation.web.etags import ETags, version_of
-from kovra.foundation.web.fields import path_id
+from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
 from kovra.foundation.web.includes import including
 from kovra.foundation.web.lists import ListOf, Paging, pages_of

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from kovra.features.projects import queries, service
-from kovra.features.projects.endpoints.parameters import Cascade, ProjectFilter, SlugFilter, changes_of, located
+from kovra.features.projects.endpoints.parameters import Cascade, ProjectFilter, SlugFilter, located
 from kovra.features.projects.paths import CurrentEnvironment
 from kovra.features.projects.queries.lists import ENVIRONMENTS
 from kovra.features.projects.schemas import EnvironmentIn, EnvironmentOut, EnvironmentPatch
@@ -16,7 +16,7 @@ from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import reference
 from kovra.foundation.ids import encode
 from kovra.foundation.web.etags import ETags, version_of
-from kovra.foundation.web.fields import path_id
+from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
 from kovra.foundation.web.includes import including
 from kovra.foundation.web.lists import ListOf, Paging, pages_of

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 
 from kovra.features.projects.rules import ImageRules
-from kovra.foundation.errors import Invalid
 from kovra.foundation.web.addresses import AppAddresses
-from kovra.foundation.web.fields import Input, Reference
+from kovra.foundation.web.fields import Reference
 from kovra.foundation.web.sessions import wired
 
 Addresses = Annotated[AppAddresses, wired(AppAddresses)]
@@ -19,15 +18,6 @@ AppFilter = Annotated[Reference | None, Query(description="App id or slug.", exa
 EnvironmentFilter = Annotated[Reference | None, Query(description="Environment id or slug.", examples=["production"])]
 SlugFilter = Annotated[Reference | None, Query(description="Only the one with this slug.", examples=["shop"])]
 Cascade = Annotated[Reference | None, Query(description="The slug, to delete what is inside too.", examples=["shop"])]
-
-
-def changes_of(body: Input, *nullable: str) -> dict[str, Any]:
-    """The fields the caller sent; null only where it means something."""
-    given = body.model_dump(exclude_unset=True)
-    for name, value in given.items():
-        if value is None and name not in nullable:
-            raise Invalid.field(f"/{name}", "null_not_allowed", "This cannot be null.")
-    return given
 
 
 def located(response: Response, path: str) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from kovra.features.projects import queries, service
-from kovra.features.projects.endpoints.parameters import Cascade, SlugFilter, changes_of, located
+from kovra.features.projects.endpoints.parameters import Cascade, SlugFilter, located
 from kovra.features.projects.paths import CurrentProject
 from kovra.features.projects.queries.lists import PROJECTS
 from kovra.features.projects.schemas import ProjectIn, ProjectOut, ProjectPatch
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.ids import encode
 from kovra.foundation.web.etags import ETags, version_of
-from kovra.foundation.web.fields import path_id
+from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
 from kovra.foundation.web.lists import ListOf, Paging, pages_of
 from kovra.foundation.web.routes import KovraRoute

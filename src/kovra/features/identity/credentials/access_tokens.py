@@ -1,107 +1,21 @@
-"""Passwords and access tokens; pure but for the thread pool that hashes."""
+"""Access tokens: JWTs signed with EdDSA, verified without a database."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import hashlib
-import hmac
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-import bcrypt
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from kovra.foundation import clock
 from kovra.foundation.access import Principal
-from kovra.foundation.errors import Invalid, Unauthenticated, Unavailable
+from kovra.foundation.errors import Unauthenticated
 from kovra.foundation.ids import NIL, new_id
-
-MIN_PASSWORD: Final = 10
-MAX_PASSWORD_BYTES: Final = 1024
-_COMMON: Final = frozenset(
-    {
-        "password", "passwort", "1234567890", "12345678910", "qwertyuiop", "qwerty12345", "password123", "password1234",
-        "letmein123", "iloveyou12", "administrator", "changeme123", "welcome123", "kovrakovra", "kovra12345", "0123456789",
-        "abcdefghij", "aaaaaaaaaa", "1111111111", "0987654321", "passw0rd123", "p@ssw0rd123", "trustno1234", "monkey12345",
-    }
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PasswordOptions:
-    """How passwords are hashed."""
-
-    pepper: bytes = field(repr=False)
-    """At least 32 random bytes, kept apart from the database."""
-    cost: int = 12
-    """bcrypt's work factor, at least 12 outside tests; a login rehashes when it has risen."""
-    waiting: int = 64
-    """How many hashes may wait; more answer 503."""
-
-
-class Passwords:
-    """bcrypt over base64(HMAC-SHA-384(pepper, password)): 64 bytes, below bcrypt's limit of 72, nothing truncated."""
-
-    def __init__(self, options: PasswordOptions) -> None:
-        self._options = options
-        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="bcrypt")
-        self._waiting = 0
-        self._dummy = bcrypt.hashpw(self._prepare(os.urandom(16).hex()), bcrypt.gensalt(options.cost))
-
-    def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    async def hash(self, password: str) -> str:
-        """The stored form; raises Unavailable when too many are waiting."""
-        made = await self._run(bcrypt.hashpw, self._prepare(password), bcrypt.gensalt(self._options.cost))
-        return str(made, "ascii")
-
-    async def matches(self, password: str, stored: str | None) -> bool:
-        """Whether the password is right; an unknown account (None) costs the same as a wrong password."""
-        known = stored.encode() if stored else self._dummy
-        try:
-            right = bool(await self._run(bcrypt.checkpw, self._prepare(password), known))
-        except ValueError:  # a malformed hash in the database is a failure, not a crash
-            return False
-        return right and stored is not None
-
-    def needs_rehash(self, stored: str) -> bool:
-        """Whether the cost has risen since it was stored."""
-        parts = stored.split("$")
-        return len(parts) < 3 or not parts[2].isdigit() or int(parts[2]) < self._options.cost
-
-    def _prepare(self, password: str) -> bytes:
-        return base64.b64encode(
-            hmac.digest(self._options.pepper, password.encode("utf-8", "surrogatepass"), hashlib.sha384)
-        )
-
-    async def _run(self, function: Any, *arguments: Any) -> Any:
-        if self._waiting >= self._options.waiting:
-            raise Unavailable("Too many logins at once.", code="overloaded", retry_after_s=2)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
-        finally:
-            self._waiting -= 1
-
-
-def check_password(password: str, *, pointer: str, email: str = "") -> None:
-    """Refuse short, over-long and well-known passwords (NIST SP 800-63B: no composition rules)."""
-    if len(password) < MIN_PASSWORD:
-        raise Invalid.field(pointer, "password_too_short", f"At least {MIN_PASSWORD} characters.")
-    if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
-        raise Invalid.field(pointer, "password_too_long", f"At most {MAX_PASSWORD_BYTES} bytes.")
-    lowered = password.lower()
-    if lowered in _COMMON or len(set(lowered)) < 4 or (email and lowered == email.lower()):
-        raise Invalid.field(pointer, "password_too_common", "Too easy to guess: it is common, or repeats itself.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +90,7 @@ class AccessTokens:
             )
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("The access token has expired; refresh it.", code="token_expired") from None
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, OSError):
             raise _bad() from None
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:

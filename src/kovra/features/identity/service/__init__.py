@@ -1,0 +1,1 @@
+"""The rules and all writes: logins with their refresh tokens (``sessions``), api tokens of organizations (``tokens``)."""
