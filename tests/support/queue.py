@@ -108,7 +108,7 @@ class Queue:
         """A worker's loop; by default its jobs only say that they were run."""
         runner, loops = self.runner(table or self.noting(), **options), Loops()
         async with runner.connected():
-            loops.start("runner", runner.work)
+            loops.start("runner", runner.work, drains=True)
             loops.start("rescue", runner.rescue)
             try:
                 await self.until(runner.is_heard)

@@ -1,15 +1,22 @@
-"""Operators' work on the queue: dead letters. They see names and ids, never a tenant's rows."""
+"""Operators' work on the queue: dead letters. They see names, ids and times, never a tenant's rows."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Final
+from uuid import UUID
 
 import asyncpg
 
 from kovra.entrypoints.wiring import app_address
 from kovra.foundation.db.failures import translated
 from kovra.settings import Settings
+
+DEAD: Final = "('failed', 'aborted', 'cancelled')"
+"""States out of which a job comes by nobody but an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,45 +26,48 @@ class DeadLetter:
     id: int
     task: str
     attempts: int
-    args: str
+    org_id: UUID | None
+    row_id: UUID | None
+    """The row it was about; which kind of row, its name says."""
+    died_at: datetime | None
 
 
-async def _connected(settings: Settings) -> asyncpg.Connection:
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     with translated():
-        return await asyncpg.connect(**app_address(settings).asyncpg())
+        connection = await asyncpg.connect(**app_address(settings).asyncpg(), timeout=10)
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=5)
 
 
-async def dead_letters(settings: Settings) -> list[DeadLetter]:
-    """The newest thousand."""
+async def dead_letters(settings: Settings, *, task: str | None = None, limit: int = 200) -> list[DeadLetter]:
+    """The newest ones, newest first; of one kind of job, when it is named."""
     sql = (
-        "select id, task_name as task, attempts, args::text as args from procrastinate_jobs "
-        "where status = 'failed' order by id desc limit 1000"
+        "select j.id, j.task_name as task, j.attempts, (j.args ->> 'org_id')::uuid as org_id, "  # noqa: S608  # constants
+        "(j.args ->> 'id')::uuid as row_id, (select max(e.at) from procrastinate_events e where e.job_id = j.id) as died_at "
+        f"from procrastinate_jobs j where j.status in {DEAD} and ($1::text is null or j.task_name = $1) "
+        "order by j.id desc limit $2"
     )
-    connection = await _connected(settings)
-    try:
-        return [DeadLetter(**row) for row in await connection.fetch(sql)]
-    finally:
-        await connection.close()
-
-
-async def _changed(settings: Settings, sql: str, *arguments: Any) -> bool:
-    connection = await _connected(settings)
-    try:
-        tag = str(await connection.execute(sql, *arguments))
-        return tag.endswith(" 1")
-    finally:
-        await connection.close()
+    async with _connected(settings) as connection:
+        return [DeadLetter(**row) for row in await connection.fetch(sql, task, limit)]
 
 
 async def retry(settings: Settings, number: int) -> bool:
-    """Another round of attempts; False when there is no such dead letter."""
+    """Another full round of attempts, in its old place among the jobs of its lock; False: no such dead letter."""
     sql = (
-        "insert into procrastinate_jobs (queue_name, task_name, priority, lock, args) "
-        "select queue_name, task_name, priority, lock, args from procrastinate_jobs where id = $1 and status = 'failed'"
+        "with again as (update procrastinate_jobs set status = 'todo', attempts = 0, scheduled_at = null, "  # noqa: S608
+        f"abort_requested = false where id = $1 and status in {DEAD} returning queue_name) "
+        # What is changed is announced by nobody; what is inserted would be.
+        'select pg_notify(\'procrastinate_any_queue_v1\', \'{"type": "job_inserted", "job_id": 0}\') from again'
     )
-    return await _changed(settings, sql, number) and await drop(settings, number)
+    async with _connected(settings) as connection:
+        return bool(await connection.fetch(sql, number))
 
 
 async def drop(settings: Settings, number: int) -> bool:
     """Forget it; False when there is no such dead letter."""
-    return await _changed(settings, "delete from procrastinate_jobs where id = $1 and status = 'failed'", number)
+    sql = f"delete from procrastinate_jobs where id = $1 and status in {DEAD} returning id"  # noqa: S608
+    async with _connected(settings) as connection:
+        return bool(await connection.fetch(sql, number))

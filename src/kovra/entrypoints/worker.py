@@ -159,7 +159,7 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
         watcher = ClusterWatcher(database, registry.get(ClusterClient))
         loops = Loops()
         async with runner.connected():
-            loops.start("runner", runner.work)
+            loops.start("runner", runner.work, drains=True)
             loops.start("rescue", runner.rescue)
             loops.start("watcher", lambda: lead(address.asyncpg(), WATCHER_LOCK, watcher.run))
             loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, lambda: _sweeping(database, settings)))

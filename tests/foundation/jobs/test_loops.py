@@ -62,3 +62,33 @@ async def test_a_periodic_action_survives_expected_failures() -> None:
     with pytest.raises(ValueError, match="a defect"):
         await every(0.001, "action", action)
     assert turns == 3
+
+
+async def test_a_loop_that_misses_that_it_was_cancelled_is_told_again_and_one_that_drains_is_not() -> None:
+    """As 3.11's wait_for does when what it waits for ends at the same moment."""
+    told = {"deaf": 0, "draining": 0}
+    working = asyncio.Event()
+
+    async def deaf() -> None:
+        working.set()
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told["deaf"] += 1
+                if told["deaf"] == 2:
+                    raise
+
+    async def draining() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told["draining"] += 1
+            await asyncio.sleep(1.2)
+
+    loops = quick()
+    loops.start("draining", draining, drains=True)
+    loops.start("deaf", deaf)
+    await working.wait()
+    await asyncio.wait_for(loops.stop(), 10)
+    assert told == {"deaf": 2, "draining": 1}

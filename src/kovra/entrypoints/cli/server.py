@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from kovra.entrypoints.cli.jobs import jobs
+
 keys = typer.Typer(help="Master keys.", no_args_is_help=True)
-jobs = typer.Typer(help="The queue's dead letters.", no_args_is_help=True)
 ledger = typer.Typer(help="The record of what happened.", no_args_is_help=True)
 
 
@@ -300,36 +301,6 @@ def keys_status() -> None:
 
         for line in asyncio.run(wrapped.status(Settings())):
             print(line)
-
-
-@jobs.command("list")
-def jobs_list() -> None:
-    """Dead letters: jobs that failed for good."""
-    from kovra.entrypoints import queue
-    from kovra.settings import Settings
-
-    for letter in asyncio.run(queue.dead_letters(Settings())):
-        print(f"{letter.id}  {letter.task}  attempts {letter.attempts}  {letter.args}")
-
-
-@jobs.command("retry")
-def jobs_retry(number: Annotated[int, typer.Argument(help="The job's number.")]) -> None:
-    """Give a dead letter another round."""
-    from kovra.entrypoints import queue
-    from kovra.settings import Settings
-
-    if not asyncio.run(queue.retry(Settings(), number)):
-        raise typer.Exit(1)
-
-
-@jobs.command("drop")
-def jobs_drop(number: Annotated[int, typer.Argument(help="The job's number.")]) -> None:
-    """Forget a dead letter."""
-    from kovra.entrypoints import queue
-    from kovra.settings import Settings
-
-    if not asyncio.run(queue.drop(Settings(), number)):
-        raise typer.Exit(1)
 
 
 @ledger.command("verify")

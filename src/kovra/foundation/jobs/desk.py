@@ -94,7 +94,7 @@ class Desk(JobManager):
         self._ring: NotificationCallback | None = None
         self._ringing: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._stopping_since: float | None = None
+        self._leaving_since: float | None = None
         self.worker_id: int | None = None
         self.gone = asyncio.Event()
         """Others have struck this worker off: it must register anew."""
@@ -103,13 +103,19 @@ class Desk(JobManager):
         self.beaten_at = float("-inf")
         """When the last heartbeat reached the database."""
 
-    def stopping(self) -> None:
-        """From now on the database is not waited for long."""
-        self._stopping_since = clock.monotonic()
+    def leave(self) -> None:
+        """The worker is to end: from now on the database is not waited for long."""
+        self._leaving_since = clock.monotonic()
+
+    def _end_here(self) -> None:
+        """Ends a task of the library's that was cancelled and has not noticed: 3.11's wait_for may swallow that."""
+        if self._leaving_since is not None:
+            raise asyncio.CancelledError
 
     async def register_worker(self) -> int:
         """Begin as a new worker."""
         self._at_work.clear()
+        self._leaving_since = None
         self.gone.clear()
         self.worker_id = int(await super().register_worker())
         self.beaten_at = clock.monotonic()
@@ -212,6 +218,7 @@ class Desk(JobManager):
                 self._put_back(await self.connector.execute_query_all_async(query=_RECLAIM, **facts))
 
         await self._patiently("heartbeat", beat)
+        self._end_here()
 
     async def rescue(self) -> None:
         """Put back the jobs of workers that died or that nobody has heard of for long, and strike these off."""
@@ -241,6 +248,7 @@ class Desk(JobManager):
                 logger.warning("queue_unreachable", doing="listen", error=type(error).__name__)
             wait = min(wait * 2, _LONGEST_WAIT_S) if self._deaf else _FIRST_WAIT_S
             self._deaf = True
+            self._end_here()
             await asyncio.sleep(_jittered(wait))
 
     async def _listen(self, channels: Iterable[str]) -> None:
@@ -255,6 +263,7 @@ class Desk(JobManager):
                     self._heard += 1
                     assert self._ring is not None
                     await self._ring(channel=notice.channel, notification=json.loads(notice.payload))
+                self._end_here()
                 await connection.execute("select 1")
 
     async def _patiently(self, doing: str, statement: Callable[[], Awaitable[None]]) -> None:
@@ -265,8 +274,8 @@ class Desk(JobManager):
                 return await statement()
             except _AWAY as error:
                 logger.warning("queue_unreachable", doing=doing, error=_name(error))
-                stopping = self._stopping_since
-                if stopping is not None and clock.monotonic() - max(began, stopping) > _LAST_PATIENCE_S:
+                leaving = self._leaving_since
+                if leaving is not None and clock.monotonic() - max(began, leaving) > _LAST_PATIENCE_S:
                     raise
             await asyncio.sleep(_jittered(wait))
             wait = min(wait * 2, _LONGEST_WAIT_S)

@@ -29,10 +29,16 @@ class Loops:
         self._longest_wait_s = longest_wait_s
         self._give_up_after = give_up_after
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._draining: set[str] = set()
         self._down: set[str] = set()
 
-    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a loop until the process ends. One that returns has broken as well: loops do not end."""
+    def start(self, name: str, work: Callable[[], Awaitable[None]], *, drains: bool = False) -> None:
+        """Run a loop until the process ends. One that returns has broken as well: loops do not end.
+
+        ``drains``: told to end it still has something to finish, and takes care itself to end in time.
+        """
+        if drains:
+            self._draining.add(name)
         self._tasks[name] = asyncio.create_task(self._keep(name, work), name=name)
 
     def down(self) -> list[str]:
@@ -46,10 +52,16 @@ class Loops:
         return LoopDead(f"The loop {dead} broke {self._give_up_after} times in a row.")
 
     async def stop(self) -> None:
-        """End all."""
+        """End all; those that drain are told once."""
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        pending = set(self._tasks.values())
+        while pending:
+            _, pending = await asyncio.wait(pending, timeout=1.0)
+            # Python 3.11's wait_for may swallow a cancellation; whoever waits in one has to be told again.
+            for task in pending:
+                if task.get_name() not in self._draining:
+                    task.cancel()
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         failures = 0

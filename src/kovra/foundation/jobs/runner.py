@@ -180,11 +180,9 @@ class Runner:
         struck_off = asyncio.create_task(self._desk.gone.wait())
         try:
             await asyncio.wait({working, struck_off}, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            self._desk.stopping()
-            raise
         finally:
             ended = working.done()
+            self._desk.leave()
             struck_off.cancel()
             working.cancel()
             (result,) = await asyncio.gather(working, return_exceptions=True)
