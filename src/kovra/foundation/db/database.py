@@ -96,16 +96,18 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, entry: Entry) -> AsyncIterator[TenantSession]:
         async with self.connection() as connection:
+            session = TenantSession(connection, entry, roles=self._roles)
             try:
                 with translated():
                     await connection.execute(f"BEGIN; SELECT {entry.sql}")
-                session = TenantSession(connection, entry, roles=self._roles)
                 yield session
                 await session.flush_outbox()
                 await commit(connection)
             except BaseException:
                 await _rollback(connection)
                 raise
+            finally:
+                session.end()
 
     @asynccontextmanager
     async def principal(self, principal: Principal, permission: Permission | None) -> AsyncIterator[TenantSession]:

@@ -39,13 +39,20 @@ class Outbox:
         return bool(self.events or self.jobs or self.answer)
 
 
+class _Ended:
+    """Stands where the connection was: whoever goes on after the commit is told so, instead of reading as nobody."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("this session has ended with its transaction")
+
+
 class TenantSession:
     """Statements inside one organization's (or one person's) transaction. Services take it and never commit."""
 
     __slots__ = ("_access", "_connection", "_entry", "_roles", "org_id", "outbox", "user_id")
 
     def __init__(self, connection: asyncpg.Connection, entry: Entry, *, roles: RoleTable) -> None:
-        self._connection = connection
+        self._connection: Any = connection
         self._entry = entry
         self._roles = roles
         self._access: Access | None = None
@@ -121,7 +128,12 @@ class TenantSession:
         await inner.prove_again()
         yield inner
         await inner.flush_outbox()
+        inner.end()
         await self.prove_again()
+
+    def end(self) -> None:
+        """Called by the transaction's owner as it gives the connection back: the next borrower's tenant is another."""
+        self._connection = _Ended()
 
     async def flush_outbox(self) -> None:
         """Write events, jobs and answer; called by the transaction's owner as its last statement before COMMIT."""
