@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kovra.adapters.cluster.simulator.kinds import KINDS, ApiError, Kind
+from kovra.adapters.cluster.simulator.kinds import KINDS, Kind
 
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-_WITH_STATUS: Final = {
-    "Namespace", "Pod", "ResourceQuota", "Deployment", "ReplicaSet", "Job", "Ingress", "PodDisruptionBudget",
-    "HTTPRoute", "Service",
-}  # fmt: skip
-_WITH_SCALE: Final = {"Deployment", "ReplicaSet"}
 
 
 def groups() -> dict[str, Any]:
@@ -25,11 +20,11 @@ def _group(name: str) -> dict[str, Any]:
     return {"name": name, "versions": [version], "preferredVersion": version}
 
 
-def discovery(group: str, version: str) -> dict[str, Any]:
-    """``/api``, ``/api/v1``, ``/apis/<group>`` and ``/apis/<group>/<version>``."""
+def discovery(group: str, version: str) -> dict[str, Any] | None:
+    """``/api``, ``/api/v1``, ``/apis/<group>`` and ``/apis/<group>/<version>``; None where there is no such group."""
     known = [k for k in KINDS if k.group == group]
     if not known or version not in ("", "v1"):
-        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        return None
     if not version:
         if not group:
             return {"kind": "APIVersions", "versions": ["v1"]}
@@ -42,10 +37,10 @@ def _entries(kind: Kind) -> list[dict[str, Any]]:
     common = {"kind": kind.kind, "namespaced": kind.namespaced, "singularName": kind.kind.lower()}
     found = [{"name": kind.plural, **common, "verbs": _VERBS}]
     below = {"singularName": "", "namespaced": kind.namespaced}
-    if kind.kind in _WITH_STATUS:
+    if kind.status:
         entry = {"name": f"{kind.plural}/status", "kind": kind.kind, "verbs": ["get", "patch", "update"]}
         found.append(entry | below)
-    if kind.kind in _WITH_SCALE:
+    if kind.scale:
         scale = {"name": f"{kind.plural}/scale", "group": "autoscaling", "version": "v1", "kind": "Scale"}
         found.append(scale | below | {"verbs": ["get", "patch", "update"]})
     if kind.kind == "Pod":

@@ -18,6 +18,10 @@ class Kind:
     status: bool = False
     """Whether it has a status of its own to write."""
     scale: bool = False
+    needs_version: bool = False
+    """It is replaced only by who names the version replaced."""
+    answers_deleted: bool = False
+    """Who deletes one gets it back, not a ``Status``."""
 
     @property
     def shape(self) -> str:
@@ -46,25 +50,25 @@ class Kind:
 
 
 KINDS: Final[tuple[Kind, ...]] = (
-    Kind("", "v1", "Namespace", "namespaces", namespaced=False, status=True),
-    Kind("", "v1", "Pod", "pods", status=True),
-    Kind("", "v1", "Service", "services", status=True),
+    Kind("", "v1", "Namespace", "namespaces", namespaced=False, status=True, answers_deleted=True),
+    Kind("", "v1", "Pod", "pods", status=True, answers_deleted=True),
+    Kind("", "v1", "Service", "services", status=True, answers_deleted=True),
     Kind("", "v1", "Secret", "secrets"),
     Kind("", "v1", "ConfigMap", "configmaps"),
-    Kind("", "v1", "ServiceAccount", "serviceaccounts"),
+    Kind("", "v1", "ServiceAccount", "serviceaccounts", answers_deleted=True),
     Kind("", "v1", "Event", "events"),
     Kind("", "v1", "Endpoints", "endpoints"),
-    Kind("", "v1", "ResourceQuota", "resourcequotas", status=True),
+    Kind("", "v1", "ResourceQuota", "resourcequotas", status=True, answers_deleted=True),
     Kind("", "v1", "LimitRange", "limitranges"),
     Kind("apps", "v1", "Deployment", "deployments", status=True, scale=True),
     Kind("apps", "v1", "ReplicaSet", "replicasets", status=True, scale=True),
     Kind("batch", "v1", "Job", "jobs", status=True),
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     Kind("networking.k8s.io", "v1", "Ingress", "ingresses", status=True),
-    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", status=True),
-    Kind("coordination.k8s.io", "v1", "Lease", "leases"),
+    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", status=True, needs_version=True),
+    Kind("coordination.k8s.io", "v1", "Lease", "leases", needs_version=True),
     Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
-    Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", status=True),
+    Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", status=True, needs_version=True),
 )
 BY_PATH: Final = {(k.group, k.version, k.plural): k for k in KINDS}
 BY_KIND: Final = {k.kind: k for k in KINDS}
@@ -111,9 +115,12 @@ def not_found(kind: Kind, name: str) -> ApiError:
     return ApiError(404, "NotFound", f'{kind.resource} "{name}" not found', details=_about(kind, name))
 
 
-def taken(kind: Kind, name: str) -> ApiError:
-    """409 for a name that is there already."""
-    return ApiError(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', details=_about(kind, name))
+def taken(kind: Kind, name: str, *, going: bool = False) -> ApiError:
+    """409 for a name that is there already, or still."""
+    message = f'{kind.resource} "{name}" already exists'
+    if going:
+        message = f"object is being deleted: {message}"
+    return ApiError(409, "AlreadyExists", message, details=_about(kind, name))
 
 
 def conflict(kind: Kind, name: str, *, because: str = "") -> ApiError:
@@ -157,9 +164,12 @@ def _cause(why: str) -> dict[str, str]:
     reasons = {
         "Required value": "FieldValueRequired", "Invalid value": "FieldValueInvalid", "Forbidden": "FieldValueForbidden",
         "Duplicate value": "FieldValueDuplicate", "Unsupported value": "FieldValueNotSupported",
-        "Too long": "FieldValueTooLong", "Too many": "FieldValueTooMany",
+        "Not found": "FieldValueNotFound", "Too long": "FieldValueTooLong", "Too many": "FieldValueTooMany",
     }  # fmt: skip
-    return {"reason": reasons.get(words, "FieldValueInvalid"), "message": rest, "field": field}
+    reason = reasons.get(words, "FieldValueInvalid")
+    if "in body must be of type" in rest:
+        reason = "FieldValueTypeInvalid"
+    return {"reason": reason, "message": rest, "field": field}
 
 
 def invalid_options(verb: str, why: str) -> ApiError:
@@ -168,3 +178,11 @@ def invalid_options(verb: str, why: str) -> ApiError:
     refused = invalid_all(kind, "", [why])
     refused.details.pop("name", None)
     return refused
+
+
+def unversioned(kind: Kind, name: str) -> ApiError:
+    """422 for replacing an object of a kind that must be named with its version."""
+    why = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+    message = f'{kind.resource} "{name}" is invalid: {why}'
+    details = _about(kind, name) | {"causes": [_cause(why)]}
+    return ApiError(422, "Invalid", message, details=details)

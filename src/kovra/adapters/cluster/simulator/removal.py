@@ -21,13 +21,14 @@ class Remover:
         live = self._store.get(kind, namespace, name)
         _check_preconditions(kind, live, body.get("preconditions") or {})
         if dry_run:
-            return _gone(kind, live)
+            return self._answer(kind, live)
         self._propagate(kind, live, str(body.get("propagationPolicy") or "Background"))
         live = self._store.get(kind, namespace, name)
         grace = self._grace(kind, live, body)
         if grace == 0 and not live["metadata"].get("finalizers") and kind.kind != "Namespace":
+            answer = self._answer(kind, live)
             self._store.drop(kind.kind, namespace, name)
-            return _gone(kind, live)
+            return answer
         if "deletionTimestamp" not in live["metadata"] or grace < live["metadata"].get("deletionGracePeriodSeconds", 0):
             self._mark(kind, live, grace)
         return self._store.shown(self._store.get(kind, namespace, name))
@@ -55,24 +56,22 @@ class Remover:
             metadata["generation"] += 1
         self._store.put(kind, made)
 
+    def _answer(self, kind: Kind, live: Object) -> Object:
+        return self._store.shown(live) if kind.answers_deleted else _gone(kind, live)
+
     def _propagate(self, kind: Kind, live: Object, policy: str) -> None:
-        uid = live["metadata"]["uid"]
-        if policy == "Orphan":
-            for document in list(self._store.objects.values()):
-                owners = document["metadata"].get("ownerReferences") or []
-                if any(o["uid"] == uid for o in owners):
-                    made = copy.deepcopy(document)
-                    made["metadata"]["ownerReferences"] = [o for o in owners if o["uid"] != uid]
-                    self._store.put(BY_KIND[document["kind"]], made)
-        elif policy == "Foreground" and "foregroundDeletion" not in (live["metadata"].get("finalizers") or []):
-            made = copy.deepcopy(live)
-            made["metadata"].setdefault("finalizers", []).append("foregroundDeletion")
-            self._store.put(kind, made)
-        elif policy not in ("Background", "Foreground"):
+        """What is to be done about what it owns before it may go is a finalizer, and the garbage collector's."""
+        finalizers = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
+        if policy not in (*finalizers, "Background"):
             known = '"Foreground", "Background", "Orphan", "nil"'
             raise invalid_options(
                 "Delete", f'propagationPolicy: Unsupported value: "{policy}": supported values: {known}'
             )
+        present = live["metadata"].get("finalizers") or []
+        if policy in finalizers and finalizers[policy] not in present:
+            made = copy.deepcopy(live)
+            made["metadata"]["finalizers"] = [*present, finalizers[policy]]
+            self._store.put(kind, made)
 
     def finalize(self, document: Object, finalizer: str) -> None:
         """A finalizer has done its work."""

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from kovra.adapters.cluster.simulator.kinds import ApiError, Kind, bad_request, invalid_options
+from kovra.adapters.cluster.simulator.kinds import KINDS, ApiError, Kind, bad_request, invalid_options
 from kovra.adapters.cluster.simulator.objects.decoding import decoded
-from kovra.adapters.cluster.simulator.selectors import fields_match, labels_match
+from kovra.adapters.cluster.simulator.selectors import check_selectors, fields_match, labels_match
 from kovra.adapters.cluster.simulator.store import Object
 from kovra.adapters.cluster.simulator.writer import Options
 
@@ -71,7 +71,8 @@ def dry_run(request: web.Request) -> bool:
     """Whether nothing is to be kept."""
     given = request.query.get("dryRun")
     if given not in (None, "", "All"):
-        raise invalid_options("Patch", f'dryRun: Unsupported value: ["{given}"]: supported values: "All"')
+        verb = {"POST": "Create", "PUT": "Update", "DELETE": "Delete"}.get(request.method, "Patch")
+        raise invalid_options(verb, f'dryRun: Unsupported value: ["{given}"]: supported values: "All"')
     return given == "All"
 
 
@@ -79,11 +80,12 @@ def checked(request: web.Request, kind: Kind, document: Object) -> tuple[Object,
     """The decoded object, and warnings about fields nobody knows; with ``fieldValidation=Strict`` they are a 400."""
     given = (document.get("apiVersion"), document.get("kind"))
     if given[1] not in (None, kind.kind) or given[0] not in (None, kind.api_version):
-        version = str(given[0] or kind.api_version).rpartition("/")[2]
-        raise bad_request(
-            f'{given[1]} in version "{version}" cannot be handled as a {kind.kind}: no kind "{given[1]}" is registered '
-            f'for version "{given[0] or kind.api_version}" in scheme "pkg/runtime/scheme.go:111"'
-        )
+        group, _, version = str(given[0] or kind.api_version).rpartition("/")
+        why = f'no kind "{given[1]}" is registered for version "{given[0] or kind.api_version}" in scheme "pkg/runtime/scheme.go:111"'
+        if any((k.kind, k.group, k.version) == (given[1], group, version) for k in KINDS):
+            inner = kind.group.partition(".")[0] or "core"
+            why = f"converting ({version}.{given[1]}) to ({inner}.{kind.kind}): unknown conversion"
+        raise bad_request(f'{given[1]} in version "{version}" cannot be handled as a {kind.kind}: {why}')
     made, unknown = decoded(kind, document)
     made.setdefault("metadata", {})
     if not unknown or request.query.get("fieldValidation") == "Ignore":
@@ -101,6 +103,11 @@ def matches(kind: Kind, request: web.Request, item: Object) -> bool:
     """Whether an object is of those that a request selects."""
     labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
     return labels_match(item, labels) and fields_match(kind, item, fields)
+
+
+def check_selected(kind: Kind, request: web.Request) -> None:
+    """400 for selectors that are none."""
+    check_selectors(kind, request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
 
 
 def number(request: web.Request, name: str) -> int:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from kovra.adapters.cluster.simulator.discovery import discovery, groups
 from kovra.adapters.cluster.simulator.faults import is_watch
-from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request
+from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request, unversioned
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.objects.patches import json_patch, merge_patch, strategic_patch
 from kovra.adapters.cluster.simulator.objects.shapes import shape_of
@@ -18,6 +18,7 @@ from kovra.adapters.cluster.simulator.pod_logs import PodLogs
 from kovra.adapters.cluster.simulator.requests import (
     as_partial,
     body_of,
+    check_selected,
     checked,
     dry_run,
     matches,
@@ -66,7 +67,8 @@ class Resources:
         else:
             return web.Response(status=404, text="404 page not found\n")
         if len(rest) < 2:
-            return web.json_response(discovery(group, rest[0] if rest else ""))
+            found = discovery(group, rest[0] if rest else "")
+            return web.json_response(found) if found else web.Response(status=404, text="404 page not found\n")
         return await self._resource(request, group, rest)
 
     async def _resource(self, request: web.Request, group: str, rest: list[str]) -> web.StreamResponse:
@@ -109,6 +111,7 @@ class Resources:
         raise _no_method()
 
     def _selected(self, request: web.Request, kind: Kind, namespace: str) -> list[Object]:
+        check_selected(kind, request)
         return [i for i in self._store.list(kind.kind, namespace) if matches(kind, request, i)]
 
     def _list(self, request: web.Request, kind: Kind, namespace: str) -> Object:
@@ -124,9 +127,15 @@ class Resources:
             if not request.query.get("labelSelector") and not request.query.get("fieldSelector"):
                 metadata["remainingItemCount"] = len(items) - len(page)
         shown = [self._store.shown(item) for item in page]
-        if partial(request):
+        if "as=PartialObjectMetadataList" in request.headers.get("Accept", ""):
             kind_of = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
             return kind_of | {"metadata": metadata, "items": [as_partial(item) for item in shown]}
+        if partial(request):
+            listed = f"*{kind.group.partition('.')[0] or 'core'}.{kind.kind}List"
+            message = f"you requested PartialObjectMetadata, but the requested object is a list ({listed})"
+            raise ApiError(406, "NotAcceptable", message)
+        if shape_of(kind.shape).custom:
+            metadata.setdefault("continue", "")
         bare = [{k: v for k, v in item.items() if k not in ("kind", "apiVersion")} for item in shown]
         items_of = {"metadata": metadata, "items": bare if not shape_of(kind.shape).custom else shown}
         return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version} | items_of
@@ -177,6 +186,9 @@ class Resources:
             made = self._writer.update(kind, namespace, name, _scaled(live, document), options)
             return _answer(request, _scale_of(made))
         decoded, warnings = checked(request, kind, document)
+        if kind.needs_version and request.method == "PUT" and not decoded["metadata"].get("resourceVersion"):
+            self._store.get(kind, namespace, name)
+            raise unversioned(kind, name)
         given = decoded["metadata"].get("name")
         if given and given != name:
             raise bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
@@ -202,10 +214,15 @@ class Resources:
             case "application/json-patch+json":
                 document = json_patch(now, patch)
             case _:
-                raise ApiError(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+                raise _unknown_patch(kind)
         if not (isinstance(patch, dict) and "resourceVersion" in (patch.get("metadata") or {})):
             document["metadata"] = {k: v for k, v in document["metadata"].items() if k != "resourceVersion"}
-        return self._replace(request, kind, namespace, name, below, document)
+        try:
+            return self._replace(request, kind, namespace, name, below, document)
+        except ApiError as refused:
+            if refused.code == 400 and "cannot be handled as a" in str(refused):
+                raise _unpatchable(document, str(refused)) from None
+            raise
 
     def end_watches(self, store: Store) -> None:
         """Close every watch of a store that is no more."""
@@ -222,6 +239,21 @@ def _answer(
         escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{escaped}"')
     return response
+
+
+def _unpatchable(document: Object, why: str) -> ApiError:
+    """What a patch leads to is told apart from what a body says."""
+    cause = f"Invalid value: {json.dumps(json.dumps(document))}: {why.partition(': ')[2]}"
+    details = {"causes": [{"reason": "FieldValueInvalid", "message": cause, "field": "patch"}]}
+    return ApiError(422, "Invalid", f' "" is invalid: patch: {cause}', details=details)
+
+
+def _unknown_patch(kind: Kind) -> ApiError:
+    types = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"]
+    if not shape_of(kind.shape).custom:
+        types.insert(2, "application/strategic-merge-patch+json")
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(types)}"
+    return ApiError(415, "UnsupportedMediaType", message)
 
 
 def _place(item: Object) -> tuple[str, str]:
@@ -255,11 +287,12 @@ def _scale_of(document: Object) -> Object:
         k: document["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     }
     labels = (document["spec"].get("selector") or {}).get("matchLabels") or {}
+    replicas = document["spec"].get("replicas", 1)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": metadata,
-        "spec": {"replicas": document["spec"].get("replicas", 1)},
+        "spec": {"replicas": replicas} if replicas else {},
         "status": {
             "replicas": (document.get("status") or {}).get("replicas", 0),
             "selector": ",".join(f"{k}={v}" for k, v in sorted(labels.items())),

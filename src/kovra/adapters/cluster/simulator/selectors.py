@@ -34,6 +34,8 @@ def _label(labels: dict[str, str], term: str) -> bool:
         return term[1:].strip() not in labels
     if re.fullmatch(r"[A-Za-z0-9._/-]+", term):
         return term in labels
+    if term.endswith("("):
+        raise ApiError(400, "BadRequest", "unable to parse requirement: found '', expected: ',', ')' or identifier")
     raise ApiError(400, "BadRequest", f"unable to parse requirement: {term[:100]}")
 
 
@@ -53,6 +55,12 @@ _KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "ReplicaSet": ("status.replicas",),
     "Job": ("status.successful",),
 }  # fmt: skip
+
+
+def check_selectors(kind: Kind, labels: str, fields: str) -> None:
+    """Selectors are refused whether there is anything to select or not."""
+    labels_match({"metadata": {}}, labels)
+    fields_match(kind, {}, fields)
 
 
 def fields_match(kind: Kind, document: dict[str, Any], selector: str) -> bool:

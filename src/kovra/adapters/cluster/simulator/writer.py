@@ -17,10 +17,10 @@ from kovra.adapters.cluster.simulator.kinds import (
     not_found,
     taken,
 )
-from kovra.adapters.cluster.simulator.objects.decoding import check_applied, decoded, hollow
+from kovra.adapters.cluster.simulator.objects.decoding import check_applied, merged_object
 from kovra.adapters.cluster.simulator.objects.defaults import default
 from kovra.adapters.cluster.simulator.objects.managers import Manager, Managers, applied, updated
-from kovra.adapters.cluster.simulator.objects.ownership import Paths
+from kovra.adapters.cluster.simulator.objects.ownership import Paths, hollow
 from kovra.adapters.cluster.simulator.objects.shapes import shape_of
 from kovra.adapters.cluster.simulator.removal import Remover
 from kovra.adapters.cluster.simulator.store import Object, Store, key_of, now
@@ -109,14 +109,19 @@ class Writer:
         _first_status(kind, made)
         validate(kind, made)
         self._admission.validate(kind, made)
-        if self.store.find(*key_of(made)) is not None:
-            raise taken(kind, metadata["name"])
+        known = self.store.find(*key_of(made))
+        if known is not None:
+            raise taken(kind, metadata["name"], going="deletionTimestamp" in known["metadata"])
         if not options.dry_run:
             self.store.put(kind, made, managers)
         return self.store.shown(made, managers)
 
     def _allocate(self, spec: Object) -> None:
         """A cluster address for a Service that has none."""
+        if spec.get("clusterIP") == "None":
+            both = {"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack"}
+            one = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
+            spec |= {"clusterIPs": ["None"]} | (one if spec.get("selector") else both)
         if spec["type"] == "ExternalName" or spec.get("clusterIP"):
             return
         self._addresses = self._addresses % 65000 + 1
@@ -140,7 +145,7 @@ class Writer:
     def apply(self, kind: Kind, namespace: str, name: str, wanted: Object, options: Options) -> tuple[Object, bool]:
         """Server-side apply; (the object, whether it is new)."""
         _check_identity(kind, namespace, name, wanted)
-        check_applied(kind, namespace, wanted)
+        check_applied(kind, wanted)
         who = self._manager(kind, options, "Apply")
         shape = shape_of(kind.shape)
         live = self.store.find(kind.kind, namespace, name)
@@ -150,7 +155,7 @@ class Writer:
         made, after = applied(
             managers, who, base, _named(wanted, name), shape, ignored=ignored, force=options.force, now=now()
         )
-        made, _ = decoded(kind, made)
+        made = merged_object(kind, made)
         if live is None:
             if options.subresource:
                 raise not_found(kind, name)

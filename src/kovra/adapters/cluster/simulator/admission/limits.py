@@ -14,12 +14,18 @@ Object = dict[str, Any]
 
 def fill_in(ranges: Iterable[Object], pod: Object) -> None:
     """The defaults of a namespace's limit ranges, where a container says nothing."""
+    told = []
     for item in _items(ranges, "Container"):
         for container in _containers(pod):
             resources = container.setdefault("resources", {})
-            for side, name in (("limits", "default"), ("requests", "defaultRequest")):
-                if defaults := item.get(name):
-                    resources[side] = {**defaults, **resources.get(side, {})}
+            for side, name in (("requests", "defaultRequest"), ("limits", "default")):
+                missing = {k: v for k, v in item.get(name, {}).items() if k not in resources.get(side, {})}
+                if missing:
+                    resources[side] = {**resources.get(side, {}), **missing}
+                    told.append(f"{', '.join(sorted(missing))} {side[:-1]} for container {container['name']}")
+    if told:
+        annotations = pod["metadata"].setdefault("annotations", {})
+        annotations["kubernetes.io/limit-ranger"] = f"LimitRanger plugin set: {'; '.join(told)}"
 
 
 def check(kind: Kind, ranges: list[Object], pod: Object) -> None:
@@ -87,4 +93,4 @@ def _wrong(item: Object, resources: Object) -> Iterator[str]:
         elif not limit:
             yield f"{text} no limit is specified or limit is 0"
         elif limit / request > amount(ratio):
-            yield f"{text} provided ratio is {limit / request:f}"
+            yield f"{text} provided ratio is {limit / request:.6f}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 from kovra.adapters.cluster.simulator.controllers.context import Context
+from kovra.adapters.cluster.simulator.kinds import BY_KIND
 from kovra.adapters.cluster.simulator.store import Object
 
 
@@ -18,21 +21,34 @@ class Cleaning:
         waiting = []
         for document in list(store.objects.values()):
             metadata = document["metadata"]
-            if "foregroundDeletion" in (metadata.get("finalizers") or []) and metadata.get("deletionTimestamp"):
+            held = {"foregroundDeletion", "orphan"} & set(metadata.get("finalizers") or [])
+            if held and metadata.get("deletionTimestamp"):
                 waiting.append(document)
             owners = metadata.get("ownerReferences") or []
             if owners and not metadata.get("deletionTimestamp") and not any(o["uid"] in store.by_uid for o in owners):
                 self._context.delete(document)
         for document in waiting:
-            self._foreground(document)
+            if "orphan" in document["metadata"]["finalizers"]:
+                self._orphan(document)
+            else:
+                self._foreground(document)
+
+    def _below(self, owner: Object) -> list[Object]:
+        uid = owner["metadata"]["uid"]
+        everything = list(self._context.store.objects.values())
+        return [d for d in everything if any(o["uid"] == uid for o in d["metadata"].get("ownerReferences") or [])]
+
+    def _orphan(self, owner: Object) -> None:
+        """What it owns stays, and is nobody's."""
+        for document in self._below(owner):
+            made = copy.deepcopy(document)
+            left = [o for o in made["metadata"]["ownerReferences"] if o["uid"] != owner["metadata"]["uid"]]
+            made["metadata"]["ownerReferences"] = left
+            self._context.store.put(BY_KIND[made["kind"]], made)
+        self._context.writer.remover.finalize(owner, "orphan")
 
     def _foreground(self, owner: Object) -> None:
-        uid = owner["metadata"]["uid"]
-        below = [
-            d
-            for d in self._context.store.objects.values()
-            if any(o["uid"] == uid for o in d["metadata"].get("ownerReferences") or [])
-        ]
+        below = self._below(owner)
         for document in below:
             if not document["metadata"].get("deletionTimestamp"):
                 self._context.delete(document, propagationPolicy="Foreground")

@@ -259,6 +259,8 @@ class Deployments:
         if now - since > deadline:
             return "False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.'
         self._context.wake_at(since + deadline + 0.01)
+        if not updated:
+            return "True", "NewReplicaSetCreated", f'Created new replica set "{name}"'
         return "True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.'
 
 

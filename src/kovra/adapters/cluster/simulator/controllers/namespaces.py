@@ -8,7 +8,15 @@ from typing import Final
 from kovra.adapters.cluster.simulator.controllers.context import Context, condition
 from kovra.adapters.cluster.simulator.store import Object
 
-_CERTIFICATES: Final = "kube-root-ca.crt"
+_ROOT: Final = "kube-root-ca.crt"
+_ABOUT: Final = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    "clusters."
+)
+_CERTIFICATES: Final = {
+    "metadata": {"name": _ROOT, "annotations": {"kubernetes.io/description": _ABOUT}}, "data": {"ca.crt": ""},
+}  # fmt: skip
 
 
 class Namespaces:
@@ -25,8 +33,8 @@ class Namespaces:
             return
         if self._context.store.find("ServiceAccount", name, "default") is None:
             self._context.create("ServiceAccount", name, {"metadata": {"name": "default"}})
-        if self._context.store.find("ConfigMap", name, _CERTIFICATES) is None:
-            self._context.create("ConfigMap", name, {"metadata": {"name": _CERTIFICATES}, "data": {"ca.crt": ""}})
+        if self._context.store.find("ConfigMap", name, _ROOT) is None:
+            self._context.create("ConfigMap", name, _CERTIFICATES)
 
     def _take_apart(self, namespace: Object, name: str) -> None:
         for document in list(self._context.store.inside(name)):

@@ -83,7 +83,7 @@ class Kubelet:
         why = _misfit(pod)
         place = metadata["namespace"], metadata["name"]
         condition = {"type": "PodScheduled", "status": "False" if why else "True", "lastProbeTime": None}
-        condition |= {"lastTransitionTime": now()}
+        condition |= {"lastTransitionTime": now(), "observedGeneration": metadata.get("generation", 1)}
         if why:
             condition |= {"reason": "Unschedulable", "message": why}
             if not status.get("conditions"):

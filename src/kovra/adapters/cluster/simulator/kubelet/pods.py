@@ -166,9 +166,9 @@ class PodRun:
         """As the kubelet reports it."""
         before = {c["type"]: c for c in (self.pod.get("status") or {}).get("conditions") or []}
         found: Object = {
-            "observedGeneration": self.pod["metadata"].get("generation", 1),
+            "observedGeneration": self._generation,
             "phase": self.phase,
-            "conditions": [_steady(c, before) for c in self._conditions()],
+            "conditions": [_steady(c, before) | {"observedGeneration": self._generation} for c in self._conditions()],
             "hostIP": NODE_ADDRESS,
             "hostIPs": [{"ip": NODE_ADDRESS}],
             "podIP": self.address,
@@ -182,6 +182,10 @@ class PodRun:
         if self.overdue and self.phase == "Failed":
             found |= {"reason": "DeadlineExceeded", "message": TOO_LONG}
         return found
+
+    @property
+    def _generation(self) -> int:
+        return int(self.pod["metadata"].get("generation", 1))
 
     def _conditions(self) -> list[Object]:
         over = self.phase in ("Succeeded", "Failed")

@@ -30,6 +30,13 @@ _ZERO_IS_NOTHING: Final = frozenset(
 )  # fmt: skip
 
 
+UNCHECKED: Final = (
+    "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the "
+    "existing errors to complete validation"
+)
+"""Said of a custom resource whose fields do not fit by themselves."""
+
+
 class _Wrong(Exception):
     """A value of another type than its field."""
 
@@ -198,22 +205,41 @@ def decoded(kind: Kind, document: dict[str, Any]) -> tuple[dict[str, Any], list[
     if decoder.custom:
         metadata = document.get("metadata")
         name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
-        raise invalid_all(kind, name, decoder.custom)
+        raise invalid_all(kind, name, [*decoder.custom, UNCHECKED])
     assert isinstance(made, dict)
     return made, decoder.unknown
 
 
-def check_applied(kind: Kind, namespace: str, document: dict[str, Any]) -> None:
+def about(kind: Kind, document: dict[str, Any]) -> str:
+    """``namespace/name; group/version, Kind=Kind``, as failures of an apply name an object."""
+    metadata = document["metadata"]
+    version = kind.api_version if kind.group else f"/{kind.version}"
+    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {version}, Kind={kind.kind}"
+
+
+def check_applied(kind: Kind, document: dict[str, Any]) -> None:
     """What is applied is checked against the table before anything else; raises the API server's 500."""
-    wrong = list(_undeclared(document, shape_of(kind.shape), ""))
+    wrong = sorted(_undeclared(document, shape_of(kind.shape), ""))
     if not wrong:
         return
-    name = document["metadata"].get("name", "")
-    inside = document["metadata"].get("namespace", "")
     shown = wrong[0] if len(wrong) == 1 else "errors:\n" + "\n".join(f"  {w}" for w in wrong)
-    version = kind.api_version if kind.group else f"/{kind.version}"
-    about = f"{inside}/{name}; {version}, Kind={kind.kind}"
-    raise ApiError(500, "", f"failed to create typed patch object ({about}): {shown}")
+    raise ApiError(500, "", f"failed to create typed patch object ({about(kind, document)}): {shown}")
+
+
+def merged_object(kind: Kind, document: dict[str, Any]) -> dict[str, Any]:
+    """The decoded outcome of an apply; raises the API server's 500."""
+    shape = shape_of(kind.shape)
+    try:
+        made: dict[str, Any] = _Decoder().value(document, shape, "", shape.name)
+    except _Wrong as wrong:
+        version = f"{kind.api_version}, Kind={kind.kind}"
+        raise ApiError(
+            500,
+            "",
+            f"failed to convert new object ({about(kind, document)}) to proper version: unable to convert unstructured "
+            f"object to {version}: {wrong}",
+        ) from None
+    return made
 
 
 def _undeclared(value: Any, shape: Shape, path: str) -> Iterator[str]:
@@ -269,14 +295,3 @@ def _unscalar(value: Any, shape: Shape, path: str) -> Iterator[str]:
             yield f"{path}: expected boolean, got &{{{value}}}"
     elif isinstance(value, dict | list):
         yield f"{path}: expected any scalar, got &{{{value}}}"
-
-
-def hollow(shape: Shape) -> dict[str, Any]:
-    """An object of which nothing has been said yet: what an update or an apply begins from."""
-    made: dict[str, Any] = {}
-    for name, inner in shape.fields.items():
-        if inner.form == "struct" and shape.defaults.get(name) == {}:
-            made[name] = hollow(inner)
-        elif inner.form == "list" and name in shape.needs:
-            made[name] = None
-    return made

@@ -21,6 +21,7 @@ from kovra.adapters.cluster.simulator.objects.ownership import (
     changes,
     fields_of,
     fields_v1,
+    hollow,
     with_named,
     without,
     written,
@@ -51,10 +52,10 @@ class Manager:
     api_version: str
     subresource: str = ""
 
-    def shown(self, at: str) -> str:
+    def shown(self) -> str:
         """As a conflict names it."""
         text = f'"{self.name}"' + (f' with subresource "{self.subresource}"' if self.subresource else "")
-        return f"{text} using {self.api_version} at {at}" if self.operation == "Update" else text
+        return text if self.operation == "Apply" else f"{text} using {self.api_version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +72,27 @@ Managers = Mapping[Manager, Owned]
 def updated(
     managers: Managers, who: Manager, old: Any, new: Any, shape: Shape, *, ignored: Paths, now: str
 ) -> Managers:
-    """After an update: what it changed is its own, and nobody else's any more."""
+    """After an update: what it changed is its own, and nobody else's any more. An object that nobody manages stays so
+    until somebody applies it.
+    """
+    if not managers and old.get("metadata", {}).get("uid"):
+        return {}
     seen = _heeded(changes(old, new, shape), ignored)
-    touched = seen.added | seen.modified
+    touched = (seen.added | seen.modified) - _OURS
     left = _given_up(managers, touched | seen.removed, except_for=None)
     if not touched:
         return left
     before = left[who].paths if who in left else NONE
-    return _capped({**left, who: Owned((before | touched) - _OURS, now)})
+    # The scale subresource keeps no times.
+    return _capped({**left, who: Owned(before | touched, "" if who.subresource == "scale" else now)})
 
 
 def applied(
     managers: Managers, who: Manager, live: Any, wanted: Any, shape: Shape, *, ignored: Paths, force: bool, now: str
 ) -> tuple[Any, Managers]:
     """After an apply: the new object and its managers; raises the 409 of conflicting fields unless forced."""
+    if not managers and live.get("metadata", {}).get("uid"):
+        managers = _before_first(who, live, shape, ignored, now)
     paths = _without(fields_of(wanted, shape), ignored) - _OURS
     before = managers.get(who)
     ours = {**managers, who: Owned(paths, now)}
@@ -95,11 +103,18 @@ def applied(
     touched = seen.added | seen.modified
     clashing = {m: o.paths & touched for m, o in managers.items() if m != who and o.paths & touched}
     if clashing and not force:
-        raise _conflict(clashing, managers)
+        raise _conflict(clashing)
     left = _given_up(ours, touched | seen.removed, except_for=who)
     if live == made and who in left:  # nothing happened, so it has no time
         left = {**left, who: replace(left[who], at=before.at if before else "")}
     return made, left
+
+
+def _before_first(who: Manager, live: Any, shape: Shape, ignored: Paths, now: str) -> Managers:
+    """Of an object that nobody manages, everything belongs to whoever made it before somebody applied it."""
+    seen = _heeded(changes(hollow(shape), live, shape), ignored)
+    nobody = Manager(operation="Update", name="before-first-apply", api_version=who.api_version)
+    return {nobody: Owned(frozenset(seen.added | seen.modified) - _OURS, now)}
 
 
 def _pruned(made: Any, managers: Managers, last: Paths, shape: Shape) -> Any:
@@ -148,9 +163,9 @@ def _capped(managers: dict[Manager, Owned]) -> dict[Manager, Owned]:
     return {**kept, ancient: Owned(paths, managers[oldest[-1]].at)}
 
 
-def _conflict(clashing: Mapping[Manager, Paths], managers: Managers) -> ApiError:
+def _conflict(clashing: Mapping[Manager, Paths]) -> ApiError:
     """The 409 that names every field and its owner."""
-    by_name = sorted((m.shown(managers[m].at), sorted(written(p) for p in clashing[m])) for m in clashing)
+    by_name = sorted((m.shown(), sorted(written(p) for p in clashing[m])) for m in clashing)
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {who}", "field": f}
         for who, fields in by_name

@@ -206,3 +206,14 @@ def _part(part: str) -> str:
         return f"[={text}]"
     keys: Mapping[str, Any] = json.loads(text)
     return "[" + ",".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in keys.items()) + "]"
+
+
+def hollow(shape: Shape) -> dict[str, Any]:
+    """An object of which nothing has been said yet: what an update or an apply begins from."""
+    made: dict[str, Any] = {}
+    for name, inner in shape.fields.items():
+        if inner.form == "struct" and shape.defaults.get(name) == {}:
+            made[name] = hollow(inner)
+        elif inner.form == "list" and name in shape.needs:
+            made[name] = None
+    return made

@@ -57,19 +57,30 @@ def _patched_list(present: list[Any], patch: list[Any], shape: Shape) -> list[An
         return [*present, *(v for v in patch if v not in present)]
     if any(isinstance(i, dict) and i.get("$patch") == "replace" for i in patch):
         return [copy.deepcopy(i) for i in patch if "$patch" not in i]
-    result = list(present)
-    fresh = []
+    known = {i.get(shape.patch): i for i in present if isinstance(i, dict)}
+    made: dict[Any, Any] = {}
+    gone = set()
     for item in patch:
         if not isinstance(item, dict) or shape.patch not in item:
-            raise ApiError(400, "BadRequest", f"map: {item} does not contain declared merge key: {shape.patch}")
-        known = next((n for n, i in enumerate(result) if i.get(shape.patch) == item[shape.patch]), None)
+            shown = " ".join(f"{k}:{v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
+            raise ApiError(500, "", f"map: map[{shown}] does not contain declared merge key: {shape.patch}")
+        key = item[shape.patch]
         if item.get("$patch") == "delete":
-            result = [i for i in result if i.get(shape.patch) != item[shape.patch]]
-        elif known is None:
-            fresh.append(strategic_patch({}, item, shape.item or ANY))
+            gone.add(key)
         else:
-            result[known] = strategic_patch(result[known], item, shape.item or ANY)
-    return [*fresh, *result]
+            made[key] = strategic_patch(known.get(key, {}), item, shape.item or ANY)
+    rest = [key for key in known if key not in made and key not in gone]
+    return [made[k] if k in made else known[k] for k in _ordered(rest, list(made), list(known))]
+
+
+def _ordered(rest: list[Any], patched: list[Any], before: list[Any]) -> list[Any]:
+    """What the patch names stays in its order; what else is there goes before what it was before."""
+    order: list[Any] = []
+    left, right = list(rest), list(patched)
+    while left or right:
+        earlier = left and right and right[0] in before and before.index(left[0]) < before.index(right[0])
+        order.append(left.pop(0) if left and (earlier or not right) else right.pop(0))
+    return order
 
 
 def json_patch(target: Any, operations: list[dict[str, Any]]) -> Any:
@@ -113,8 +124,6 @@ def _one(document: Any, operation: dict[str, Any]) -> Any:
     elif isinstance(parent, list):
         _put(parent, last, operation["value"], insert=kind == "add")
     else:
-        if kind == "replace" and last not in parent:
-            raise KeyError(last)
         parent[last] = operation["value"]
     return document
 

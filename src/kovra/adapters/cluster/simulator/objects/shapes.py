@@ -51,7 +51,7 @@ class Shape:
             raise ValueError("associative list with keys may not have non-map elements")
         assert self.item is not None
         keys = {k: item.get(k, self.item.defaults.get(k)) for k in sorted(self.by)}
-        known = {k: v for k, v in keys.items() if v is not None and (k in item or v not in ("", 0))}
+        known = {k: v for k, v in keys.items() if v is not None}
         if not known:
             raise ValueError(f"associative list with keys has an element that omits all key fields {list(self.by)}")
         return "k:" + _text(known)

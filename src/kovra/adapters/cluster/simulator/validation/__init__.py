@@ -13,6 +13,7 @@ from kovra.adapters.cluster.simulator.store import Object
 from kovra.adapters.cluster.simulator.validation import networking, pods, quotas, routes, workloads
 from kovra.adapters.cluster.simulator.validation.words import (
     DATA_KEY,
+    LABEL_1035,
     LABEL_1123,
     SUBDOMAIN,
     labels,
@@ -68,7 +69,7 @@ def _metadata(kind: Kind, document: Object) -> Iterator[str]:
     metadata = document["metadata"]
     form = LABEL_1123 if kind.kind in _LABEL_NAMES else SUBDOMAIN
     if kind.kind == "Service":
-        form = LABEL_1123
+        form = LABEL_1035
     yield from form.check("metadata.name", metadata["name"])
     yield from labels("metadata.labels", metadata.get("labels"))
     for finalizer in metadata.get("finalizers") or []:

@@ -57,7 +57,7 @@ def policy(document: Object) -> Iterator[str]:
             for index, peer in enumerate(rule.get(side, [])):
                 yield from _peer(f"{field}.{side}[{index}]", peer)
     for index, kind in enumerate(spec.get("policyTypes", [])):
-        yield from one_of(f"spec.policyTypes[{index}]", kind, ("Egress", "Ingress"))
+        yield from one_of(f"spec.policyTypes[{index}]", kind, ("Ingress", "Egress"))
 
 
 def _peer(field: str, peer: Object) -> Iterator[str]:
@@ -92,7 +92,7 @@ def ingress(document: Object) -> Iterator[str]:
     """An Ingress."""
     spec = document.get("spec") or {}
     if not spec.get("rules") and "defaultBackend" not in spec:
-        yield f"spec: Invalid value: {shown(spec.get('rules', []))}: either `defaultBackend` or `rules` must be specified"
+        yield f"spec: Invalid value: {shown(spec.get('rules'))}: either `defaultBackend` or `rules` must be specified"
     for number, rule in enumerate(spec.get("rules", [])):
         if host := rule.get("host"):
             yield from SUBDOMAIN.check(f"spec.rules[{number}].host", host.removeprefix("*."))
@@ -113,6 +113,6 @@ def _path(field: str, path: Object) -> Iterator[str]:
         yield f"{field}.path: Invalid value: {shown(path.get('path', ''))}: must be an absolute path"
     backend = path.get("backend") or {}
     if "service" not in backend and "resource" not in backend:
-        yield f"{field}.backend: Required value: resource or service backend is required"
+        yield f'{field}.backend: Invalid value: "": resource or service backend is required'
     elif "service" in backend:
         yield from LABEL_1123.check(f"{field}.backend.service.name", backend["service"].get("name", ""))

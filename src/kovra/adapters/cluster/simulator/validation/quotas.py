@@ -42,4 +42,6 @@ def _order(field: str, name: str, parts: dict[str, Any], low: str, high: str) ->
     if small is None or large is None or amount(small) <= amount(large):
         return
     words = {"defaultRequest": "default request", "default": "default", "min": "min", "max": "max"}
-    yield f"{field}.{low}[{name}]: Invalid value: {shown(small)}: {words[low]} value {small} is greater than {words[high]} value {large}"
+    told = shown(large if low == "default" else small)
+    why = f"{words[low]} value {small} is greater than {words[high]} value {large}"
+    yield f"{field}.{low}[{name}]: Invalid value: {told}: {why}"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from kovra.adapters.cluster.simulator.objects.decoding import UNCHECKED
 from kovra.adapters.cluster.simulator.objects.shapes import Shape, shape_of
 from kovra.adapters.cluster.simulator.validation.words import shown
 
@@ -32,7 +33,22 @@ _FORBIDDEN_IN_PATHS: Final = ("//", "/./", "/../", "%2f", "%2F", "#")
 
 
 def http_route(document: Object) -> Iterator[str]:
-    """Everything that is wrong, as ``field: Reason: message``."""
+    """Everything that is wrong, as ``field: Reason: message``. Rules between fields are looked at only where no field is
+    missing, too long, too many or of another kind.
+    """
+    found = list(_wrong(document))
+    blocking = [why for why in found if why.partition(": ")[2].startswith(_BLOCKING)]
+    if not blocking:
+        yield from found
+        return
+    yield from [why for why in found if why in blocking or " in body " in why]
+    yield UNCHECKED
+
+
+_BLOCKING: Final = ("Required value", "Too ", "Unsupported value")
+
+
+def _wrong(document: Object) -> Iterator[str]:
     yield from _missing(document, shape_of("HTTPRoute"), "")
     spec = document.get("spec") or {}
     yield from _count("spec.hostnames", spec.get("hostnames", []), 16)
@@ -44,7 +60,7 @@ def http_route(document: Object) -> Iterator[str]:
         yield from _rule(f"spec.rules[{index}]", rule)
     if sum(len(rule.get("matches", [])) for rule in spec.get("rules", [])) > 128:
         yield (
-            'spec.rules: Invalid value: "array": While 16 rules and 64 matches per rule are allowed, the total number of '
+            "spec.rules: Invalid value: While 16 rules and 64 matches per rule are allowed, the total number of "
             "matches across all rules in a route must be less than 128"
         )
 
@@ -104,12 +120,12 @@ def _parents(parents: list[Object]) -> Iterator[str]:
         section = str(parent.get("sectionName", ""))
         if sections and ("" in sections) != (section == ""):
             yield (
-                'spec.parentRefs: Invalid value: "array": sectionName must be specified when parentRefs includes 2 or '
+                "spec.parentRefs: Invalid value: sectionName must be specified when parentRefs includes 2 or "
                 "more references to the same parent"
             )
         if section in sections:
             yield (
-                'spec.parentRefs: Invalid value: "array": sectionName must be unique when parentRefs includes 2 or more '
+                "spec.parentRefs: Invalid value: sectionName must be unique when parentRefs includes 2 or more "
                 "references to the same parent"
             )
         sections.add(section)
@@ -136,7 +152,7 @@ def _rule(field: str, rule: Object) -> Iterator[str]:
         yield from _number(f"{here}.weight", backend.get("weight"), 0, 1_000_000)
         yield from _filters(here, backend)
         if not backend.get("group") and backend.get("kind", "Service") == "Service" and "port" not in backend:
-            yield f'{here}: Invalid value: "object": Must have port for Service reference'
+            yield f"{here}: Invalid value: Must have port for Service reference"
     for name in ("request", "backendRequest"):
         value = (rule.get("timeouts") or {}).get(name)
         yield from _text(f"{field}.timeouts.{name}", value, _DURATION, 64)
@@ -149,7 +165,7 @@ def _match(field: str, match: Object) -> Iterator[str]:
     yield from _text(f"{field}.path.value", value, "", 1024, least=0)
     if kind in ("Exact", "PathPrefix"):
         for wrong in _path(value):
-            yield f'{field}.path: Invalid value: "object": {wrong}'
+            yield f"{field}.path: Invalid value: {wrong}"
     yield from _word(f"{field}.method", match.get("method"), _METHODS)
     for part, most in (("headers", 4096), ("queryParams", 1024)):
         yield from _count(f"{field}.{part}", match.get(part, []), 16)
@@ -183,11 +199,11 @@ def _filters(field: str, holder: Object) -> Iterator[str]:
         yield from _word(f"{here}.type", each.get("type"), tuple(_FILTERS))
         for kind, name in _FILTERS.items():
             if name in each and each.get("type") != kind:
-                yield f'{here}: Invalid value: "object": filter.{name} must be nil if the filter.type is not {kind}'
+                yield f"{here}: Invalid value: filter.{name} must be nil if the filter.type is not {kind}"
             if name not in each and each.get("type") == kind:
-                yield f'{here}: Invalid value: "object": filter.{name} must be specified for {kind} filter.type'
+                yield f"{here}: Invalid value: filter.{name} must be specified for {kind} filter.type"
     for kind in ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite"):
         if kinds.count(kind) > 1:
-            yield f'{field}.filters: Invalid value: "array": {kind} filter cannot be repeated'
+            yield f"{field}.filters: Invalid value: {kind} filter cannot be repeated"
     if "RequestRedirect" in kinds and holder.get("backendRefs"):
-        yield f'{field}: Invalid value: "object": RequestRedirect filter must not be used together with backendRefs'
+        yield f"{field}: Invalid value: RequestRedirect filter must not be used together with backendRefs"

@@ -40,7 +40,7 @@ def _selected_template(spec: Object, what: str) -> Iterator[str]:
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
         yield f"spec.selector: Invalid value: {shown(selector)}: empty selector is invalid for {what}"
     given = template["metadata"].get("labels")
-    if not selector or not selected(given or {}, selector):
+    if selector is None or not selected(given or {}, selector):
         yield f"spec.template.metadata.labels: Invalid value: {shown(given)}: `selector` does not match template `labels`"
     yield from labels("spec.template.labels", given)
     yield from pods.spec("spec.template.spec", template["spec"], policies=("Always",))
@@ -101,7 +101,9 @@ def disruption_budget(document: Object) -> Iterator[str]:
     """A PodDisruptionBudget."""
     spec = document.get("spec") or {}
     if "minAvailable" in spec and "maxUnavailable" in spec:
-        yield f"spec: Invalid value: {shown(spec)}: minAvailable and maxUnavailable cannot be both set"
+        names = {"MinAvailable": "minAvailable", "Selector": "selector", "MaxUnavailable": "maxUnavailable"}
+        values = {name: spec.get(field) for name, field in names.items()} | {"UnhealthyPodEvictionPolicy": None}
+        yield f"spec: Invalid value: {shown(values)}: minAvailable and maxUnavailable cannot be both set"
     for name in ("minAvailable", "maxUnavailable"):
         if name in spec:
             yield from _share(f"spec.{name}", spec[name])
