@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from kovra.adapters.cluster.address import EksAddress
 from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
 from kovra.features.identity.credentials.passwords import PasswordOptions
 from kovra.features.realtime.hub import HubOptions
@@ -122,6 +123,8 @@ class Settings(BaseSettings):
 
     kubeconfig: Path | None = None
     """The cluster that environments live in; None: the service account of the pod."""
+    eks: EksAddress | None = None
+    """Instead: an EKS cluster, as JSON ``{"cluster", "endpoint", "certificate_authority", "region"}``."""
     apps_domain: str = "apps.localhost"
     """Apps answer under ``<app>-<env>-<id>.<apps domain>``."""
     apps_scheme: Literal["http", "https"] = "https"

@@ -21,12 +21,13 @@ from prometheus_client import start_http_server
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from kovra.adapters.cluster import connect
+from kovra.adapters.cluster.address import EksAddress
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.errors import ClusterDenied
 from kovra.adapters.cluster.lines import Dropped
 from kovra.adapters.cluster.manifests.labels import MANAGED, bare
 from kovra.adapters.cluster.tail import PodTail
+from kovra.entrypoints.clusters import connected
 from kovra.features.logs.protocol import LogRequest, written
 from kovra.features.logs.signing import Grant, GrantVerifier, Verb, public_keys
 from kovra.foundation.errors import KovraError, Malformed, RateLimited, Unauthenticated, Unavailable
@@ -57,6 +58,8 @@ class StreamerSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     kubeconfig: Path | None = None
     """The cluster; None: the service account of the pod."""
+    eks: EksAddress | None = None
+    """Instead: an EKS cluster, as JSON."""
     streamer_host: str = "127.0.0.1"
     streamer_port: int = 8443
     streamer_certificate: Path
@@ -190,24 +193,19 @@ async def streaming(settings: StreamerSettings) -> AsyncIterator[int]:
     if given:
         raise TooTrusted(f"The streamer must not be given {', '.join(given)}.")
     connections = settings.streams * 4
-    client = (
-        connect.in_cluster(connections=connections)
-        if settings.kubeconfig is None
-        else await connect.from_kubeconfig(settings.kubeconfig, connections=connections)
-    )
     verifier = GrantVerifier(public_keys(settings.grant_public_keys.get_secret_value()))
-    app = Streamer(client, verifier, settings).application()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
-    try:
-        await runner.setup()
-        context = listening(settings.files(), logger.warning)
-        await web.TCPSite(runner, settings.streamer_host, settings.streamer_port, ssl_context=context).start()
-        port = int(runner.addresses[0][1])
-        logger.info("streamer_ready", port=port, shells=settings.shells)
-        yield port
-    finally:
-        await runner.cleanup()
-        await client.close()
+    async with connected(settings.kubeconfig, settings.eks, connections=connections) as client:
+        app = Streamer(client, verifier, settings).application()
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
+        try:
+            await runner.setup()
+            context = listening(settings.files(), logger.warning)
+            await web.TCPSite(runner, settings.streamer_host, settings.streamer_port, ssl_context=context).start()
+            port = int(runner.addresses[0][1])
+            logger.info("streamer_ready", port=port, shells=settings.shells)
+            yield port
+        finally:
+            await runner.cleanup()
 
 
 async def run(settings: StreamerSettings) -> None:

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from kovra.adapters.cluster import connect
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
+from kovra.entrypoints.clusters import connected
 from kovra.entrypoints.wiring import app_address, common, refusals
 from kovra.features.deployments.compose import Placing
 from kovra.features.deployments.handlers import advance, purging, upkeep
@@ -123,14 +123,11 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 progress_deadline_s=settings.progress_deadline_s,
             ),
         )
-        client = (
-            connect.in_cluster() if settings.kubeconfig is None else await connect.from_kubeconfig(settings.kubeconfig)
-        )
-        registry.add(ClusterClient, client)
         try:
-            yield registry
+            async with connected(settings.kubeconfig, settings.eks) as client:
+                registry.add(ClusterClient, client)
+                yield registry
         finally:
-            await client.close()
             await outbound.close()
 
 

@@ -10,6 +10,7 @@ import yaml
 from kubernetes.aio import client as kubernetes
 from kubernetes.aio import config
 
+from kovra.adapters.cluster.address import EksAddress
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.foundation.errors import KovraError
 
@@ -21,10 +22,10 @@ class ClusterConfigInvalid(KovraError):
 
 
 class TokenSource(Protocol):
-    """Makes bearer tokens that expire; called on every request, so it caches."""
+    """Makes bearer tokens that expire; asked on every request, so it caches."""
 
-    def token(self) -> str:
-        """A token that is valid for some more minutes."""
+    async def token(self) -> str:
+        """A token that is valid for some more minutes; raises Unavailable when none can be made."""
         ...
 
 
@@ -53,14 +54,16 @@ def in_cluster(*, connections: int | None = None) -> ClusterClient:
     return ClusterClient(configuration)
 
 
-def with_tokens(*, endpoint: str, certificate_authority: Path, tokens: TokenSource) -> ClusterClient:
+def with_tokens(address: EksAddress, tokens: TokenSource, *, connections: int | None = None) -> ClusterClient:
     """A cluster reached with short-lived tokens (EKS)."""
-    configuration = kubernetes.Configuration()
-    configuration.host = endpoint
-    configuration.ssl_ca_cert = str(certificate_authority)
+    configuration = kubernetes.Configuration(connection_pool_maxsize=connections)
+    configuration.host = address.endpoint
+    configuration.ssl_ca_cert = str(address.certificate_authority)
+    if not address.endpoint.startswith("https://") or not address.certificate_authority.is_file():
+        raise ClusterConfigInvalid("KOVRA_EKS needs an https endpoint and a file with the cluster's authority.")
 
-    def refresh(target: Any) -> None:
-        target.api_key["BearerToken"] = tokens.token()
+    async def refresh(target: Any) -> None:
+        target.api_key["BearerToken"] = await tokens.token()
         target.api_key_prefix["BearerToken"] = "Bearer"
 
     # The hook is asked only when a key is already there.
