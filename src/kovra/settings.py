@@ -1,6 +1,7 @@
 """Settings: one frozen tree, read once from the environment (``KOVRA_…``) by the entrypoints, then passed down.
 
-There is no default for a secret. Production refuses what is only fit for development.
+There is no default for a secret. Production refuses what is only fit for development. What an option belongs to is
+imported when the option is asked for: operators' commands start without the whole program.
 """
 
 from __future__ import annotations
@@ -10,25 +11,27 @@ import json
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kovra.adapters.cluster.address import EksAddress
-from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
-from kovra.features.identity.credentials.passwords import PasswordOptions
-from kovra.features.realtime.hub import HubOptions
-from kovra.foundation.db.database import PoolOptions
+from kovra.foundation.errors import KovraError
 from kovra.foundation.keyring.documents import parse, read_file
-from kovra.foundation.outbound.tls import TlsFiles
-from kovra.foundation.web.logins import LoginThrottleOptions
-from kovra.foundation.web.middleware import EdgeOptions
-from kovra.foundation.web.ratelimit import RateLimitOptions
+from kovra.foundation.observability import configure
 
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
+
+if TYPE_CHECKING:
+    from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
+    from kovra.features.identity.credentials.passwords import PasswordOptions
+    from kovra.features.realtime.hub import HubOptions
+    from kovra.foundation.db.database import PoolOptions
+    from kovra.foundation.outbound.tls import TlsFiles
+    from kovra.foundation.web.logins import LoginThrottleOptions
+    from kovra.foundation.web.middleware import EdgeOptions
 
 
 class Registry(BaseModel):
@@ -51,21 +54,46 @@ class Registry(BaseModel):
         return self
 
 
-class Settings(BaseSettings):
-    """Everything a process is told from outside."""
+class SettingInvalid(KovraError):
+    """A setting is missing or cannot be used; the message names the variable, never its value."""
 
-    model_config = SettingsConfigDict(env_prefix="KOVRA_", frozen=True, extra="ignore", env_ignore_empty=True)
+    code = "setting_invalid"
+
+
+class LogSettings(BaseSettings):
+    """What every process is told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KOVRA_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    service: str | None = None
+    """The process's name in its log lines; None: the verb's."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def configure(self, verb: str) -> str:
+        """Set the logs of this process up; returns its name in them."""
+        service = self.service or verb
+        configure(service, level=self.log_level)
+        return service
+
+
+class Settings(LogSettings):
+    """Everything a process is told from outside."""
 
     environment: Literal["development", "production"] = "production"
     """``development`` allows plain connections on loopback and serves the docs without a credential."""
-    service: str = "kovra"
-    """The process's name in its log lines."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     database_url: SecretStr | None = None
     """``postgresql://kovra_app:…@host/db``; in production with ``sslmode=verify-full`` and ``sslrootcert``."""
     migrator_url: SecretStr | None = None
     """The same database as kovra_migrator; for `kovra migrate` alone."""
+    admin_url: SecretStr | None = None
+    """The server as its superuser, for `kovra bootstrap` alone; `kovra dev` bootstraps the server it is given."""
+    migrator_password: SecretStr | None = None
+    """What `kovra bootstrap` gives the roles that log in."""
+    app_password: SecretStr | None = None
+    backup_password: SecretStr | None = None
     pool_max: Annotated[int, Field(ge=1, le=200)] = 16
     """Connections per process."""
 
@@ -209,6 +237,8 @@ class Settings(BaseSettings):
 
     def pool(self) -> PoolOptions:
         """Options of the connection pool."""
+        from kovra.foundation.db.database import PoolOptions
+
         return PoolOptions(min_size=min(2, self.pool_max), max_size=self.pool_max)
 
     def keyring_document(self) -> dict[str, Any]:
@@ -219,29 +249,47 @@ class Settings(BaseSettings):
 
     def passwords(self) -> PasswordOptions:
         """How passwords are hashed."""
-        pepper = base64.b64decode(needed(self.pepper, "KOVRA_PEPPER"))
-        if len(pepper) < 32:
-            raise ValueError("KOVRA_PEPPER must hold at least 32 bytes")
+        from kovra.features.identity.credentials.passwords import PasswordOptions
+
+        pepper = _bytes(self.pepper, "KOVRA_PEPPER")
         return PasswordOptions(pepper=pepper, cost=self.bcrypt_cost)
 
     def access_tokens(self) -> AccessTokenOptions:
         """How access tokens are signed."""
-        document = json.loads(needed(self.token_keys, "KOVRA_TOKEN_KEYS"))
-        keys = {
-            kid: Ed25519PrivateKey.from_private_bytes(base64.b64decode(raw)) for kid, raw in document["keys"].items()
-        }
-        return AccessTokenOptions(signing_key_id=document["signing"], private_keys=keys, issuer=self.issuer)
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
+
+        try:
+            document = json.loads(needed(self.token_keys, "KOVRA_TOKEN_KEYS"))
+            keys = {
+                kid: Ed25519PrivateKey.from_private_bytes(base64.b64decode(raw))
+                for kid, raw in document["keys"].items()
+            }
+            signing = str(document["signing"])
+            if signing not in keys:
+                raise KeyError(signing)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise SettingInvalid(
+                'KOVRA_TOKEN_KEYS must be {"signing": kid, "keys": {kid: base64 of 32 bytes}}, with the kid among them.'
+            ) from None
+        return AccessTokenOptions(signing_key_id=signing, private_keys=keys, issuer=self.issuer)
 
     def cursor_bytes(self) -> bytes:
         """The key that signs cursors."""
-        return base64.b64decode(needed(self.cursor_key, "KOVRA_CURSOR_KEY"))
+        return _bytes(self.cursor_key, "KOVRA_CURSOR_KEY")
 
     def hub(self) -> HubOptions:
         """Limits of live streams."""
+        from kovra.features.realtime.hub import HubOptions
+
         return HubOptions(per_organization=self.live_per_organization, per_actor=self.live_per_actor)
 
     def edge(self) -> EdgeOptions:
         """What the edge allows."""
+        from kovra.foundation.web.middleware import EdgeOptions
+        from kovra.foundation.web.ratelimit import RateLimitOptions
+
         public = urlsplit(self.public_url).hostname or ""
         return EdgeOptions(
             max_body_bytes=self.max_body_bytes,
@@ -254,13 +302,17 @@ class Settings(BaseSettings):
 
     def streamer_files(self) -> TlsFiles:
         """How this process proves to the streamer who it is."""
+        from kovra.foundation.outbound.tls import TlsFiles
+
         certificate, key, authority = self.streamer_certificate, self.streamer_key, self.streamer_authority
         if certificate is None or key is None or authority is None:
-            raise ValueError("KOVRA_STREAMER_CERTIFICATE, _KEY and _AUTHORITY go with KOVRA_STREAMER_URL")
+            raise SettingInvalid("KOVRA_STREAMER_CERTIFICATE, _KEY and _AUTHORITY go with KOVRA_STREAMER_URL.")
         return TlsFiles(certificate=certificate, key=key, authority=authority)
 
     def login_throttle(self) -> LoginThrottleOptions:
         """How logins are throttled; loosely in development, where one address is everybody."""
+        from kovra.foundation.web.logins import LoginThrottleOptions
+
         strict = self.production if self.strict_logins is None else self.strict_logins
         if strict:
             return LoginThrottleOptions()
@@ -268,7 +320,17 @@ class Settings(BaseSettings):
 
 
 def needed(value: SecretStr | None, name: str) -> str:
-    """The value of a setting this process cannot do without; raises ValueError naming the variable."""
+    """The value of a setting this process cannot do without; raises SettingInvalid naming the variable."""
     if value is None:
-        raise ValueError(f"{name} is not set")
+        raise SettingInvalid(f"{name} is not set.")
     return value.get_secret_value()
+
+
+def _bytes(value: SecretStr | None, name: str) -> bytes:
+    try:
+        found = base64.b64decode(needed(value, name), validate=True)
+    except ValueError:
+        found = b""
+    if len(found) < 32:
+        raise SettingInvalid(f"{name} must be base64 of at least 32 bytes.")
+    return found

@@ -91,7 +91,7 @@ async def test_drop_forgets_and_unknown_numbers_are_said(queue: Queue) -> None:
     assert await queue.rows() == []
     for verb in ("drop", "retry"):
         code, text = await kovra(verb, str(number))
-        assert (code, text) == (1, f"There is no dead letter {number}.\n")
+        assert (code, json.loads(text)["reason"]) == (1, f"There is no dead letter {number}.")
 
 
 async def test_jobs_that_are_no_dead_letters_are_left_alone(queue: Queue) -> None:
@@ -110,4 +110,5 @@ async def test_numbers_that_cannot_be_are_a_usage_error(queue: Queue, number: st
 
 async def test_a_database_that_is_away_is_a_sentence(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOVRA_DATABASE_URL", "postgresql://kovra_app:x@127.0.0.1:1/kovra")
-    assert await kovra("list") == (1, "The database is not available right now.\n")
+    code, text = await kovra("list")
+    assert (code, json.loads(text)["reason"]) == (1, "The database is not available right now.")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import OperationalError
 
 from kovra.foundation.db import dsn
-from kovra.foundation.errors import KovraError
+from kovra.foundation.errors import KovraError, Unavailable
 
 
 class MigrationsMissing(KovraError):
@@ -31,4 +32,9 @@ def upgrade(url: str, *, production: bool) -> None:
     configuration.attributes["url"] = address.url()
     arguments = {k: v for k, v in address.psycopg().items() if k in ("sslmode", "sslrootcert")}
     configuration.attributes["connect_args"] = arguments
-    command.upgrade(configuration, "head")
+    try:
+        command.upgrade(configuration, "head")
+    except OperationalError as error:
+        # The driver's first line names host, port and role, and no password.
+        said = str(error.orig).partition("\n")[0]
+        raise Unavailable(f"The migrations could not run: {said}", hint="Check KOVRA_MIGRATOR_URL.") from None

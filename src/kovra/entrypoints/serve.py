@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,10 @@ from prometheus_client import start_http_server
 
 from kovra.entrypoints.api import create_app, server_options
 from kovra.entrypoints.live import DrainingServer
-from kovra.foundation.observability import METRICS, configure, logger
+from kovra.entrypoints.wiring import api_registry
+from kovra.foundation.errors import KovraError
+from kovra.foundation.observability import METRICS, logger
+from kovra.foundation.registry import Registry
 from kovra.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,12 +28,28 @@ if TYPE_CHECKING:
 
 def api(settings: Settings) -> None:
     """Serve until SIGTERM."""
-    configure(settings.service if settings.service != "kovra" else "api", level=settings.log_level)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.host, registry=METRICS)
-    app = create_app(settings)
+    app = create_app(settings, wire=_told)
     config = uvicorn.Config(app, **server_options(settings))
-    DrainingServer(config, registry=lambda: getattr(app.state, "registry", None), spread_s=settings.live_drain_s).run()
+    server = DrainingServer(
+        config, registry=lambda: getattr(app.state, "registry", None), spread_s=settings.live_drain_s
+    )
+    server.run()
+    if not server.started:
+        raise SystemExit(3)  # as uvicorn.run does
+
+
+@asynccontextmanager
+async def _told(settings: Settings) -> AsyncIterator[Registry]:
+    """Why the api does not start, in our words; the server itself logs only where it stopped."""
+    try:
+        async with api_registry(settings) as registry:
+            logger.info("api_ready", port=settings.port)
+            yield registry
+    except KovraError as error:
+        logger.error("refused", code=error.error_code, reason=error.message, hint=error.hint)
+        raise
 
 
 async def simulator(options: SimulatorOptions, kubeconfig: Path, ready: Path | None) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 from uuid import UUID
 
 from aiohttp import web
@@ -35,7 +35,6 @@ from kovra.foundation.observability import (
     METRICS,
     STREAMED_LINES,
     STREAMS_OPEN,
-    configure,
     logger,
 )
 from kovra.foundation.outbound.tls import TlsFiles, listening
@@ -53,9 +52,10 @@ class TooTrusted(KovraError):
 class StreamerSettings(BaseSettings):
     """What the streamer is told from outside: a tree of its own, which has no place for a database or a keyring."""
 
-    model_config = SettingsConfigDict(env_prefix="KOVRA_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="KOVRA_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
     kubeconfig: Path | None = None
     """The cluster; None: the service account of the pod."""
     eks: EksAddress | None = None
@@ -74,7 +74,7 @@ class StreamerSettings(BaseSettings):
     streams_per_organization: Annotated[int, Field(ge=1, le=10_000)] = 100
     streams: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Streams at once, over all organizations."""
-    streamer_metrics_port: int = 9091
+    streamer_metrics_port: int = 9092
     """/metrics, on the same address; 0: not served."""
 
     def files(self) -> TlsFiles:
@@ -222,6 +222,4 @@ async def run(settings: StreamerSettings) -> None:
 
 def main() -> None:
     """The process."""
-    settings = StreamerSettings()
-    configure("streamer", level=settings.log_level)
-    asyncio.run(run(settings))
+    asyncio.run(run(StreamerSettings()))

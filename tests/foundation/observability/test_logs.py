@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import pty
 import re
@@ -13,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from kovra import __version__
 from kovra.foundation.observability import speaker
 from kovra.foundation.observability.logs import LONGEST
+from tests.support.lines import document, documents
 
 SECRET = "s3cret-value-of-somebody"
 HOSTILE = 'a\r\n{"level": "error"}\x1b[2J\x1b[31mred\x00\x9b\u2028\ud800"'
@@ -66,19 +65,6 @@ broken()
 """
 
 
-def document(line: str) -> dict[str, Any]:
-    """A log line, which has the form every line has."""
-    found: dict[str, Any] = json.loads(line)
-    names = list(found)
-    assert names[:5] == ["time", "level", "message", "service", "version"]
-    known = [name for name in ("request_id", "org_id", "actor") if name in found]
-    assert names[5 : 5 + len(known)] == known
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", found["time"])
-    assert found["level"] in ("debug", "info", "warning", "error")
-    assert found["version"] == __version__
-    return found
-
-
 @pytest.fixture(scope="module")
 def lines() -> list[dict[str, Any]]:
     """What the program above logs into a pipe."""
@@ -88,7 +74,7 @@ def lines() -> list[dict[str, Any]]:
     text = done.stderr.decode("ascii")
     assert SECRET not in text
     assert text.endswith("\n")
-    return [document(line) for line in text.splitlines()]
+    return documents(text)
 
 
 def test_every_line_is_a_document_of_the_same_form(lines: list[dict[str, Any]]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kovra.entrypoints.cli.output import Output, show, table
+from kovra.entrypoints.cli.speaking import speaking
 
 if TYPE_CHECKING:
     from kovra.entrypoints.queue import DeadLetter
@@ -38,44 +38,38 @@ def jobs_list(
     output: Annotated[Output, typer.Option("--output", "-o", help="How results are printed.")] = Output.text,
 ) -> None:
     """Jobs that failed for good. They name an organization and a row, nothing else."""
-    from kovra.entrypoints import queue
-    from kovra.settings import Settings
+    with speaking("jobs"):
+        from kovra.entrypoints import queue
+        from kovra.settings import Settings
 
-    rows = [_shown(letter) for letter in _asked(queue.dead_letters(Settings(), task=job, limit=limit))]
+        rows = [_shown(letter) for letter in asyncio.run(queue.dead_letters(Settings(), task=job, limit=limit))]
     show(rows, output, table(rows, "id", "job", "attempts", "organization", "row", "died_at") if rows else "none")
 
 
 @jobs.command("retry")
 def jobs_retry(number: Number) -> None:
     """Give a dead letter another round of attempts, in its old place."""
-    from kovra.entrypoints import queue
-    from kovra.settings import Settings
+    with speaking("jobs"):
+        from kovra.entrypoints import queue
+        from kovra.settings import Settings
 
-    _did(_asked(queue.retry(Settings(), number)), number, "It is tried again.")
+        _must(asyncio.run(queue.retry(Settings(), number)), number)
+    print("It is tried again.")
 
 
 @jobs.command("drop")
 def jobs_drop(number: Number) -> None:
     """Forget a dead letter."""
-    from kovra.entrypoints import queue
-    from kovra.settings import Settings
+    with speaking("jobs"):
+        from kovra.entrypoints import queue
+        from kovra.settings import Settings
 
-    _did(_asked(queue.drop(Settings(), number)), number, "It is forgotten.")
-
-
-def _asked(question: Any) -> Any:
-    """The answer; an expected failure is a sentence and exit code 1."""
-    from kovra.foundation.errors import KovraError
-
-    try:
-        return asyncio.run(question)
-    except KovraError as error:
-        sys.stderr.write(f"{error.message}\n")
-        raise typer.Exit(1) from None
+        _must(asyncio.run(queue.drop(Settings(), number)), number)
+    print("It is forgotten.")
 
 
-def _did(it: bool, number: int, said: str) -> None:
-    if not it:
-        sys.stderr.write(f"There is no dead letter {number}.\n")
-        raise typer.Exit(1)
-    print(said)
+def _must(was_there: bool, number: int) -> None:
+    from kovra.foundation.errors import NotFound
+
+    if not was_there:
+        raise NotFound(f"There is no dead letter {number}.", hint="See `kovra jobs list`.")

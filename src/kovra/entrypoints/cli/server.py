@@ -5,39 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from kovra.entrypoints.cli.jobs import jobs
+from kovra.entrypoints.cli.speaking import speaking
 
 keys = typer.Typer(help="Master keys.", no_args_is_help=True)
 ledger = typer.Typer(help="The record of what happened.", no_args_is_help=True)
-
-
-@contextmanager
-def _spoken() -> Iterator[None]:
-    """An expected failure is a sentence and exit code 1, not a traceback."""
-    from kovra.foundation.errors import KovraError
-
-    try:
-        yield
-    except KovraError as error:
-        sys.stderr.write(f"{error.message}\n")
-        raise typer.Exit(1) from None
-
-
-def _log_as(service: str) -> None:
-    """Log lines of an operator's verb, as a process writes them; what it answers is on standard output alone."""
-    import structlog
-
-    from kovra.foundation.observability import configure
-
-    if not structlog.is_configured():
-        configure(service)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,27 +28,25 @@ def add_to(app: typer.Typer) -> None:
 
 def api() -> None:
     """Serve the HTTP API."""
-    from kovra.entrypoints import serve
-    from kovra.settings import Settings
+    with speaking("api"):
+        from kovra.entrypoints import serve
+        from kovra.settings import Settings
 
-    serve.api(Settings())
+        serve.api(Settings())
 
 
 def worker() -> None:
     """Run jobs, watch the cluster, sweep what is due."""
-    from kovra.entrypoints import worker as process
-    from kovra.foundation.observability import configure
-    from kovra.settings import Settings
+    with speaking("worker"):
+        from kovra.entrypoints import worker as process
+        from kovra.settings import Settings
 
-    settings = Settings()
-    configure("worker", level=settings.log_level)
-    with _spoken():
-        asyncio.run(process.run(settings))
+        asyncio.run(process.run(Settings()))
 
 
 def streamer() -> None:
     """Stream logs, shells and metrics of pods to the api: the one process with the right to."""
-    with _spoken():
+    with speaking("streamer"):
         from kovra.entrypoints import streamer as process
 
         process.main()
@@ -85,14 +60,13 @@ def simulator(
     ready_file: Annotated[Path | None, typer.Option(help="Written when it listens.")] = None,
 ) -> None:
     """Simulate a cluster, with a registry and app pages."""
-    from kovra.adapters.cluster.simulator import SimulatorOptions
-    from kovra.entrypoints import serve
-    from kovra.foundation.observability import configure
+    with speaking("simulator"):
+        from kovra.adapters.cluster.simulator import SimulatorOptions
+        from kovra.entrypoints import serve
 
-    configure("simulator")
-    token = os.environ.get("KOVRA_SIMULATOR_TOKEN")
-    options = SimulatorOptions(port=port, apps_port=apps_port, speed=speed, token=token)
-    asyncio.run(serve.simulator(options, kubeconfig, ready_file))
+        token = os.environ.get("KOVRA_SIMULATOR_TOKEN")
+        options = SimulatorOptions(port=port, apps_port=apps_port, speed=speed, token=token)
+        asyncio.run(serve.simulator(options, kubeconfig, ready_file))
 
 
 def dev(
@@ -104,55 +78,53 @@ def dev(
     demo: Annotated[bool, typer.Option(help="Make demo data at the first start.")] = True,
 ) -> None:
     """Run the whole product on this machine, with nothing else installed."""
-    from kovra.entrypoints import dev as product
-    from kovra.foundation.errors import KovraError
-    from kovra.foundation.observability import configure
+    with speaking("dev"):
+        from kovra.entrypoints import dev as product
 
-    configure("dev")
-    options = product.DevOptions(
-        data_dir=data_dir.absolute(), port=port, apps_port=apps_port, kubeconfig=kubeconfig, speed=speed, demo=demo
-    )
-    try:
+        options = product.DevOptions(
+            data_dir=data_dir.absolute(), port=port, apps_port=apps_port, kubeconfig=kubeconfig, speed=speed, demo=demo
+        )
         asyncio.run(product.run(options))
-    except KovraError as error:
-        sys.stderr.write(f"{error.message}\n{error.hint or ''}\n")
-        raise typer.Exit(1) from None
 
 
 def migrate() -> None:
     """Bring the database's schema to this program's head (KOVRA_MIGRATOR_URL)."""
-    from kovra.entrypoints import migrate as migrations
-    from kovra.settings import Settings, needed
+    with speaking("migrate"):
+        from kovra.entrypoints import migrate as migrations
+        from kovra.settings import Settings, needed
 
-    settings = Settings()
-    migrations.upgrade(needed(settings.migrator_url, "KOVRA_MIGRATOR_URL"), production=settings.production)
+        settings = Settings()
+        migrations.upgrade(needed(settings.migrator_url, "KOVRA_MIGRATOR_URL"), production=settings.production)
 
 
 def bootstrap(
     database: Annotated[str, typer.Option(help="The database to make.")] = "kovra",
 ) -> None:
     """Make roles and database on an empty server: KOVRA_ADMIN_URL (a superuser), KOVRA_{APP,MIGRATOR,BACKUP}_PASSWORD."""
-    from kovra.foundation.db import dsn
-    from kovra.foundation.db.bootstrap import RolePasswords
-    from kovra.foundation.db.bootstrap import bootstrap as make
-    from kovra.settings import Settings
+    with speaking("bootstrap"):
+        from kovra.foundation.db import dsn
+        from kovra.foundation.db.bootstrap import RolePasswords
+        from kovra.foundation.db.bootstrap import bootstrap as make
+        from kovra.settings import Settings, needed
 
-    address = dsn.parse(os.environ["KOVRA_ADMIN_URL"], production=Settings().production)
-    passwords = RolePasswords(
-        migrator=os.environ["KOVRA_MIGRATOR_PASSWORD"],
-        app=os.environ["KOVRA_APP_PASSWORD"],
-        backup=os.environ["KOVRA_BACKUP_PASSWORD"],
-    )
-    asyncio.run(make(address.asyncpg(), database=database, passwords=passwords))
+        settings = Settings()
+        address = dsn.parse(needed(settings.admin_url, "KOVRA_ADMIN_URL"), production=settings.production)
+        passwords = RolePasswords(
+            migrator=needed(settings.migrator_password, "KOVRA_MIGRATOR_PASSWORD"),
+            app=needed(settings.app_password, "KOVRA_APP_PASSWORD"),
+            backup=needed(settings.backup_password, "KOVRA_BACKUP_PASSWORD"),
+        )
+        asyncio.run(make(address.asyncpg(), database=database, passwords=passwords))
 
 
 def openapi() -> None:
     """Print the OpenAPI document."""
-    import json
+    with speaking("openapi"):
+        import json
 
-    from kovra.entrypoints import description
+        from kovra.entrypoints import description
 
-    print(json.dumps(description.document(), indent=2, sort_keys=True))
+        print(json.dumps(description.document(), indent=2, sort_keys=True))
 
 
 Group = Annotated[Literal["edge", "core"], typer.Option("--set", help="Which set of master keys.")]
@@ -166,7 +138,7 @@ def keys_generate(folder: Folder) -> None:
 
     With KOVRA_KMS_KEY_ID set, the files hold keys wrapped by AWS KMS. A keyring that exists is never written over.
     """
-    with _spoken():
+    with speaking("keys"):
         from kovra.entrypoints import keyfiles
         from kovra.settings import Settings
 
@@ -177,7 +149,7 @@ def keys_generate(folder: Folder) -> None:
 @keys.command("list")
 def keys_list(file: Annotated[Path, typer.Argument(help="A keyring file.")]) -> None:
     """Versions and states; never a key."""
-    with _spoken():
+    with speaking("keys"):
         from kovra.entrypoints import keyfiles
 
         for line in keyfiles.listed(file):
@@ -195,7 +167,7 @@ def keys_rotate(
     Processes that restart one by one need two steps, so that none meets a version it does not have: rotate --staged,
     restart all, promote, restart all. Then `kovra keys rewrap`.
     """
-    with _spoken():
+    with speaking("keys"):
         from kovra.entrypoints import keyfiles
         from kovra.foundation.keyring import MasterSet
         from kovra.settings import Settings
@@ -213,7 +185,7 @@ def keys_promote(
     folder: Folder, version: Annotated[int, typer.Argument(help="The staged version.")], group: Group = "edge"
 ) -> None:
     """Make a staged version the primary, once every process has it."""
-    with _spoken():
+    with speaking("keys"):
         from kovra.entrypoints import keyfiles
         from kovra.foundation.keyring import MasterSet
         from kovra.settings import Settings
@@ -235,7 +207,7 @@ def keys_enable(folder: Folder, version: Version, group: Group = "edge") -> None
 
 
 def _restate(folder: Path, group: str, version: int, state: str) -> None:
-    with _spoken():
+    with speaking("keys"):
         from kovra.entrypoints import keyfiles
         from kovra.foundation.keyring import MasterSet
         from kovra.foundation.keyring.masters import KeyState
@@ -251,8 +223,7 @@ def keys_destroy(folder: Folder, version: Version, group: Group = "edge") -> Non
 
     Refused while it wraps a key, or while a backup that is still kept (KOVRA_BACKUP_RETENTION_DAYS) may need it.
     """
-    with _spoken():
-        _log_as("keys")
+    with speaking("keys"):
         from kovra.entrypoints import keys as wrapped
         from kovra.foundation.keyring import MasterSet
         from kovra.settings import Settings
@@ -267,8 +238,7 @@ def keys_rewrap() -> None:
 
     Exit code 1 when a key could not be opened; the others are wrapped anew all the same.
     """
-    with _spoken():
-        _log_as("keys")
+    with speaking("keys"):
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings
 
@@ -282,8 +252,7 @@ def keys_rewrap() -> None:
 @keys.command("expire")
 def keys_expire() -> None:
     """Destroy organizations' replaced key versions that no value and no kept backup needs. Safe to repeat; daily."""
-    with _spoken():
-        _log_as("keys")
+    with speaking("keys"):
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings
 
@@ -294,8 +263,7 @@ def keys_expire() -> None:
 @keys.command("status")
 def keys_status() -> None:
     """How many holder keys each master version wraps, and from when it may be destroyed."""
-    with _spoken():
-        _log_as("keys")
+    with speaking("keys"):
         from kovra.entrypoints import keys as wrapped
         from kovra.settings import Settings
 
@@ -306,7 +274,7 @@ def keys_status() -> None:
 @ledger.command("verify")
 def ledger_verify() -> None:
     """Follow every organization's hash chain; exit code 1 when an event was changed, removed or put elsewhere."""
-    with _spoken():
+    with speaking("ledger"):
         from kovra.entrypoints import ledger as chains
         from kovra.foundation.ids import encode
         from kovra.settings import Settings

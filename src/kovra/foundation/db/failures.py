@@ -102,6 +102,8 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> KovraError | None:
         return Unavailable("The database is not available right now.", code="database_unavailable")
     if state in _AGAIN:
         return Unavailable("Somebody else is changing the same thing; try again.", code="busy")
+    if state.startswith("28") or state == "3D000":
+        return Unavailable("The database refuses this role, password or database name.", code="database_refuses")
     if state.startswith("22"):
         return Invalid("A value cannot be stored.", code="value_not_storable")
     return None

@@ -7,7 +7,15 @@ named where it happens.
 
 from __future__ import annotations
 
-from kovra.foundation.observability.logs import bind, configure, logger, speaker, unbind_all, watch_process
+from kovra.foundation.observability.logs import (
+    bind,
+    configure,
+    is_configured,
+    logger,
+    speaker,
+    unbind_all,
+    watch_process,
+)
 from kovra.foundation.observability.metrics import (
     DEPLOYMENTS,
     HTTP_IN_FLIGHT,
@@ -56,6 +64,7 @@ __all__ = [
     "VALUES_UNREADABLE",
     "bind",
     "configure",
+    "is_configured",
     "logger",
     "speaker",
     "unbind_all",

@@ -146,6 +146,11 @@ def configure(service: str, *, level: str = "info", terminal: bool | None = None
     root.setLevel(logging.WARNING if level != "debug" else logging.INFO)
 
 
+def is_configured() -> bool:
+    """Whether this process has set its logs up."""
+    return structlog.is_configured()
+
+
 def _lost(service: str, lines: int) -> str:
     said = {
         "time": rfc3339(now()), "level": "warning", "message": "log_lines_dropped", "service": service,
