@@ -55,6 +55,17 @@ class Caller:
     async def patch(self, path: str, body: Any, **headers: str) -> Any:
         return await self.ok("PATCH", path, body, **headers)
 
+    async def events(self, kind: str | None = None, subject: str | None = None) -> list[Any]:
+        """The facts of the organization, oldest first."""
+        filters = {"type": kind, "subject": subject}
+        query = "".join(f"&{name}={value}" for name, value in filters.items() if value)
+        found: list[Any] = (await self.get(f"/v1/events?limit=200{query}"))["data"]
+        return found
+
+    async def membership(self, person: Caller) -> Any:
+        """A person's row among the members."""
+        return next(m for m in (await self.get("/v1/members"))["data"] if m["user"]["id"] == person.user["id"])
+
     async def app(self, image: str | None = "registry.test/kovra/ok:1", **more: Any) -> App:
         """A project, its production environment and an app in it."""
         slug = f"p{secrets.token_hex(4)}"
@@ -114,12 +125,12 @@ class Product:
     def nobody(self) -> Caller:
         return Caller(self)
 
-    async def sign_up(self, name: str = "Ada") -> Caller:
+    async def sign_up(self, name: str = "Ada", *, password: str | None = None) -> Caller:
         """A new person with a new organization, its owner."""
         tag = secrets.token_hex(5)
         body = {
             "email": f"{name.lower()}-{tag}@example.test",
-            "password": f"correct horse {tag}",
+            "password": password or f"correct horse {tag}",
             "name": name,
             "organization": {"name": f"Org {tag}"},
         }
@@ -134,24 +145,42 @@ class Product:
             refresh_token=made["refresh_token"],
         )
 
-    async def member(self, owner: Caller, role: str) -> Caller:
-        """Another person in the owner's organization, placed there by the database's superuser."""
+    async def sql(self, statement: str, *values: Any) -> list[Any]:
+        """A statement of the database's superuser: what no route does yet, and the passing of time."""
         import asyncpg
 
+        connection = await asyncpg.connect(**self.database.superuser())  # type: ignore[arg-type]
+        try:
+            return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close()
+
+    async def log_in(self, person: Caller, **more: Any) -> Caller:
+        """Another login of the same person."""
+        pair = await self.nobody().post("/v1/auth/login", {"email": person.email, "password": person.password, **more})
+        return Caller(
+            self,
+            pair["access_token"],
+            organization=pair["organization"],
+            user=person.user,
+            email=person.email,
+            password=person.password,
+            refresh_token=pair["refresh_token"],
+        )
+
+    async def member(self, owner: Caller, role: str) -> Caller:
+        """Another person in the owner's organization, placed there by the database's superuser."""
         from kovra.foundation.ids import decode, new_id
 
         person = await self.sign_up(role.title())
-        connection = await asyncpg.connect(**self.database.superuser())  # type: ignore[arg-type]
-        try:
-            await connection.execute(
-                "insert into memberships (id, org_id, user_id, role) values ($1, $2, $3, $4)",
-                new_id(),
-                decode("org", owner.organization["id"]),
-                decode("usr", person.user["id"]),
-                role,
-            )
-        finally:
-            await connection.close()
+        await self.sql(
+            "insert into memberships (id, org_id, user_id, role) values ($1, $2, $3, $4)",
+            new_id(),
+            decode("org", owner.organization["id"]),
+            decode("usr", person.user["id"]),
+            role,
+        )
         pair = await person.post("/v1/auth/switch", {"organization": owner.organization["id"]})
         person.token, person.organization = pair["access_token"], pair["organization"]
+        person.refresh_token = pair["refresh_token"]
         return person

@@ -23,6 +23,8 @@ _BASES: Final = frozenset(
     }
 )  # fmt: skip
 """Words that remain guessable with digits and signs around them."""
+_AROUND: Final = 8
+"""How many digits and signs around something guessable do not make it hard: a date, a few marks."""
 _PLAIN: Final = str.maketrans("0134578@$!|", "oieastbasii")
 """Digits and signs as they stand for letters."""
 _REPEATED: Final = re.compile(r"(.{1,4})\1+")
@@ -60,7 +62,9 @@ def _is_common(lowered: str) -> bool:
         return True
     if len(set(lowered)) < 4 or _REPEATED.fullmatch(lowered):
         return True
-    return any(base in _BASES or base in common() for base in _bases(lowered))
+    return any(
+        (base in _BASES or base in common()) and len(lowered) - len(base) <= _AROUND for base in _bases(lowered)
+    )
 
 
 def _bases(lowered: str) -> set[str]:
@@ -85,6 +89,6 @@ def _is_about(lowered: str, about: Iterable[str]) -> bool:
         rest = form
         for word in words:
             rest = rest.replace(word, "")
-        if rest != form and len(rest) <= 8 and sum(c.isalpha() for c in rest) < 4:
+        if rest != form and len(rest) <= _AROUND and sum(c.isalpha() for c in rest) < 4:
             return True
     return False
