@@ -39,6 +39,15 @@ def narrowed(table: str, *, verb: str = "all", **settings: str) -> None:
     )
 
 
+def whole(table: str, *names: str) -> None:
+    """Rows that more than one place shares are written by tokens that are not narrowed to one of these alone."""
+    terms = " and ".join(f"(select current_setting('kovra.narrow_{name}', true)) = '*'" for name in names)
+    for verb in ("insert", "update"):
+        op.execute(
+            f"create policy {table}_{verb}_narrowed on {table} as restrictive for {verb} to kovra_app with check ({terms})"
+        )
+
+
 def readable_by_doors(table: str, columns: Sequence[str]) -> None:
     """Let the doors, and only they, read these columns across organizations."""
     op.execute(f"create policy {table}_lookup on {table} for select to kovra_lookup using (true)")

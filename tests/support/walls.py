@@ -24,6 +24,8 @@ NARROWED = {
     "events": {"project": "project_id", "app": "app_id", "environment": "environment_id"},
 }
 """Where a token's narrowing stands: setting → column."""
+SHARED = {"projects": ("app", "environment"), "environments": ("app",), "apps": ("environment",)}
+"""What a token that is narrowed to one of these does not write, as others share it."""
 USER_TABLES = {name: "id" if name == "users" else "user_id" for name in exceptions()["user_tables"]}
 TENANT_TABLES = {
     t.name: "id" if t.name == "organizations" else "org_id"
@@ -53,6 +55,15 @@ def narrowing(columns: dict[str, str]) -> str:
     return terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})"
 
 
+def whole(names: tuple[str, ...]) -> str:
+    """The expression of a policy that keeps what is shared from those who are narrowed."""
+    terms = [
+        f"(( SELECT current_setting('kovra.narrow_{name}'::text, true) AS current_setting) = '*'::text)"
+        for name in names
+    ]
+    return terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})"
+
+
 def expected(table: str, *, read_by_doors: bool) -> dict[str, Policy]:
     """Every policy the table must have, and no other."""
     found: dict[str, Policy] = {}
@@ -79,6 +90,8 @@ def expected(table: str, *, read_by_doors: bool) -> dict[str, Policy]:
         found[f"{table}_narrowed"] = Policy(
             False, "kovra_app", "SELECT" if read_only else "ALL", expression, None if read_only else expression
         )
+    for verb in ("INSERT", "UPDATE") if table in SHARED else ():
+        found[f"{table}_{verb.lower()}_narrowed"] = Policy(False, "kovra_app", verb, None, whole(SHARED[table]))
     return found
 
 
@@ -125,6 +138,8 @@ class Walls:
             await self._rows_of(table)
         if table in NARROWED:
             await self._narrowed(table)
+        for name in SHARED.get(table, ()):
+            await self._shared(table, name)
         await self._read_by_doors(table)
 
     async def _rows_of(self, table: str) -> None:
@@ -262,6 +277,19 @@ class Walls:
             async with self._as("kovra_app", **{name: ""}):
                 if await self._count(table, "true"):
                     raise Breach(f"an unset narrowing by {name} opens {table}")
+
+    async def _shared(self, table: str, name: str) -> None:
+        place = self._here.places[0]
+        mine = place[table.removesuffix("s")]
+        async with self._as("kovra_app", **{name: place[name]}):
+            if not await self._count(table, "id = $1", mine):
+                raise Breach(f"narrowed to a {name}, a token does not see its {table}")
+            await self._refused(f"update {table} set name = 'Changed' where id = $1", mine)
+            await self._refused(
+                f"insert into {table} select * from jsonb_populate_record(null::{table}, (select to_jsonb(t) || "
+                f"jsonb_build_object('id', gen_random_uuid(), 'slug', 'new') from {table} t where id = $1))",
+                mine,
+            )
 
     async def _read_by_doors(self, table: str) -> None:
         readable = "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 "

@@ -93,6 +93,30 @@ async def test_a_narrowed_token_that_writes_beyond_its_place_is_told_so(product:
     assert names == {"Web", "In"}, "nothing half-written"
 
 
+async def test_what_several_places_share_is_not_changed_from_one_of_them(product: Product) -> None:
+    """An environment deleted by a token that sees one app would go on running the others."""
+    ada = await product.sign_up()
+    app = await ada.app()
+    verbs = ["read", "update", "delete"]
+    permissions = [f"{kind}:{verb}" for kind in ("projects", "environments", "apps") for verb in verbs]
+    by_app, _ = await make(ada, *permissions, "apps:create", app=app.app["id"])
+    by_environment, _ = await make(ada, *permissions, "apps:create", environment=app.environment["id"])
+    paths = {kind: f"/v1/{kind}s/{getattr(app, kind)['id']}" for kind in ("project", "environment", "app")}
+    cases = [(by_app, "environment"), (by_app, "project"), (by_environment, "app"), (by_environment, "project")]
+    for token, kind in cases:
+        cascade = f"?cascade={getattr(app, kind)['slug']}"
+        changed = await token.send("PATCH", paths[kind], {"name": "Changed"})
+        assert (changed.status_code, changed.json()["code"]) == (403, "narrowing_exceeded"), kind
+        deleted = await token.send("DELETE", paths[kind] + ("" if kind == "app" else cascade))
+        assert (deleted.status_code, deleted.json()["code"]) == (403, "narrowing_exceeded"), kind
+    response = await by_environment.send("POST", "/v1/apps", {"project": app.project["slug"], "name": "Second"})
+    assert (response.status_code, response.json()["code"]) == (403, "narrowing_exceeded")
+    for kind, path in paths.items():
+        assert (await ada.get(path))["name"] == getattr(app, kind)["name"]
+    assert (await by_app.send("PATCH", paths["app"], {"name": "Own"})).status_code == 200
+    assert (await by_environment.send("PATCH", paths["environment"], {"name": "Own"})).status_code == 200
+
+
 async def test_an_app_or_environment_narrows_to_its_project_too(product: Product) -> None:
     ada = await product.sign_up()
     inside, outside = await ada.app(), await ada.app()

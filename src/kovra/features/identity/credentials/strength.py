@@ -62,9 +62,7 @@ def _is_common(lowered: str) -> bool:
         return True
     if len(set(lowered)) < 4 or _REPEATED.fullmatch(lowered):
         return True
-    return any(
-        (base in _BASES or base in common()) and len(lowered) - len(base) <= _AROUND for base in _bases(lowered)
-    )
+    return any((base in _BASES or base in common()) and len(lowered) - len(base) <= _AROUND for base in _bases(lowered))
 
 
 def _bases(lowered: str) -> set[str]:
