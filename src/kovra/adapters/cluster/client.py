@@ -15,14 +15,13 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from kovra.adapters.cluster.errors import (
     ClusterConflict,
-    ClusterDenied,
+    ClusterForeign,
     ClusterNotFound,
     ClusterRefused,
     ClusterUnreachable,
-    WatchExpired,
 )
+from kovra.adapters.cluster.refusals import error_of, error_of_status
 from kovra.adapters.cluster.workload import ObjectRef
-from kovra.foundation.errors import KovraError
 
 MANAGER: Final = "kovra"
 _PLURALS: Final = {
@@ -43,7 +42,16 @@ _PLURALS: Final = {
     "HTTPRoute": "httproutes",
     "ConfigMap": "configmaps",
 }
-_TRIES: Final = 5
+_TRIES: Final = 6
+AT_ONCE: Final = 16
+"""Calls at the same time; watches and streams are not counted."""
+LARGEST_BYTES: Final = 32 * 2**20
+LONGEST_WAIT_S: Final = 5.0
+"""Between two tries of one call."""
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+OWNER_LABELS: Final = frozenset({MANAGED_BY, "kovra.io/organization", "kovra.io/environment"})
+_LAST: Final = {"HTTPRoute": 0, "Ingress": 0, "Secret": 2, "ConfigMap": 2, "Namespace": 3}
+"""In what order objects are removed; what is not named goes in between."""
 _FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -55,22 +63,54 @@ def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") ->
 
 
 class ClusterClient:
-    """One cluster. Every call has a deadline; GET, apply and delete are repeated, nothing else is."""
+    """One cluster. Every call has a deadline and a size it may not exceed, so many run at once; GET, apply and delete
+    are repeated, nothing else is.
+    """
 
     def __init__(self, configuration: kubernetes.Configuration, *, timeout_s: float = 10.0) -> None:
         self._api = kubernetes.ApiClient(configuration)
         self._timeout = timeout_s
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
         """Close connections."""
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def apply(self, document: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Server-side apply as ``kovra``, taking over conflicting fields: what Kovra made, Kovra decides."""
+        """Server-side apply as ``kovra``. Fields that somebody else set are taken over where the object is ours: what
+        Kovra made, Kovra decides. Raises ClusterForeign where it is not; a Namespace is looked at first, so that nothing
+        is put into somebody else's.
+        """
         ref = ObjectRef.of(document)
-        query = [("fieldManager", MANAGER), ("force", "true")] + ([("dryRun", "All")] if dry_run else [])
+        if ref.kind == "Namespace":
+            self._check_ours(document, await self.find(ref))
+        for attempt in range(_TRIES):
+            try:
+                return await self._apply(ref, document, dry_run=dry_run, force=False)
+            except ClusterConflict as conflict:
+                live = await self.find(ref)
+                self._check_ours(document, live)
+                if conflict.over_fields:
+                    return await self._apply(ref, document, dry_run=dry_run, force=True)
+                if attempt == _TRIES - 1:
+                    raise
+                await asyncio.sleep(_pause(0.1 * 2**attempt))
+        raise AssertionError("unreachable")
+
+    async def _apply(
+        self, ref: ObjectRef, document: Mapping[str, Any], *, dry_run: bool, force: bool
+    ) -> dict[str, Any]:
+        query = [("fieldManager", MANAGER), ("force", "true" if force else "false")]
+        query += [("dryRun", "All")] if dry_run else []
         path = path_of(ref.api_version, ref.kind, ref.namespace, ref.name)
         return await self._json("PATCH", path, query=query, body=document, content="application/apply-patch+yaml")
+
+    def _check_ours(self, document: Mapping[str, Any], live: Mapping[str, Any] | None) -> None:
+        """What carries owner labels takes over only what carries the same."""
+        wanted = {k: v for k, v in (document["metadata"].get("labels") or {}).items() if k in OWNER_LABELS}
+        present = ((live or {}).get("metadata") or {}).get("labels") or {}
+        if live is not None and any(present.get(k) != v for k, v in wanted.items()):
+            raise ClusterForeign(f"The cluster has a {document['kind']} of this name that is not Kovra's.")
 
     async def get(self, ref: ObjectRef) -> dict[str, Any]:
         """One object; raises ClusterNotFound."""
@@ -98,21 +138,38 @@ class ClusterClient:
             items += page.get("items") or []
         return {"items": items, "metadata": page.get("metadata", {})}
 
-    async def delete(self, ref: ObjectRef, *, grace_s: int | None = None) -> bool:
-        """Delete with everything it owns; False when it was not there."""
+    async def delete(self, ref: ObjectRef, *, grace_s: int | None = None, uid: str | None = None) -> bool:
+        """Delete with everything it owns; False when it was not there. ``uid``: that very object, or ClusterConflict."""
         body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace_s is not None:
             body["gracePeriodSeconds"] = grace_s
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
         try:
             await self._json("DELETE", path_of(ref.api_version, ref.kind, ref.namespace, ref.name), body=body)
         except ClusterNotFound:
             return False
         return True
 
+    async def remove(self, ref: ObjectRef) -> bool:
+        """Delete an object of ours, and that very object; False when it is not there, or not ours: what is somebody
+        else's is never touched.
+        """
+        live = await self.find(ref)
+        if live is None or (live["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER:
+            return False
+        uid = str(live["metadata"]["uid"])
+        try:
+            return await self.delete(ref, uid=uid)
+        except ClusterConflict:  # it was made anew meanwhile: not what was recorded
+            return False
+
     async def prune(self, inventory: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:
-        """Delete what was recorded as applied and is wanted no more; what was never ours is never touched."""
-        for ref in sorted(set(inventory) - set(keep)):
-            await self.delete(ref)
+        """Delete what was recorded as applied and is wanted no more: routes before what they lead to, Secrets last.
+        What is not ours is never touched.
+        """
+        for ref in sorted(set(inventory) - set(keep), key=lambda ref: (_LAST.get(ref.kind, 1), ref)):
+            await self.remove(ref)
 
     async def logs(
         self, namespace: str, pod: str, *, container: str = "app", lines: int = 50, previous: bool = False
@@ -138,7 +195,7 @@ class ClusterClient:
             finally:
                 response.close()
         except ApiException as refused:
-            raise _from_exception(refused) from None
+            raise error_of(refused) from None
         except _FAULTS as fault:
             raise ClusterUnreachable("The cluster's stream broke.") from fault
 
@@ -167,12 +224,12 @@ class ClusterClient:
                 async for line in _lines(response.content):
                     event = json.loads(line)
                     if event.get("type") == "ERROR":
-                        raise _from_status(event.get("object") or {})
+                        raise error_of_status(event.get("object") or {})
                     yield event
             finally:
                 response.close()
         except ApiException as refused:
-            raise _from_exception(refused) from None
+            raise error_of(refused) from None
         except (*_FAULTS, ValueError) as fault:
             raise ClusterUnreachable("The cluster's watch broke.") from fault
 
@@ -186,7 +243,12 @@ class ClusterClient:
         content: str = "application/json",
     ) -> dict[str, Any]:
         raw = await self._call(method, path, query=query, body=body, content=content)
-        document: dict[str, Any] = json.loads(raw) if raw else {}
+        try:
+            document = json.loads(raw) if raw else {}
+        except (ValueError, RecursionError):
+            raise ClusterUnreachable("The cluster's answer is no JSON.") from None
+        if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), dict):
+            raise ClusterUnreachable("The cluster's answer is no object.")
         return document
 
     async def _call(
@@ -200,19 +262,24 @@ class ClusterClient:
     ) -> bytes:
         """All calls made here may be repeated: reads, server-side apply, and deletes by name."""
         wait, fault = 0.2, ClusterUnreachable("The cluster does not answer.")
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
-                response = await self._open(method, path, query, body, content, self._timeout)
-                return bytes(await response.read())
+                async with self._at_once:
+                    response = await self._open(method, path, query, body, content, self._timeout)
+                    return await _read(response)
             except ApiException as refused:
-                error = _from_exception(refused)
+                error = error_of(refused)
                 if not isinstance(error, ClusterUnreachable):
                     raise error from None
-                fault, wait = error, max(wait, min(error.retry_after_s, 5.0))
+                fault = error
+                if error.retry_after_s > LONGEST_WAIT_S:
+                    raise fault from None  # whoever asked waits better than a step does
+                wait = max(wait, error.retry_after_s if refused.status == 429 else 0.0)
             except _FAULTS:
                 fault = ClusterUnreachable("The cluster does not answer.")
-            await asyncio.sleep(wait * (0.5 + random.random()))  # noqa: S311  # jitter
-            wait = min(wait * 2, 5.0)
+            if attempt < _TRIES - 1:
+                await asyncio.sleep(_pause(wait))
+            wait = min(wait * 2, LONGEST_WAIT_S)
         raise fault
 
     async def _open(
@@ -242,6 +309,24 @@ class ClusterClient:
         return response.response
 
 
+async def _read(response: Any) -> bytes:
+    """A whole answer, of bounded size."""
+    raw = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            raw += chunk
+            if len(raw) > LARGEST_BYTES:
+                raise ClusterUnreachable("The cluster's answer is too large.", retry_after_s=60.0)
+    finally:
+        response.release()
+    return bytes(raw)
+
+
+def _pause(wait_s: float) -> float:
+    """At least so long, and not all at the same moment."""
+    return wait_s * (1.0 + random.random() / 2)  # noqa: S311  # jitter
+
+
 async def _lines(content: Any) -> AsyncIterator[bytes]:
     """Whole lines, however long: an object may be larger than the reader's line limit."""
     buffer = bytearray()
@@ -251,51 +336,5 @@ async def _lines(content: Any) -> AsyncIterator[bytes]:
             line, buffer = bytes(buffer[:end]), buffer[end + 1 :]
             if line.strip():
                 yield line
-
-
-def _from_exception(refused: ApiException) -> KovraError:
-    try:
-        status = json.loads(refused.body or "{}")
-    except ValueError:
-        status = {}
-    if not isinstance(status, dict):
-        status = {}
-    headers = getattr(refused, "headers", None) or {}
-    return _from_status({**status, "code": refused.status}, str(headers.get("Retry-After", "")))
-
-
-def _from_status(status: Mapping[str, Any], retry_after: str = "") -> KovraError:
-    code = int(status.get("code") or 0)
-    message = str(status.get("message") or "")[:500]
-    reason = str(status.get("reason") or "")
-    if code == 404:
-        return ClusterNotFound("The cluster has no such object.")
-    if code == 410 or reason == "Expired":
-        return WatchExpired("The watch is too old.")
-    if code == 409 and reason != "AlreadyExists":
-        return ClusterConflict("The object changed in the cluster meanwhile.")
-    if code == 409:
-        return ClusterConflict("The object exists already.")
-    if code == 401:
-        return ClusterDenied("The cluster refuses Kovra's credentials.")
-    if code == 403:
-        return _forbidden(message)
-    if code in (400, 413, 415, 422):
-        return ClusterRefused(message or "The cluster refused the object.", kind="admission_refused")
-    hinted = str((status.get("details") or {}).get("retryAfterSeconds") or retry_after or "1")
-    return ClusterUnreachable(
-        "The cluster is overloaded or failing.", retry_after_s=float(hinted) if hinted.isdigit() else 1.0
-    )
-
-
-def _forbidden(message: str) -> KovraError:
-    """403 means admission as well as RBAC; the message tells them apart."""
-    if "exceeded quota" in message or "forbidden: maximum" in message:
-        return ClusterRefused(message, kind="quota_exceeded")
-    if "violates PodSecurity" in message or "admission" in message:
-        return ClusterRefused(message, kind="admission_refused")
-    if "because it is being terminated" in message:
-        return ClusterUnreachable("The namespace is still being deleted.", retry_after_s=2)
-    if "serviceaccount" in message and "not found" in message:
-        return ClusterUnreachable("The namespace is not ready yet.", retry_after_s=1)
-    return ClusterDenied("Kovra lacks a right in the cluster.")
+        if len(buffer) > LARGEST_BYTES:
+            raise ClusterUnreachable("A line of the cluster's watch is too large.")

@@ -27,10 +27,23 @@ class ClusterRefused(Invalid):
         self.kind = kind
 
 
+class ClusterForeign(ClusterRefused):
+    """An object of this name is there and is not ours: it is neither changed nor removed."""
+
+    code = "cluster_foreign"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, kind="admission_refused")
+
+
 class ClusterConflict(Conflict):
-    """The object changed meanwhile, or is somebody else's."""
+    """The object changed meanwhile, or others set its fields (``over_fields``)."""
 
     code = "cluster_conflict"
+
+    def __init__(self, message: str, *, over_fields: bool = False) -> None:
+        super().__init__(message)
+        self.over_fields = over_fields
 
 
 class ClusterNotFound(NotFound):

@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.errors import ClusterConflict, ClusterNotFound, ClusterRefused
+from kovra.adapters.cluster.errors import ClusterConflict, ClusterForeign, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import namespace_manifests
 from kovra.adapters.cluster.workload import Isolation, ObjectRef, Placement
-from tests.adapters.cluster.contract.conftest import config_map, deployment
+from tests.adapters.cluster.contract.conftest import Raw, config_map, deployment
 
 
 def ref(document: dict[str, Any]) -> ObjectRef:
@@ -117,14 +117,61 @@ async def test_deleting_is_told_apart_from_nothing_to_delete(client: ClusterClie
     assert await client.delete(ref(document)) is False
 
 
-async def test_prune_removes_the_recorded_and_keeps_the_wanted(client: ClusterClient, namespace: str) -> None:
-    documents = [config_map(namespace, name) for name in ("keep", "go", "stranger")]
-    for document in documents:
+def owned(namespace: str, name: str, by: str = "kovra") -> dict[str, Any]:
+    document = config_map(namespace, name)
+    document["metadata"]["labels"]["app.kubernetes.io/managed-by"] = by
+    return document
+
+
+async def test_prune_removes_the_recorded_and_keeps_the_wanted_and_the_foreign(
+    client: ClusterClient, namespace: str
+) -> None:
+    """T132: what was recorded and is somebody else's by now is not touched."""
+    documents = [owned(namespace, name) for name in ("keep", "go", "stranger")]
+    for document in [*documents, owned(namespace, "foreign", by="other")]:
         await client.apply(document)
-    await client.prune([ref(documents[0]), ref(documents[1])], [ref(documents[0])])
+    foreign = ref(owned(namespace, "foreign"))
+    await client.prune([ref(documents[0]), ref(documents[1]), foreign], [ref(documents[0])])
     assert await client.find(ref(documents[0])) is not None
     assert await client.find(ref(documents[1])) is None
     assert await client.find(ref(documents[2])) is not None
+    assert await client.find(foreign) is not None
+
+
+async def test_an_object_of_somebody_else_is_refused_and_stays_as_it_is(raw: Raw, client: ClusterClient) -> None:
+    """T132."""
+    foreign = owned(raw.namespace, "c", by="other") | {"data": {"a": "theirs"}}
+    await raw("PATCH", raw.at("ConfigMap", "c"), foreign, content="application/apply-patch+yaml", fieldManager="other")
+    with pytest.raises(ClusterForeign):
+        await client.apply(owned(raw.namespace, "c") | {"data": {"a": "ours"}})
+    assert (await raw("GET", raw.at("ConfigMap", "c")))[1]["data"] == {"a": "theirs"}
+
+
+async def test_a_namespace_of_our_name_and_another_owner_is_refused(client: ClusterClient) -> None:
+    """T132."""
+    name = f"kv-{uuid4().hex[:20]}"
+    theirs: dict[str, Any] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    await client.apply(theirs)
+    labels = {"app.kubernetes.io/managed-by": "kovra", "kovra.io/environment": "x"}
+    with pytest.raises(ClusterForeign):
+        await client.apply({**theirs, "metadata": {"name": name, "labels": labels}})
+    assert await client.remove(ref(theirs)) is False
+    found = await client.get(ref(theirs))
+    assert "kovra.io/environment" not in found["metadata"]["labels"]
+    assert "deletionTimestamp" not in found["metadata"]
+    await client.delete(ref(theirs))
+
+
+async def test_fields_others_set_on_what_is_ours_are_taken_over(raw: Raw, client: ClusterClient) -> None:
+    await client.apply(owned(raw.namespace, "c") | {"data": {"a": "1"}})
+    await raw("PATCH", raw.at("ConfigMap", "c"), {"data": {"a": "9"}}, content="application/merge-patch+json")
+    assert (await client.apply(owned(raw.namespace, "c") | {"data": {"a": "1"}}))["data"] == {"a": "1"}
+
+
+async def test_what_does_not_fit_its_kind_is_refused_and_not_tried_again(client: ClusterClient, namespace: str) -> None:
+    """A real API server answers 500 to an apply that does not fit."""
+    with pytest.raises(ClusterRefused, match="field not declared in schema"):
+        await client.apply({**config_map(namespace), "unknown": 1})
 
 
 async def test_a_watch_tells_what_happens_after_a_list(client: ClusterClient, namespace: str) -> None:

@@ -60,7 +60,7 @@ async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterab
     client = context.registry.get(ClusterClient)
     for ref in sorted(set(recorded) - set(keep)):
         context.check_time()
-        await client.delete(ref)
+        await client.remove(ref)
 
 
 async def put_back(context: JobContext, app_environment_id: UUID, release_id: UUID, deployment_id: UUID) -> None:

@@ -122,7 +122,7 @@ async def _is_gone(context: JobContext, project_id: UUID, environment: Environme
     ref = ObjectRef(api_version="v1", kind="Namespace", namespace="", name=placement.namespace)
     client = context.registry.get(ClusterClient)
     context.check_time()
-    if not await client.delete(ref) or await client.find(ref) is None:
+    if not await client.remove(ref) or await client.find(ref) is None:
         return True
     logger.info("namespace_still_there", namespace=placement.namespace)
     return False
