@@ -45,7 +45,8 @@ async def end(context: JobContext, step: Step, outcome: Outcome, why: Reason) ->
         row = await session.one(
             project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
         )
-    if not progress.is_unsettled(row):
+    # What a deployment in front of it has begun in the cluster is that one's business.
+    if d.ahead or not progress.is_unsettled(row):
         await _finish(context, step, outcome, why)
         return
     try:
