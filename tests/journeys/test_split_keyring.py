@@ -74,3 +74,17 @@ async def test_what_the_worker_opened_is_in_the_cluster_and_in_the_ledger(runnin
     assert {d["id"] for d in deployments} == {deployment for deployment, _ in told}
     assert sorted(version for _, version in told) == [1, 1, 1, 2]
     assert {(e["actor"], e["origin"], e["subject"]) for e in opened} == {("system", "worker", app.pair["id"])}
+
+
+async def test_waiting_for_a_release_command_opens_nothing_again(running: Product) -> None:
+    """T093: once to start the command, once to roll out, however often it is looked at; once more to mask a failure."""
+    ada = await running.sign_up()
+    app = await ada.app(release_command=["migrate", "up"])
+    await ada.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "CANARY"}})
+    live = await app.deploy()
+    await ada.patch(f"/v1/apps/{app.app['id']}", {"release_command": ["exit", "7"]})
+    failed = await app.deploy()
+    assert (live["outcome"], failed["outcome"]) == ("live", "failed")
+    opened = (await ada.get("/v1/events?limit=200&type=secret.opened"))["data"]
+    told = [e["payload"]["deployment_id"] for e in opened]
+    assert (told.count(live["id"]), told.count(failed["id"])) == (2, 2)

@@ -16,43 +16,67 @@ from kovra.features.deployments.handlers.cluster import (
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, release_id_of
 from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.opening import open_release
+from kovra.features.deployments.service.opening import Opened, open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Phase
 from kovra.features.deployments.verdict import judge_job
+from kovra.features.projects import queries as project_queries
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.jobs.handling import JobContext
 
 
 async def run_release_command(context: JobContext, step: Step) -> None:
     """Start the command, or look whether it has ended."""
+    job = step.deployment.progress.get("release_job")
+    if job is None:
+        await _start(context, step)
+    else:
+        await _look(context, step, str(job))
+
+
+async def _start(context: JobContext, step: Step) -> None:
+    """Killed after the Job was made, the next try finds it there."""
     d = step.deployment
-    store, client = context.registry.get(HolderKeyStore), context.registry.get(ClusterClient)
-    async with context.session() as session:
-        opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
+    opened = await _opened(context, step)
     none = dict.fromkeys(opened.release.processes, 0)
     documents = release_job(workload_of(context, opened, deployment_id=d.id, instances=none))
     job = refs_of(documents)[-1]
-    namespace = placement_of(context.org_id, opened.row).namespace
-    status = await observe_job(client, namespace, job.name)
-    if not status.found and d.progress.get("release_job") != job.name:
+    status = await observe_job(context.registry.get(ClusterClient), job.namespace, job.name)
+    if not status.found:
         await wall_in(context, opened.row)
         async with context.session() as session:
             await progress.add_to_inventory(session, opened.row, refs_of(documents))
         await apply_all(context, documents)
-        async with context.session() as session:
-            await progress.remember(session, step, {"release_job": job.name, "waiting_for": "the release command"})
-            progress.again(session, d, after_s=POLL_S)
-        return
+    async with context.session() as session:
+        await progress.remember(session, step, {"release_job": job.name, "waiting_for": "the release command"})
+        progress.again(session, d, after_s=POLL_S)
+
+
+async def _look(context: JobContext, step: Step, job: str) -> None:
+    """Values are opened only to mask what a failed command has said: a long one is looked at many times."""
+    d, client = step.deployment, context.registry.get(ClusterClient)
+    async with context.session() as session:
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
+        )
+    namespace = placement_of(context.org_id, row).namespace
+    status = await observe_job(client, namespace, job)
     if not status.found:
         raise StepFailed(reason("release_command_failed", d.phase, ["Its Job has disappeared from the cluster."]))
     verdict = judge_job(status, phase=d.phase)
     if verdict.reason is not None:
-        lines = await last_lines(context, namespace, verdict.look_at, opened.mask)
-        evidence = [opened.mask(line) for line in verdict.reason.evidence]
+        mask = (await _opened(context, step)).mask
+        lines = await last_lines(context, namespace, verdict.look_at, mask)
+        evidence = [mask(line) for line in verdict.reason.evidence]
         raise StepFailed(reason(verdict.reason.code, d.phase, [*evidence, *lines]))
     async with context.session() as session:
         if verdict.good:
             await progress.move(session, step, Phase.rolling_out)
         else:
             progress.again(session, d, after_s=POLL_S)
+
+
+async def _opened(context: JobContext, step: Step) -> Opened:
+    d, store = step.deployment, context.registry.get(HolderKeyStore)
+    async with context.session() as session:
+        return await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
