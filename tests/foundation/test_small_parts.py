@@ -60,8 +60,26 @@ def test_tokens_parse_and_any_changed_character_is_noticed(kind: str) -> None:
         assert tokens.parse(changed) is None
 
 
-def test_tokens_do_not_repeat() -> None:
-    assert len({tokens.new_token("rt") for _ in range(5000)}) == 5000
+def test_tokens_do_not_repeat_and_need_no_guessable_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T094: with `random` and the clock standing still; 256 random bits each."""
+    import random
+
+    for name in ("random", "getrandbits", "randbytes", "choice"):
+        monkeypatch.setattr(random, name, lambda *_: 4)
+    monkeypatch.setattr(time, "time", lambda: 1.0)
+    made = {tokens.new_token("rt") for _ in range(20_000)}
+    assert len(made) == 20_000
+    assert {len(text) for text in made} == {len(tokens.new_token("rt"))}
+    assert tokens._RANDOM * 8 >= 128
+
+
+def test_any_other_character_anywhere_is_noticed() -> None:
+    """T094: every single-character edit of one token, with the whole alphabet."""
+    text = tokens.new_token("rt")
+    for index, was in enumerate(text):
+        for other in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_":
+            if other != was:
+                assert tokens.parse(text[:index] + other + text[index + 1 :]) is None
 
 
 @given(st.text(max_size=120))

@@ -145,8 +145,8 @@ def _enforce(moto: str, after: str) -> None:
 
 
 @contextmanager
-def _throttling(times: int, behind: str) -> Iterator[str]:
-    """KMS behind a door that throttles the first calls."""
+def _throttling(times: int, behind: str, *, slow_s: float = 0) -> Iterator[str]:
+    """KMS behind a door that throttles the first calls, and takes its time."""
     left = [times]
 
     class Door(BaseHTTPRequestHandler):
@@ -155,6 +155,7 @@ def _throttling(times: int, behind: str) -> Iterator[str]:
             if left[0] > 0:
                 left[0] -= 1
                 return self._answer(400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}')
+            time.sleep(slow_s)
             request = urllib.request.Request(behind, data=body, headers=dict(self.headers))
             with urllib.request.urlopen(request) as answer:
                 return self._answer(answer.status, answer.read())
@@ -183,6 +184,14 @@ def test_throttling_is_waited_out(moto: str, options: KmsOptions) -> None:
     document = wrapped(options, private=False)
     with _throttling(2, moto) as url:
         assert load(document, replace(options, endpoint_url=url)).primary(MasterSet.edge) == KEYS[0]
+
+
+def test_a_slow_answer_within_the_timeout_is_waited_for(moto: str, options: KmsOptions) -> None:
+    """T091."""
+    document = wrapped(options, private=False)
+    with _throttling(0, moto, slow_s=0.4) as url:
+        patient = replace(options, endpoint_url=url, timeout_s=5, attempts=1)
+        assert load(document, patient).primary(MasterSet.edge) == KEYS[0]
 
 
 def test_throttling_without_end_says_later(moto: str, options: KmsOptions) -> None:

@@ -65,6 +65,18 @@ async def test_a_changed_value_is_refused_with_its_reason(product: Product, byte
     await _refused(app, code)
 
 
+async def test_the_version_beside_a_value_decides_nothing(product: Product) -> None:
+    """T078: the envelope says which key it needs; the column is only for counting and re-sealing."""
+    app = await _app_with_config(product, "CANARY")
+    await _superuser(
+        product,
+        "update config_revisions set vars_key_version = 7 where app_environment_id in "
+        "(select id from app_environments where app_id = $1)",
+        _app_id(app),
+    )
+    assert (await app.caller.get(f"{app.path}/config"))["vars"] == {"NAME": "CANARY"}
+
+
 async def test_a_deployment_stops_when_one_of_its_values_does_not_open(running: Product) -> None:
     app = await _app_with_config(running, "value")
     await app.caller.patch(f"{app.path}/secrets", {"secrets": {"GOOD": "one", "BAD": "two"}})

@@ -251,3 +251,56 @@ def test_a_set_needs_exactly_one_primary() -> None:
     for wrong in ([*MASTERS, second], without, twice):
         with pytest.raises(KeyBroken):
             MasterKeys(wrong)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.config, Purpose.secret])
+def test_every_flipped_bit_of_a_wrapped_key_is_noticed(purpose: Purpose) -> None:
+    """T079: nothing is opened under a key that was changed, and the cache holds no changed one."""
+    place = SECRET if purpose is Purpose.secret else CONFIG
+    key = key_of(purpose)
+    for index in range(len(key.wrapped)):
+        changed = bytearray(key.wrapped)
+        changed[index] ^= 1 << index % 8
+        with pytest.raises((SealBroken, KeyVersionMissing)):
+            WORKER.open(SEALED[place], place, with_key(replace(key, wrapped=bytes(changed))))
+    assert WORKER.open(SEALED[place], place, KEYS).reveal_text() == "value"
+
+
+def test_an_unwrapped_key_is_held_for_minutes_and_then_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T091: what is cached has an end; a master that was taken away meanwhile is missed."""
+    now = [1000.0]
+    monkeypatch.setattr("kovra.foundation.clock.monotonic", lambda: now[0])
+    masters = MasterKeys(MASTERS)
+    keyring = Keyring(masters)
+    assert keyring.open(SEALED[CONFIG], CONFIG, KEYS)
+    masters._keys[MasterSet.edge, 1] = replace(MASTERS[0], state=KeyState.disabled)
+    now[0] += 299
+    assert keyring.open(SEALED[CONFIG], CONFIG, KEYS)
+    now[0] += 2
+    with pytest.raises(KeyVersionMissing):
+        keyring.open(SEALED[CONFIG], CONFIG, KEYS)
+
+
+def test_digests_of_one_version_are_compared_and_of_two_are_not() -> None:
+    one, same, other = (API.digest(SecretValue(v), "A", KEYS) for v in ("a", "a", "b"))
+    turned = HolderKeys(HOLDER, [WORKER.new_holder_key(HOLDER, Purpose.digest, 2)])
+    assert (one.compared(same), one.compared(other)) == ("same", "changed")
+    assert one.compared(API.digest(SecretValue("a"), "A", turned)) == "unknown"
+
+
+@pytest.mark.parametrize("state", [KeyState.enabled, KeyState.disabled, KeyState.destroyed])
+def test_a_master_version_moves_as_the_table_of_states_says(state: KeyState) -> None:
+    from kovra.foundation.keyring import KeyBroken
+    from kovra.foundation.keyring.masters import restated
+
+    known = rotated(MASTERS, MasterSet.core)
+    moved = MasterKeys(restated(known, MasterSet.core, 1, state)).all()
+    (first,) = [k for k in moved if (k.set, k.version) == (MasterSet.core, 1)]
+    assert first.state is state
+    assert (first.secret is None and first.public is None) is (state is KeyState.destroyed)
+    for version, wanted in ((2, state), (7, state), (1, KeyState.primary)):
+        with pytest.raises(KeyBroken):
+            restated(known, MasterSet.core, version, wanted)
+    if state is KeyState.destroyed:
+        with pytest.raises(KeyBroken, match="destroyed"):
+            restated(moved, MasterSet.core, 1, KeyState.enabled)
