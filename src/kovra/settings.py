@@ -34,6 +34,25 @@ if TYPE_CHECKING:
     from kovra.foundation.web.middleware import EdgeOptions
 
 
+class EnvironmentQuota(BaseModel):
+    """What one environment may use in all; a rollout's surge comes out of it too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpu_millis: Annotated[int, Field(ge=100)]
+    memory_mib: Annotated[int, Field(ge=128)]
+    pods: Annotated[int, Field(ge=2)]
+    jobs: Annotated[int, Field(ge=1)]
+
+
+_QUOTAS = {
+    "free": EnvironmentQuota(cpu_millis=8000, memory_mib=16 * 1024, pods=60, jobs=20),
+    "team": EnvironmentQuota(cpu_millis=16_000, memory_mib=32 * 1024, pods=120, jobs=40),
+    "business": EnvironmentQuota(cpu_millis=48_000, memory_mib=96 * 1024, pods=300, jobs=100),
+    "enterprise": EnvironmentQuota(cpu_millis=128_000, memory_mib=256 * 1024, pods=800, jobs=200),
+}
+
+
 class Registry(BaseModel):
     """Where the control plane reaches a registry that has another name for pods."""
 
@@ -171,6 +190,10 @@ class Settings(LogSettings):
     """Whether workloads are simulated; said in every answer."""
     settling_s: float = 10.0
     """How long a rollout must stay good before it counts as live."""
+    quotas: dict[Literal["free", "team", "business", "enterprise"], EnvironmentQuota] = Field(
+        default_factory=lambda: dict(_QUOTAS)  # type: ignore[arg-type]  # the keys are the plans
+    )
+    """Plan → what one environment may use; plans left out have the default quota."""
     progress_deadline_s: int = 300
     """How long a rollout may make no progress before the cluster calls it failed."""
     deploy_deadline_s: Annotated[float, Field(gt=0)] = 900.0

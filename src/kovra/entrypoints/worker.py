@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.workload import Quota
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
@@ -121,6 +122,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 apps_domain=settings.apps_domain,
                 routing=settings.routing,
                 progress_deadline_s=settings.progress_deadline_s,
+                quotas={plan: Quota(**quota.model_dump()) for plan, quota in settings.quotas.items()},
             ),
         )
         try:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.manifests.labels import bare
+from kovra.adapters.cluster.refusals import is_passing
 from kovra.adapters.cluster.workload import ObjectRef, Placement
 
 
@@ -113,9 +114,15 @@ def read_process(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]
         available=int(status.get("availableReplicas") or 0),
         replicas=int(status.get("replicas") or 0),
         deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
-        replica_failure=str(failure.get("message") or "refused") if failure.get("status") == "True" else None,
+        replica_failure=_refusal(failure),
         pods=tuple(read_pod(p) for p in pods if _is_of(p, name, release, stamp)),
     )
+
+
+def _refusal(condition: Mapping[str, Any]) -> str | None:
+    """Why pods are refused for good. In a namespace just made they are refused for a moment: that is none."""
+    message = str(condition.get("message") or "refused")
+    return message if condition.get("status") == "True" and not is_passing(message) else None
 
 
 def _is_of(pod: Mapping[str, Any], process: str, release: str, stamp: str | None) -> bool:

@@ -98,6 +98,9 @@ class Quota:
     memory_mib: int = 16384
     pods: int = 60
     jobs: int = 20
+    container_cpu_millis: int = 4000
+    """At most, of one container; the largest size must fit."""
+    container_memory_mib: int = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from kovra.adapters.cluster.workload import Gateway, HealthCheck, Placement, Process, Workload
+from kovra.adapters.cluster.workload import Gateway, HealthCheck, Placement, Process, Quota, Workload
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.rules import SIZES, host_label
@@ -22,6 +22,8 @@ class Placing:
     routing: str
     progress_deadline_s: int = 300
     gateway: Gateway = Gateway()  # noqa: RUF009  # frozen
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    """Plan → what one environment may use in all."""
 
 
 def placement_of(org_id: UUID, row: AppEnvironmentRow) -> Placement:

@@ -133,7 +133,11 @@ def _limits(isolation: Isolation) -> dict[str, Any]:
         "type": "Container",
         "default": small,
         "defaultRequest": small,
-        "max": {"cpu": "4", "memory": "8Gi", "ephemeral-storage": "4Gi"},
+        "max": {
+            "cpu": f"{isolation.quota.container_cpu_millis}m",
+            "memory": f"{isolation.quota.container_memory_mib}Mi",
+            "ephemeral-storage": "4Gi",
+        },
     }
     return document(
         "v1",

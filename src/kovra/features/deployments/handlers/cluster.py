@@ -9,11 +9,12 @@ from uuid import UUID
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.manifests import namespace_manifests, workload_manifests
 from kovra.adapters.cluster.status import PodFacts
-from kovra.adapters.cluster.workload import Isolation, ObjectRef, Workload
+from kovra.adapters.cluster.workload import Isolation, ObjectRef, Quota, Workload
 from kovra.features.deployments.compose import Placing, compose, placement_of
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.opening import Opened, open_release
+from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation.db.holder_keys import HolderKeyStore
@@ -39,7 +40,10 @@ def workload_of(
 
 async def wall_in(context: JobContext, row: AppEnvironmentRow) -> None:
     """Namespace, policies, quota and account, before anything runs there."""
-    await apply_all(context, namespace_manifests(Isolation(placement=placement_of(context.org_id, row))))
+    async with context.session() as session:
+        plan = (await session.one(organization_queries.ORGANIZATION, org_id=context.org_id)).plan
+    quota = context.registry.get(Placing).quotas.get(plan, Quota())
+    await apply_all(context, namespace_manifests(Isolation(placement=placement_of(context.org_id, row), quota=quota)))
 
 
 def refs_of(documents: list[dict[str, Any]]) -> list[ObjectRef]:
