@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -27,6 +28,7 @@ _ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]
 if TYPE_CHECKING:
     from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
     from kovra.features.identity.credentials.passwords import PasswordOptions
+    from kovra.features.logs.service.collecting import CollectorOptions
     from kovra.features.realtime.hub import HubOptions
     from kovra.foundation.db.database import PoolOptions
     from kovra.foundation.outbound.tls import TlsFiles
@@ -211,6 +213,14 @@ class Settings(LogSettings):
     sweep_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How often the worker looks for deadlines, abandoned leases and windows that are over."""
 
+    log_store: Literal["postgres", "none"] = "postgres"
+    """Where past lines are: ``postgres`` (the worker collects them), or nowhere but in the cluster."""
+    log_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
+    """How long stored lines are kept."""
+    log_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 64
+    """How much is kept per app environment, compressed; the oldest goes first."""
+    log_pods: Annotated[int, Field(ge=1, le=20_000)] = 2000
+    """Of so many pods at once the logs are collected."""
     streamer_url: str | None = None
     """``https://host:port`` of the streamer, for live logs and shells; None: only stored logs can be read."""
     streamer_certificate: Path | None = None
@@ -322,6 +332,13 @@ class Settings(LogSettings):
             simulated=self.simulated,
             limits=RateLimitOptions.unlimited() if self.unlimited else RateLimitOptions(),
         )
+
+    def collector(self) -> CollectorOptions:
+        """How logs are collected and kept."""
+        from kovra.features.logs.service.collecting import CollectorOptions, Keeping
+
+        keeping = Keeping(age=timedelta(days=self.log_days), size_bytes=self.log_mib * 1024 * 1024)
+        return CollectorOptions(keeping=keeping, pods=self.log_pods)
 
     def streamer_files(self) -> TlsFiles:
         """How this process proves to the streamer who it is."""

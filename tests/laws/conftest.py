@@ -75,6 +75,13 @@ async def _side(product: Product, superuser: asyncpg.Connection) -> Side:
         "values ($1, 'totp', 1, 'primary', 'edge', 1, '')",
         user_id,
     )
+    for statement in (
+        "insert into log_chunks (id, org_id, app_environment_id, pod, pod_key, process, first_ns, first_number, last_ns, "
+        "last_number, lines, size_bytes, data) values ($1, $2, $3, 'p', 'k', 'web', 1, 0, 1, 0, 1, 1, 'd')",
+        "insert into log_positions (org_id, app_environment_id, pod, pod_key, last_ns, last_number, updated_at) "
+        "values ($2, $3, $1::uuid::text, 'k', 1, 0, now())",
+    ):
+        await superuser.execute(statement, new_id(), org_id, _id(made[0].pair))
     places = [{"project": _id(app.project), "app": _id(app.app), "environment": _id(app.environment)} for app in made]
     fellow = await product.member(ada, "viewer")
     return Side(org_id=org_id, user_id=user_id, fellow_id=_id(fellow.user), places=places)

@@ -14,6 +14,7 @@ from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.features.identity.credentials.passwords import Passwords
 from kovra.features.identity.service.tokens import note_use
 from kovra.features.logs.service.live import Streamer
+from kovra.features.logs.service.postgres import PostgresLogs
 from kovra.features.logs.service.reading import LogReader
 from kovra.features.logs.service.turns import Turns
 from kovra.features.logs.signing import GrantSigner, private_keys
@@ -103,7 +104,7 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
             AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),
         )
         streamer = streamer_of(settings)
-        registry.add(LogReader, LogReader(streamer, None))
+        registry.add(LogReader, LogReader(streamer, PostgresLogs() if settings.log_store == "postgres" else None))
         registry.add(Turns, Turns())
         try:
             async with use.running():

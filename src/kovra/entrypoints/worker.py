@@ -29,6 +29,8 @@ from kovra.features.deployments.messages import (
     ReapplyRelease,
 )
 from kovra.features.deployments.watchers import ClusterWatcher
+from kovra.features.logs.service.collecting import Masks
+from kovra.features.logs.watchers import LogCollector
 from kovra.features.projects.messages import (
     PurgeApp,
     PurgeEnvironment,
@@ -40,6 +42,7 @@ from kovra.features.secrets.handlers import reseal_values
 from kovra.features.secrets.messages import ResealValues
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.due import Due, Rounds
+from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.leader import lead
 from kovra.foundation.errors import NotFound
 from kovra.foundation.jobs.handling import HandlerTable
@@ -53,6 +56,7 @@ from kovra.settings import Settings
 
 WATCHER_LOCK: Final = 4_012_026_12
 SWEEP_LOCK: Final = 4_012_026_13
+LOGS_LOCK: Final = 4_012_026_14
 
 
 def handlers() -> HandlerTable:
@@ -162,6 +166,10 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
             loops.start("rescue", runner.rescue)
             loops.start("watcher", lambda: lead(address.asyncpg(), WATCHER_LOCK, watcher.run))
             loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, lambda: _sweeping(database, settings)))
+            if settings.log_store == "postgres":
+                loops.start(
+                    "collector", lambda: lead(address.asyncpg(), LOGS_LOCK, lambda: _collect(settings, registry))
+                )
             logger.info("worker_ready", worker=name)
             try:
                 yield Worker(registry, loops, runner)
@@ -176,6 +184,15 @@ def _runner_options(settings: Settings) -> RunnerOptions:
         heartbeat_s=settings.heartbeat_s,
         stalled_after_s=4 * settings.heartbeat_s,
     )
+
+
+async def _collect(settings: Settings, registry: Registry) -> None:
+    """Collect logs over connections of their own: thousands of open logs must not hold up deployments."""
+    options = settings.collector()
+    database = registry.get(Database)
+    masks = Masks(database, registry.get(HolderKeyStore))
+    async with connected(settings.kubeconfig, settings.eks, connections=2 * options.pods) as client:
+        await LogCollector(database, client, masks, options).run()
 
 
 async def _sweeping(database: Database, settings: Settings) -> None:

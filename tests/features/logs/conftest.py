@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,17 @@ class Streamed(Product):
     url: str = ""
     link: StreamLink | None = None
     kubeconfig: Path | None = None
+    streamer: AsyncExitStack | None = None
 
     def streamer_settings(self, **more: Any) -> StreamerSettings:
         assert self.link is not None
         return StreamerSettings(**{**lower(self.link.streamer), "kubeconfig": self.kubeconfig, "shells": True, **more})
+
+    async def restart_streamer(self) -> None:
+        """It ends, and another begins in its place."""
+        assert self.streamer is not None
+        await self.streamer.aclose()
+        await self.streamer.enter_async_context(streaming(self.streamer_settings()))
 
     def pods(self, app: App) -> list[dict[str, Any]]:
         """The app's pods that run."""
@@ -59,31 +66,51 @@ class Streamed(Product):
             self.simulator.kubelet.log(pod, line)
 
 
-@pytest.fixture(scope="session")
-def kubeconfigs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kubeconfigs")
+@asynccontextmanager
+async def everything(
+    database: TestDatabase, keyrings: Path, simulator: Simulator, folder: Path, **more: Any
+) -> AsyncIterator[Streamed]:
+    """Api, worker and streamer; ``more``: settings of api and worker."""
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(json.dumps(simulator.kubeconfig()))
+    link = streamlink.make(folder / "link", free_port())
+    registries = {"registry.test": simulated_registry(simulator)}
+    settings = settings_for(database, keyrings / "api.json", **lower(link.api), **more)
+    worker = settings_for(
+        database,
+        keyrings / "worker.json",
+        kubeconfig=kubeconfig,
+        registries=registries,
+        **{"log_store": "none", **more},
+    )
+    app = create_app(settings)
+    product = Streamed(
+        app=app, database=database, settings=settings, simulator=simulator, link=link, kubeconfig=kubeconfig
+    )
+    async with AsyncExitStack() as stack:
+        product.streamer = await stack.enter_async_context(AsyncExitStack())
+        await product.streamer.enter_async_context(streaming(product.streamer_settings()))
+        await stack.enter_async_context(working(worker))
+        product.url = await stack.enter_async_context(served(app, settings))
+        yield product
 
 
 @pytest.fixture(scope="module")
 async def streamed(
     database: TestDatabase, keyrings: Path, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Streamed]:
-    """Everything running."""
+    """Everything running, the log collector too."""
     folder = tmp_path_factory.mktemp("streamed")
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(json.dumps(simulator.kubeconfig()))
-    link = streamlink.make(folder / "link", free_port())
-    registries = {"registry.test": simulated_registry(simulator)}
-    settings = settings_for(database, keyrings / "api.json", **lower(link.api))
-    worker = settings_for(database, keyrings / "worker.json", kubeconfig=kubeconfig, registries=registries)
-    app = create_app(settings)
-    product = Streamed(
-        app=app, database=database, settings=settings, simulator=simulator, link=link, kubeconfig=kubeconfig
-    )
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(streaming(product.streamer_settings()))
-        await stack.enter_async_context(working(worker))
-        product.url = await stack.enter_async_context(served(app, settings))
+    async with everything(database, keyrings, simulator, folder, log_store="postgres") as product:
+        yield product
+
+
+@pytest.fixture(scope="module")
+async def uncollected(
+    database: TestDatabase, keyrings: Path, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Streamed]:
+    """Everything but the log collector, which tests run by hand."""
+    async with everything(database, keyrings, simulator, tmp_path_factory.mktemp("uncollected")) as product:
         yield product
 
 

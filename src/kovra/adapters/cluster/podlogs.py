@@ -45,6 +45,11 @@ class PodLog:
         self.changed = asyncio.Event()
         """Set by whoever watches pods: look again now."""
 
+    @property
+    def mark(self) -> Mark:
+        """Everything up to here has been read."""
+        return self._reader.mark
+
     async def read(self, *, tail: int | None = None) -> AsyncGenerator[list[Line]]:
         """What there is beyond the mark; ``tail``: of the running container at most so many lines, the newest."""
         with contextlib.suppress(ClusterNotFound):

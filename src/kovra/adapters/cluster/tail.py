@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.errors import ClusterUnreachable, WatchExpired
 from kovra.adapters.cluster.lines import Dropped, Line, Mark
 from kovra.adapters.cluster.podlogs import PodLog
+from kovra.adapters.cluster.podwatch import PodChange, pods_of
 from kovra.foundation import clock
 
 MarkOf = Callable[[str], Mark]
@@ -111,17 +110,16 @@ class PodTail:
             return False
         return all(labels.get(name) == value for name, value in self._labels.items())
 
-    async def pods(self) -> tuple[list[Mapping[str, Any]], str]:
-        """The pods, and from where a watch may begin."""
+    async def pods(self) -> list[Mapping[str, Any]]:
+        """The pods there are."""
         listed = await self._client.list("v1", "Pod", self._namespace, labels=self._selector)
-        found = [pod for pod in listed["items"] if self._ours(pod)][:MOST_PODS]
-        return found, str(listed["metadata"].get("resourceVersion", "0"))
+        return [pod for pod in listed["items"] if self._ours(pod)][:MOST_PODS]
 
     async def history(
         self, mark_of: MarkOf, *, until_ns: int | None = None, tail: int | None = None
     ) -> AsyncGenerator[list[Line]]:
         """What there is beyond the marks, in order over all pods; as fast as it is taken."""
-        pods, _ = await self.pods()
+        pods = await self.pods()
         cut = tail if until_ns is None else None
         logs = [PodLog(self._client, pod, after=mark_of(pod["metadata"]["name"])) for pod in pods]
         merged = _merged([log.read(tail=cut) for log in logs], until_ns)
@@ -161,24 +159,12 @@ class PodTail:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, mark_of: MarkOf) -> None:
-        """A pod that comes is read, one that changes is looked at; after a gap all are listed again."""
-        while True:
-            try:
-                pods, version = await self.pods()
-                for pod in pods:
-                    self._notice(pod, mark_of)
-                while True:
-                    events = self._client.watch(
-                        "v1", "Pod", self._namespace, labels=self._selector, resource_version=version
-                    )
-                    async for event in events:
-                        version = str(event["object"]["metadata"]["resourceVersion"])
-                        if event["type"] != "BOOKMARK" and self._ours(event["object"]):
-                            self._notice(event["object"], mark_of, gone=event["type"] == "DELETED")
-            except WatchExpired:
-                continue
-            except ClusterUnreachable as away:
-                await asyncio.sleep(min(away.retry_after_s, 5.0) * (0.5 + random.random()))  # noqa: S311  # jitter
+        """A pod that comes is read, one that changes is looked at."""
+        changes = pods_of(self._client, labels=self._selector, namespace=self._namespace)
+        async with contextlib.aclosing(changes):
+            async for change in changes:
+                if isinstance(change, PodChange) and self._ours(change.pod):
+                    self._notice(change.pod, mark_of, gone=change.gone)
 
     def _notice(self, pod: Mapping[str, Any], mark_of: MarkOf, *, gone: bool = False) -> None:
         name = pod["metadata"]["name"]

@@ -17,6 +17,8 @@ from kovra.foundation.observability.logs import (
     watch_process,
 )
 from kovra.foundation.observability.metrics import (
+    COLLECTED_LINES,
+    COLLECTED_PODS,
     DEPLOYMENTS,
     HTTP_IN_FLIGHT,
     HTTP_REQUESTS,
@@ -41,6 +43,8 @@ from kovra.foundation.observability.metrics import (
 )
 
 __all__ = [
+    "COLLECTED_LINES",
+    "COLLECTED_PODS",
     "DEPLOYMENTS",
     "HTTP_IN_FLIGHT",
     "HTTP_REQUESTS",
