@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
 from kovra.foundation.observability import logger
+
+SILENT_MS: Final = "15000"
+"""How long a leader, or one who waits to become it, may be silent; both speak every few seconds."""
 
 
 async def lead(address: dict[str, Any], key: int, work: Callable[[], Awaitable[None]]) -> None:
@@ -22,7 +25,8 @@ async def lead(address: dict[str, Any], key: int, work: Callable[[], Awaitable[N
 
 
 async def _term(address: dict[str, Any], key: int, work: Callable[[], Awaitable[None]]) -> None:
-    connection = await asyncpg.connect(**address, timeout=10)
+    # A leader that is paused says nothing: the server ends its connection, and another one leads.
+    connection = await asyncpg.connect(**address, timeout=10, server_settings={"idle_session_timeout": SILENT_MS})
     try:
         # Polled, not waited for: a waiting lock call would hold a snapshot open.
         while not await connection.fetchval("select pg_try_advisory_lock($1)", key):  # noqa: ASYNC110

@@ -59,7 +59,8 @@ async def _begun(context: JobContext, job: AdvanceDeployment | CancelDeployment,
             return None
     if fence is None:
         _come_back(job)
-        return None
+        # Another worker's, which goes on by itself; unless it has died, and this job was its.
+        raise Retry(after_s=steps.lease.total_seconds(), why="another worker holds the lease")
     return Step(deployment=deployment, fence=fence)
 
 
