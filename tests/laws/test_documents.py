@@ -15,6 +15,8 @@ from kovra.entrypoints import description
 from kovra.entrypoints.api import ROUTERS
 from kovra.entrypoints.worker import handlers
 from kovra.features.deployments.rules.reasons import REASONS
+from kovra.features.organizations.roles import ROLES
+from kovra.foundation.access import Role
 from kovra.foundation.events import CATALOGUE
 from kovra.foundation.jobs.messages import Job
 from kovra.foundation.web.guard import guarded_routes, guarded_sockets
@@ -69,6 +71,28 @@ def test_public_routes_stand_in_their_page_each_with_a_reason() -> None:
                 lines.append(f"| `{' '.join(route.methods)} {route.path}` | {route.policy.public} |")
         lines += [f"| `SOCKET {path}` | {reason} |" for path, reason in guarded_sockets(router.routes)]
     same("docs/security/public-routes.md", "\n".join(lines) + "\n")
+
+
+def test_who_may_call_what_is_as_it_was_reviewed() -> None:
+    """T061: the table the matrix of routes and identities is compared with, by people."""
+    lines = [
+        "# Permissions",
+        "",
+        "Which permission each route needs, and which roles hold it. Generated from the router.",
+        "",
+    ]
+    lines += ["| route | permission | owner | admin | member | viewer |", "| --- | --- | --- | --- | --- | --- |"]
+    for router in ROUTERS:
+        for route in guarded_routes(router.routes):
+            named = f"`{' '.join(route.methods)} {route.path}`"
+            permission = route.policy.permission
+            if permission is not None:
+                held = " | ".join("yes" if permission in ROLES[role] else "" for role in Role)
+                lines.append(f"| {named} | `{permission.value}` | {held} |")
+            elif route.policy.account:
+                whom = "a person's login" if route.policy.login else "any living credential"
+                lines.append(f"| {named} | {whom} | yes | yes | yes | yes |")
+    same("docs/reference/permissions.md", "\n".join(lines) + "\n")
 
 
 def _error_codes() -> dict[str, str]:

@@ -23,6 +23,7 @@ from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import NotFound, RateLimited, Unauthenticated
 from kovra.foundation.events import Event, record
 from kovra.foundation.ids import NIL, encode, new_id
+from kovra.foundation.observability import logger
 
 IDLE: Final = timedelta(days=7)
 """A login that is not refreshed for this long has ended."""
@@ -199,6 +200,7 @@ async def end_family(session: TenantSession, presented: Presented, *, told_in: U
     family, reason = presented.family, "expired"
     if presented.verdict is Verdict.reused:
         reason = "refresh_token_reused"
+        logger.warning("refresh_token_reused", session=encode("ses", family.id))
         if told_in is not None:
             user = encode("usr", session.user_id)
             async with session.elsewhere(member(session.user_id, told_in, family.id)) as opened:
