@@ -61,5 +61,5 @@ bench: set-up ## Measure the request path against its references
 	$(BIN)/python -m bench.run
 
 clean: ## Remove the environment and the development data
-	@test ! -f .kovra/postgres/place || rm -rf -- "$$(cat .kovra/postgres/place)"
-	rm -rf $(VENV) .kovra
+	@for place in .kovra/postgres/place .kovra-cluster/postgres/place; do test ! -f $$place || rm -rf -- "$$(cat $$place)"; done
+	rm -rf $(VENV) .kovra .kovra-cluster

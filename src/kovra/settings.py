@@ -359,6 +359,11 @@ class Settings(LogSettings):
         return LoginThrottleOptions(per_account=100, per_stranger=100, per_network=10_000, sign_ups=10_000)
 
 
+def given(value: SecretStr | None) -> str | None:
+    """The value of a setting that may be absent."""
+    return value.get_secret_value() if value is not None else None
+
+
 def needed(value: SecretStr | None, name: str) -> str:
     """The value of a setting this process cannot do without; raises SettingInvalid naming the variable."""
     if value is None:

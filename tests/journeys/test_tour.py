@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.lines import documents
 
 ROOT = Path(__file__).parents[2]
 KOVRA = f"{shlex.quote(sys.executable)} -m kovra"
@@ -37,10 +40,9 @@ class Dev:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kovra", "dev", *arguments], cwd=ROOT, stdout=self.log, stderr=self.log
         )
-        for _ in range(600):
-            if "Kovra is running" in (folder / "dev.log").read_text():
-                break
-            assert self.process.poll() is None, (folder / "dev.log").read_text()
+        end = time.monotonic() + 150
+        while "Kovra is running" not in (folder / "dev.log").read_text():
+            assert self.process.poll() is None and time.monotonic() < end, (folder / "dev.log").read_text()
             time.sleep(0.1)
         self.secrets = json.loads((folder / "data" / "secrets.json").read_text())
 
@@ -60,7 +62,8 @@ class Dev:
         )
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
         self.log.close()
 
@@ -86,7 +89,7 @@ def children(parent: int, verb: str) -> list[int]:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except (OSError, IndexError):
             continue
-        if started_by == parent and verb.encode() in words:
+        if started_by == parent and verb in {Path(word.decode()).name for word in words}:
             found.append(int(folder.name))
     return found
 
@@ -147,26 +150,64 @@ def test_everything_says_that_workloads_are_simulated(dev: Dev) -> None:
     assert "SIMULATED" in (dev.folder / "dev.log").read_text()
 
 
-def test_a_process_that_dies_is_started_again(dev: Dev) -> None:
-    before = children(dev.process.pid, "api")
+def ready_again(dev: Dev, verb: str, before: list[int]) -> None:
+    """Until the api answers and another process has the place of the one that died."""
+    end = time.monotonic() + 40
+    while True:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{dev.port}/readyz", timeout=2) as answer,
+        ):
+            if answer.status == 200 and children(dev.process.pid, verb) not in ([], before):
+                return
+        assert time.monotonic() < end, f"{verb} did not come back"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("verb", ["api", "postgres"])
+def test_a_process_that_dies_is_started_again(dev: Dev, verb: str) -> None:
+    before = children(dev.process.pid, verb)
     assert len(before) == 1
     os.kill(before[0], signal.SIGKILL)
-    for _ in range(200):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{dev.port}/readyz", timeout=2) as answer:
-                assert answer.status == 200
-            if children(dev.process.pid, "api") not in ([], before):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the api did not come back")
+    ready_again(dev, verb, before)
 
 
 def test_log_lines_have_one_form(dev: Dev) -> None:
-    for name in ("api", "worker", "simulator"):
-        lines = (dev.folder / "data" / f"{name}.log").read_text().splitlines()
-        assert lines
-        for line in lines:
-            document = json.loads(line)
-            assert list(document)[:5] == ["time", "level", "message", "service", "version"]
-            assert document["service"] == name
+    for name in ("api", "worker", "streamer", "simulator"):
+        lines = documents((dev.folder / "data" / f"{name}.log").read_text())
+        assert {line["service"] for line in lines} == {name}
+    said = [line for line in (dev.folder / "dev.log").read_text().splitlines() if line.startswith("{")]
+    assert {line["service"] for line in documents("\n".join(said))} == {"dev"}
+
+
+@pytest.mark.timeout(180)
+def test_killed_with_nine_it_leaves_no_process_and_keeps_its_data(dev: Dev) -> None:
+    """Runs last: the fixture's `kovra dev` is another one afterwards."""
+    started = [
+        pid
+        for verb in ("api", "worker", "streamer", "simulator", "postgres")
+        for pid in children(dev.process.pid, verb)
+    ]
+    assert len(started) == 5
+    dev.process.kill()
+    dev.process.wait()
+    again = Dev(dev.folder)  # begins while the old processes still end
+    try:
+        assert again.secrets == dev.secrets
+        login = again.run(".venv/bin/kovra login --email demo@example.test", again.secrets["demo_password"] + "\n")
+        assert login.returncode == 0, login.stderr
+        assert "web" in again.run(".venv/bin/kovra apps list").stdout
+        end = time.monotonic() + 60
+        while any(runs(pid) for pid in started):
+            assert time.monotonic() < end, started
+            time.sleep(0.1)
+    finally:
+        again.stop()
+
+
+def runs(pid: int) -> bool:
+    """Whether it still runs; one that ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -27,7 +27,11 @@ def _configuration() -> Config:
 
 def upgrade(url: str, *, production: bool) -> None:
     """Bring the schema to this program's head, as kovra_migrator; TLS by the same policy as every client."""
-    address = dsn.parse(url, production=production)
+    upgrade_at(dsn.parse(url, production=production))
+
+
+def upgrade_at(address: dsn.Address) -> None:
+    """The same, for an address that was read before."""
     configuration = _configuration()
     configuration.attributes["url"] = address.url()
     arguments = {k: v for k, v in address.psycopg().items() if k in ("sslmode", "sslrootcert")}

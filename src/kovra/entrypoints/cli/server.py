@@ -70,20 +70,35 @@ def simulator(
 
 
 def dev(
-    data_dir: Annotated[Path, typer.Option(help="Database, keys and logs.")] = Path(".kovra"),
-    port: Annotated[int, typer.Option(help="The API's port.")] = 8080,
-    apps_port: Annotated[int, typer.Option(help="Port on which simulated apps answer.")] = 8081,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Database, keys and logs; default: .kovra, with --kubeconfig .kovra-cluster.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="The API's port.", min=1, max=65535)] = 8080,
+    apps_port: Annotated[int, typer.Option(help="Port on which simulated apps answer.", min=1, max=65535)] = 8081,
     kubeconfig: Annotated[Path | None, typer.Option(help="A real cluster; default: the simulator.")] = None,
-    speed: Annotated[float, typer.Option(help="The simulator's clock.")] = 2.0,
+    speed: Annotated[float, typer.Option(help="The simulator's clock.", min=0.1, max=100)] = 2.0,
     demo: Annotated[bool, typer.Option(help="Make demo data at the first start.")] = True,
 ) -> None:
-    """Run the whole product on this machine, with nothing else installed."""
+    """Run the whole product on this machine, with nothing else installed.
+
+    KOVRA_DATABASE_URL uses a server that runs; with KOVRA_ADMIN_URL its roles and database are made, with
+    KOVRA_MIGRATOR_URL it is migrated.
+    """
     with speaking("dev"):
         from kovra.entrypoints import dev as product
+        from kovra.entrypoints.devdatabase import GivenServer
+        from kovra.settings import Settings, given
 
-        options = product.DevOptions(
-            data_dir=data_dir.absolute(), port=port, apps_port=apps_port, kubeconfig=kubeconfig, speed=speed, demo=demo
+        settings = Settings()
+        app_url = given(settings.database_url)
+        server = app_url and GivenServer(
+            app_url=app_url, admin_url=given(settings.admin_url), migrator_url=given(settings.migrator_url)
         )
+        folder = data_dir or Path(".kovra" if kubeconfig is None else ".kovra-cluster")
+        options = product.DevOptions(
+            data_dir=folder.absolute(), port=port, apps_port=apps_port, speed=speed, demo=demo, server=server or None,
+            kubeconfig=kubeconfig.expanduser().absolute() if kubeconfig else None,
+        )  # fmt: skip
         asyncio.run(product.run(options))
 
 
