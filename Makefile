@@ -40,9 +40,9 @@ types: set-up ## Strict types
 laws: set-up ## Who may import whom
 	$(BIN)/lint-imports
 
-unit: set-up ## All tests, in parallel; then the tenant's part again on policies that raise when no tenant is set
+unit: set-up ## All tests, in parallel; then what uses a database again, on policies that raise when no tenant is set
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
-	KOVRA_TEST_RAISING_POLICIES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not unset_tenant" -q tests/laws tests/features tests/journeys
+	KOVRA_TEST_RAISING_POLICIES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -q $(ARGS)
 
 test-cluster: set-up ## Tests on real Kubernetes: KOVRA_TEST_KUBECONFIG or KUBEBUILDER_ASSETS, and KOVRA_TEST_REGISTRY
 	@test -n "$$KOVRA_TEST_KUBECONFIG$$KUBEBUILDER_ASSETS" || { echo "set KOVRA_TEST_KUBECONFIG (a cluster for tests) or KUBEBUILDER_ASSETS (etcd, kube-apiserver); see CONTRIBUTING.md"; exit 2; }

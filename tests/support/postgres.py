@@ -83,6 +83,9 @@ async def _raising(server: Server) -> None:
                         )
                     clauses.append(f"{keyword} ({text})")
             await connection.execute(f"alter policy {row['policyname']} on {row['tablename']} {' '.join(clauses)}")
+        silent = "select tablename || '.' || policyname from pg_policies where coalesce(qual, '') || coalesce(with_check, '') ~ 'NULLIF'"
+        left = await connection.fetch(silent)
+        assert left == [], f"these policies would not raise: {left}"
     finally:
         await connection.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI
@@ -20,6 +20,8 @@ from kovra.features.organizations import endpoints as organizations
 from kovra.features.projects import endpoints as projects
 from kovra.features.realtime import endpoints as realtime
 from kovra.features.secrets import endpoints as secrets
+from kovra.foundation.errors import KovraError
+from kovra.foundation.observability import logger
 from kovra.foundation.registry import Registry
 from kovra.foundation.web import problems
 from kovra.foundation.web.credentials import Credentials
@@ -50,7 +52,13 @@ def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with wire(settings) as registry:
+        async with AsyncExitStack() as stack:
+            try:
+                registry = await stack.enter_async_context(wire(settings))
+            except KovraError as refused:
+                # The server's own line hides what an exception says; ours say what is wrong, and hold no values.
+                logger.error("start_refused", code=refused.error_code, reason=refused.message)
+                raise
             live.add(registry, settings)
             app.state.registry = registry
             # Start-up objects live for ever: keep the collector from walking them in the middle of requests.
