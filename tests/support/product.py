@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from kovra.adapters.cluster.simulator import Simulator
 from kovra.settings import Settings
+from tests.support.described import documented
 from tests.support.postgres import TestDatabase
 
 
@@ -120,7 +121,9 @@ class Product:
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-        return httpx.AsyncClient(transport=transport, base_url="http://api.test", timeout=90)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://api.test", timeout=90, event_hooks={"response": [documented]}
+        )
 
     def nobody(self) -> Caller:
         return Caller(self)

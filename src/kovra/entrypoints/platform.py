@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from pydantic import Field
+from pydantic_core import to_json
 
 from kovra import __version__
+from kovra.entrypoints.openapi import pages
 from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.foundation import clock
-from kovra.foundation.db.selfcheck import check_schema_at_head
-from kovra.foundation.errors import Unauthenticated
+from kovra.foundation.db.database import Database
+from kovra.foundation.db.selfcheck import UnsafeDatabase, check_schema_at_head
+from kovra.foundation.errors import NotFound, Unavailable
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.fields import Output
-from kovra.foundation.web.guard import public
+from kovra.foundation.web.guard import public, require_principal
 from kovra.foundation.web.routes import KovraRoute
-from kovra.foundation.web.sessions import Db, wired
+from kovra.foundation.web.sessions import Db, registry_of, wired
 from kovra.settings import Settings
 
 router = APIRouter(tags=["platform"], route_class=KovraRoute)
@@ -25,33 +30,58 @@ router = APIRouter(tags=["platform"], route_class=KovraRoute)
 class Health(Output):
     """That the process answers."""
 
-    status: str
+    status: Literal["ok"] = "ok"
 
 
 class Meta(Output):
     """What this installation is."""
 
-    object: str = "meta"
+    object: Literal["meta"] = "meta"
     version: str
-    environment: str
+    environment: Literal["development", "production"]
     simulated: bool
     apps_domain: str
+
+
+class Jwk(Output):
+    """A public Ed25519 key."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    alg: Literal["EdDSA"]
+    use: Literal["sig"]
+    kid: str = Field(examples=["2026-11"])
+    x: str = Field(examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])
+
+
+class Jwks(Output):
+    """Keys that verify access tokens."""
+
+    keys: list[Jwk]
+
+
+_WITHOUT = ("401 credential_missing", "401 credential_malformed", "401 credential_ended")
+"""What a description answers in production without a living credential."""
 
 
 @router.get("/healthz", operation_id="health", summary="Is the process alive")
 @public("Liveness, for the kubelet; says nothing but that the process answers.")
 async def health() -> Health:
     """Alive; asks no database."""
-    return Health(status="ok")
+    return Health()
 
 
 @router.get("/readyz", operation_id="ready", summary="May it get traffic")
 @public("Readiness, for the load balancer; says nothing of tenants.")
+@refuses("503 schema_behind")
 async def ready(database: Db) -> Health:
     """The database answers and its schema is this program's."""
     async with database.connection() as connection:
-        await check_schema_at_head(connection)
-    return Health(status="ok")
+        try:
+            await check_schema_at_head(connection)
+        except UnsafeDatabase:
+            raise Unavailable("The schema is not this program's.", code="schema_behind", retry_after_s=5) from None
+    return Health()
 
 
 def _settings(request: Request) -> Settings:
@@ -59,17 +89,20 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
-def _described_to(request: Request) -> None:
-    """In production the API is described only to callers with a credential."""
-    if _settings(request).production and request.scope.get("kovra.principal") is None:
-        raise Unauthenticated("A credential is needed.", code="credential_missing")
+async def _described_to(request: Request) -> None:
+    """In production the API is described only to callers with a living credential; anybody can make up a dead one."""
+    if _settings(request).production:
+        principal = require_principal(request)
+        async with registry_of(request).get(Database).principal(principal, None):
+            request.scope["kovra.entered"] = True
 
 
 @router.get("/v1/meta", operation_id="getMeta", summary="What is this installation")
 @public("Open in development; in production it asks for a credential itself.")
+@refuses(*_WITHOUT)
 async def meta(request: Request) -> Meta:
     """Version, and whether workloads are simulated."""
-    _described_to(request)
+    await _described_to(request)
     settings = _settings(request)
     return Meta(
         version=__version__,
@@ -79,20 +112,34 @@ async def meta(request: Request) -> Meta:
     )
 
 
-@router.get("/v1/openapi.json", operation_id="getOpenapi", summary="This description")
+@router.get(
+    "/v1/openapi.json",
+    operation_id="getOpenapi",
+    summary="This description",
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}}}},
+)
 @public("Open in development; in production it asks for a credential itself.")
-async def openapi_document(request: Request) -> dict[str, Any]:
+@refuses(*_WITHOUT)
+async def openapi_document(request: Request) -> Response:
     """OpenAPI 3.1."""
-    _described_to(request)
-    document: dict[str, Any] = request.app.openapi()
-    return document
+    await _described_to(request)
+    return Response(_written(request.app), media_type="application/json")
+
+
+def _written(app: FastAPI) -> bytes:
+    """The document's bytes, written once: it is large."""
+    known: bytes | None = getattr(app.state, "description", None)
+    if known is None:
+        known = app.state.description = to_json(app.openapi())
+    return known
 
 
 @router.get("/.well-known/jwks.json", operation_id="getJwks", summary="Public keys of access tokens")
 @public("Verifiers need the public keys; they are public.")
-async def jwks(signer: Annotated[AccessTokens, wired(AccessTokens)]) -> JSONResponse:
-    """JSON Web Key Set."""
-    return JSONResponse(signer.jwks(), headers={"Cache-Control": "public, max-age=300"})
+async def jwks(signer: Annotated[AccessTokens, wired(AccessTokens)], response: Response) -> Jwks:
+    """JSON Web Key Set (RFC 7517, RFC 8037)."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return Jwks(keys=[Jwk(**key) for key in signer.jwks()["keys"]])
 
 
 @router.get(
@@ -103,7 +150,7 @@ async def jwks(signer: Annotated[AccessTokens, wired(AccessTokens)]) -> JSONResp
 )
 @public("RFC 9116: whoever finds something must find us.")
 async def security_txt(request: Request) -> PlainTextResponse:
-    """RFC 9116."""
+    """Whom to tell, and until when that holds (RFC 9116)."""
     settings = _settings(request)
     expires = clock.rfc3339(clock.now().replace(microsecond=0) + timedelta(days=180))
     return PlainTextResponse(
@@ -112,31 +159,25 @@ async def security_txt(request: Request) -> PlainTextResponse:
     )
 
 
-_DOCS = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Kovra API</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
-code{background:#f1f3f5;padding:.1rem .3rem;border-radius:.2rem}h2{margin-top:2rem;border-bottom:1px solid #ddd}
-.m{display:inline-block;width:4.5rem;font-weight:600}.p{color:#666;font-size:.9em}</style>
-<h1>Kovra API <small>VERSION</small></h1><p>Machine-readable: <a href="/v1/openapi.json">/v1/openapi.json</a></p>BODY</html>"""
+_PAGES = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 
 @router.get("/docs", operation_id="getDocs", summary="The API as a page", response_class=HTMLResponse)
 @public("Open in development; in production it asks for a credential itself.")
+@refuses(*_WITHOUT)
 async def docs(request: Request) -> HTMLResponse:
     """Every operation on one page, without a script from anywhere."""
-    _described_to(request)
-    page = _DOCS.replace("VERSION", __version__).replace("BODY", _operations(request.app.openapi()))
-    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+    await _described_to(request)
+    return HTMLResponse(pages.operations(request.app.openapi()), headers=_PAGES)
 
 
-def _operations(document: dict[str, Any]) -> str:
-    groups: dict[str, list[str]] = {}
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            right = operation.get("x-permission") or ("public" if operation.get("x-public") else "any login")
-            line = (
-                f'<p><span class="m">{method.upper()}</span> <code>{path}</code> {operation.get("summary", "")}'
-                f'<br><span class="p">{operation["operationId"]} · {right}</span></p>'
-            )
-            groups.setdefault(operation.get("tags", ["other"])[0], []).append(line)
-    return "".join(f"<h2>{group}</h2>{''.join(lines)}" for group, lines in groups.items())
+@router.get(
+    "/docs/problems/{code}", operation_id="getProblemPage", summary="What a code means", response_class=HTMLResponse
+)
+@public("What the `type` of a problem points at: the same words for everybody.")
+async def problem_page(code: str, request: Request) -> HTMLResponse:
+    """A code, what it means, and which operations answer it."""
+    page = pages.problem(code, request.app.openapi())
+    if page is None:
+        raise NotFound("Not found.")
+    return HTMLResponse(page, headers=_PAGES)

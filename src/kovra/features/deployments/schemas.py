@@ -163,9 +163,9 @@ class DiffOut(Output):
 
     object: Literal["rollback_diff"] = "rollback_diff"
     image: dict[str, str] | None
-    processes: list[str]
-    config: dict[str, list[str]]
-    secrets: dict[str, SecretChangeOut]
+    processes: list[str] = Field(examples=[["web"]])
+    config: dict[str, list[str]] = Field(examples=[{"added": [], "changed": ["GREETING"], "removed": []}])
+    secrets: dict[str, SecretChangeOut] = Field(examples=[{"TOKEN": {"from": 2, "to": 1, "value": "changed"}}])
     cannot_restore: list[str]
 
 

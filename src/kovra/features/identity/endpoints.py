@@ -16,6 +16,7 @@ from kovra.foundation import clock
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import Position
 from kovra.foundation.ids import encode
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import Login, requires
 from kovra.foundation.web.idempotency import shows_secret
@@ -75,6 +76,7 @@ async def list_tokens(
 
 
 @router.post("/v1/tokens", tags=["tokens"], operation_id="createToken", status_code=201, summary="Make an api token")
+@refuses("409 too_many_tokens")
 @shows_secret
 async def create_token(
     body: TokenIn, who: Annotated[Principal, requires(Permission.tokens_manage)], session: Session, response: Response

@@ -55,7 +55,9 @@ class LoginIn(Input):
 class RefreshIn(Input):
     """The refresh token, unless the cookie carries it."""
 
-    refresh_token: Annotated[str, StringConstraints(max_length=4096)] | None = None
+    refresh_token: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
+        default=None, examples=["kvr_rt_example"]
+    )
 
 
 class SwitchIn(Input):
@@ -105,7 +107,7 @@ def reference_out(row: MembershipDoorRow) -> OrganizationRef:
 class OrganizationPatch(Input):
     """What to change."""
 
-    name: Name | None = None
+    name: Name | None = Field(default=None, examples=["Example GmbH"])
     slug: Slug | None = None
 
 

@@ -84,8 +84,8 @@ class ProjectIn(Input):
 class ProjectPatch(Input):
     """What to change."""
 
-    name: Name | None = None
-    description: Text | None = None
+    name: Name | None = Field(default=None, examples=["Shop"])
+    description: Text | None = Field(default=None, examples=["The shop and what belongs to it."])
 
 
 class ProjectOut(Output):
@@ -115,8 +115,8 @@ class EnvironmentIn(Input):
 
     project: Reference = Field(examples=["shop"])
     name: Name = Field(examples=["Staging"])
-    slug: Slug | None = None
-    kind: Kind = "development"
+    slug: Slug | None = Field(default=None, examples=["staging"])
+    kind: Kind = Field(default="development", examples=["staging"])
     protected: bool = Field(default=False, description="Changing what runs here needs environments:use_protected.")
     delete_protected: bool = False
     overlap_policy: OverlapPolicy = "queue_latest"
@@ -125,9 +125,9 @@ class EnvironmentIn(Input):
 class EnvironmentPatch(Input):
     """What to change."""
 
-    name: Name | None = None
-    kind: Kind | None = None
-    protected: bool | None = None
+    name: Name | None = Field(default=None, examples=["Staging"])
+    kind: Kind | None = Field(default=None, examples=["staging"])
+    protected: bool | None = Field(default=None, examples=[True])
     delete_protected: bool | None = None
     overlap_policy: OverlapPolicy | None = None
 
@@ -166,9 +166,13 @@ class AppIn(Input):
 
     project: Reference = Field(examples=["shop"])
     name: Name = Field(examples=["Web"])
-    slug: Slug | None = None
+    slug: Slug | None = Field(default=None, examples=["web"])
     image: Image | None = Field(default=None, examples=["registry.test/kovra/ok:1"])
-    processes: Processes | None = Field(default=None, description="Default: web on port 8080.")
+    processes: Processes | None = Field(
+        default=None,
+        description="Default: web on port 8080.",
+        examples=[{"web": {"port": 8080, "checks": {"readiness": {"path": "/healthz"}}}}],
+    )
     release_command: Command | None = Field(default=None, description="Runs once before each rollout.")
     drain_s: Annotated[int, Field(ge=0, le=120)] = 10
 
@@ -177,9 +181,11 @@ class AppPatch(Input):
     """What to change; null removes where null is allowed."""
 
     name: Name | None = None
-    image: Image | None = None
-    processes: Processes | None = None
-    release_command: Command | None = None
+    image: Image | None = Field(default=None, examples=["registry.test/kovra/ok:2"])
+    processes: Processes | None = Field(
+        default=None, examples=[{"web": {"port": 8080, "instances": 2, "size": "small"}}]
+    )
+    release_command: Command | None = Field(default=None, examples=[["./migrate"]])
     drain_s: Annotated[int, Field(ge=0, le=120)] | None = None
 
 
@@ -224,7 +230,7 @@ class ReleaseRef(Output):
 class AppEnvironmentPatch(Input):
     """What to change."""
 
-    scale: dict[ProcessName, Annotated[int, Field(ge=0, le=50)]] | None = None
+    scale: dict[ProcessName, Annotated[int, Field(ge=0, le=50)]] | None = Field(default=None, examples=[{"web": 2}])
     overlap_policy: OverlapPolicy | None = Field(default=None, description="null: as the environment says.")
     watch_window_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     auto_rollback: bool | None = None

@@ -25,6 +25,7 @@ from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import NotFound
 from kovra.foundation.keyring import Purpose
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.guard import requires
 from kovra.foundation.web.lists import ListOf, Paging, pages_of
@@ -37,6 +38,7 @@ Keys = Annotated[HolderKeyStore, wired(HolderKeyStore)]
 
 
 @router.get("/v1/app-environments/{app_environment_id}/config", tags=["config"], operation_id="getConfig")
+@refuses("503 key_version_missing", "503 value_unreadable")
 async def get_config(
     row: CurrentAppEnvironment,
     who: Annotated[Principal, requires(Permission.config_read)],
@@ -145,6 +147,7 @@ async def get_encryption(who: Annotated[Principal, requires(Permission.keys_read
     operation_id="rotateEncryption",
     status_code=202,
 )
+@refuses("409 rotation_running")
 async def rotate_encryption(
     who: Annotated[Principal, requires(Permission.keys_rotate)],
     session: Session,

@@ -29,7 +29,9 @@ class ConfigIn(Input):
 class SecretsIn(Input):
     """A map of changes: null removes."""
 
-    secrets: Annotated[dict[str, str | None], Field(max_length=500)]
+    secrets: Annotated[
+        dict[str, str | None], Field(max_length=500, examples=[{"DATABASE_URL": "postgresql://…", "OLD": None}])
+    ]
 
 
 class SecretOut(Output):

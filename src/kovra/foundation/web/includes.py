@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from fastapi import Depends, Query
 from pydantic import Field
@@ -32,11 +32,13 @@ def including(*names: str) -> Any:
 
 def embedded() -> Any:
     """``project: ProjectOut | None = embedded()``: a field that is there only when it was asked for."""
-    return Field(default=None, exclude_if=_absent, description="Only when it was asked for with `include`.")
+    return Field(
+        default=None,
+        exclude_if=_absent,
+        description="Only when it was asked for with `include`.",
+        json_schema_extra={"x-embedded": True},
+    )
 
 
 def _absent(value: object) -> bool:
     return value is None
-
-
-NOTHING: Final[frozenset[str]] = frozenset()

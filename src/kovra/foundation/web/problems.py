@@ -71,15 +71,14 @@ STATUSES: Final[tuple[tuple[type[KovraError], int, str], ...]] = (
     (UnsupportedMedia, 415, "Unsupported media type"),
     (NotAcceptable, 406, "Not acceptable"),
 )
-_HTTP: Final = {
-    400: ("malformed", "The request cannot be read"),
-    404: ("not_found", "Not found"),
-    405: ("method_not_allowed", "Method not allowed"),
-    406: ("not_acceptable", "Not acceptable"),
-    413: ("too_large", "Too large"),
-    415: ("unsupported_media_type", "Unsupported media type"),
-    431: ("headers_too_large", "Headers too large"),
+TITLES: Final = {status: title for _, status, title in reversed(STATUSES)} | {
+    403: "Not allowed",
+    405: "Method not allowed",
+    409: "Conflict",
 }
+"""The title of every status a problem has."""
+_RAISED: Final = {404: "not_found", 405: "method_not_allowed"}
+"""What the router itself raises."""
 _SAID: Final = frozenset({"missing_permission", "granted_by", "role", "limit_bytes"})
 """Facts of an error that belong at the top level of its problem; everything else goes under ``facts``."""
 
@@ -228,7 +227,7 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, raised: Exception) -> Response:
         assert isinstance(raised, HTTPException)
-        code, title = _HTTP.get(raised.status_code, ("malformed", "The request cannot be read"))
+        code, title = _RAISED.get(raised.status_code, "malformed"), TITLES.get(raised.status_code, TITLES[400])
         answer = problem(raised.status_code, title, code, detail=f"{title}.", request_id=request_id_of(request))
         if raised.status_code == 405:
             answer.headers["Allow"] = ", ".join(_allowed(request))

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from kovra.foundation.web.bodies import read_json
 from kovra.foundation.web.etags import content, unchanged
 from kovra.foundation.web.eventstream import EventStream
 from kovra.foundation.web.idempotency import Idempotency, Replay
-from kovra.foundation.web.lists import ListOf
 from kovra.foundation.web.problems import NotAcceptable
 from kovra.foundation.web.sessions import registry_of
 
@@ -49,8 +49,9 @@ class KovraRoute(APIRoute):
 
     @property
     def lists(self) -> bool:
-        """Whether it answers a collection."""
-        return isinstance(self.response_model, type) and issubclass(self.response_model, ListOf)
+        """Whether it answers a page of a collection."""
+        model = self.response_model
+        return isinstance(model, type) and issubclass(model, BaseModel) and "has_more" in model.model_fields
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler that Starlette calls."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -22,6 +22,7 @@ from kovra.features.secrets.service import revisions
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import requires
@@ -39,10 +40,26 @@ async def _locked(app_environment_id: str, session: Session) -> AppEnvironmentRo
 LockedAppEnvironment = Annotated[AppEnvironmentRow, Depends(_locked)]
 """The app environment of the path, locked for what is about to change it, or 404."""
 MayDeploy = Annotated[Principal, requires(Permission.deployments_create)]
+_DEPLOYED: dict[int | str, dict[str, Any]] = {
+    202: {"model": DeploymentOut, "description": "Changed, and being deployed (`deploy=true`)"}
+}
 DeployToo = Annotated[bool, Query(description="Also deploy what is live now with the new values (202).")]
 
 
-@router.post("/actions/rollback", tags=["deployments"], operation_id="rollBack", status_code=202)
+@router.post(
+    "/actions/rollback",
+    tags=["deployments"],
+    operation_id="rollBack",
+    status_code=202,
+    responses={200: {"model": DiffOut, "description": "What it would change (`dry_run`)"}},
+)
+@refuses(
+    "409 cannot_restore",
+    "409 deployment_in_progress",
+    "422 restore_ambiguous",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 async def roll_back(
     body: RollbackIn,
     row: LockedAppEnvironment,
@@ -62,6 +79,7 @@ async def roll_back(
 
 
 @router.post("/actions/restart", tags=["deployments"], operation_id="restart", status_code=202)
+@refuses("409 deployment_in_progress", "409 nothing_live", "503 key_version_missing", "503 value_unreadable")
 async def restart(
     row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
 ) -> DeploymentOut:
@@ -70,6 +88,7 @@ async def restart(
 
 
 @router.post("/actions/scale", tags=["deployments"], operation_id="scale", status_code=202)
+@refuses("409 deployment_in_progress", "409 nothing_live", "503 key_version_missing", "503 value_unreadable")
 async def scale(
     body: ScaleIn,
     row: LockedAppEnvironment,
@@ -85,6 +104,13 @@ async def scale(
 
 
 @router.post("/actions/suspend", tags=["deployments"], operation_id="suspend", status_code=202)
+@refuses(
+    "409 already_suspended",
+    "409 deployment_in_progress",
+    "409 nothing_live",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 async def suspend(
     row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
 ) -> DeploymentOut:
@@ -93,6 +119,13 @@ async def suspend(
 
 
 @router.post("/actions/resume", tags=["deployments"], operation_id="resume", status_code=202)
+@refuses(
+    "409 deployment_in_progress",
+    "409 not_suspended",
+    "409 nothing_live",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 async def resume(
     row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
 ) -> DeploymentOut:
@@ -137,7 +170,14 @@ def _etag_matches(etags: ETags, row: AppEnvironmentRow, *, required: bool) -> No
     etags.check(str(row.last_config_number), required=required)
 
 
-@router.patch("/config", tags=["config"], operation_id="updateConfig")
+@router.patch("/config", tags=["config"], operation_id="updateConfig", responses=_DEPLOYED)
+@refuses(
+    "409 deployment_in_progress",
+    "409 nothing_live",
+    "422 name_in_use",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 @shows_values
 async def update_config(
     body: ConfigIn,
@@ -156,7 +196,15 @@ async def update_config(
     return await _changed(session, store, row, config, deploy, options, etags, response)
 
 
-@router.put("/config", tags=["config"], operation_id="replaceConfig")
+@router.put("/config", tags=["config"], operation_id="replaceConfig", responses=_DEPLOYED)
+@refuses(
+    "409 deployment_in_progress",
+    "409 nothing_live",
+    "422 name_in_use",
+    "428 if_match_required",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 @shows_values
 async def replace_config(
     body: ConfigIn,
@@ -176,7 +224,14 @@ async def replace_config(
     return await _changed(session, store, row, config, deploy, options, etags, response)
 
 
-@router.patch("/secrets", tags=["secrets"], operation_id="updateSecrets")
+@router.patch("/secrets", tags=["secrets"], operation_id="updateSecrets", responses=_DEPLOYED)
+@refuses(
+    "409 deployment_in_progress",
+    "409 nothing_live",
+    "422 name_in_use",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 @shows_values
 async def update_secrets(
     body: SecretsIn,

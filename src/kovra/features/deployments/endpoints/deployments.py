@@ -25,6 +25,7 @@ from kovra.foundation.db.pages import reference
 from kovra.foundation.errors import Conflict, NotFound
 from kovra.foundation.ids import NIL, decode, encode
 from kovra.foundation.web.addresses import AppAddresses
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags
 from kovra.foundation.web.fields import Reference, path_id
 from kovra.foundation.web.guard import requires
@@ -51,6 +52,7 @@ def accepted(row: DeploymentRow, response: Response) -> DeploymentOut:
 
 
 @router.post("/v1/apps/{app_id}/deployments", tags=["deployments"], operation_id="createDeployment", status_code=202)
+@refuses("409 cannot_restore", "409 deployment_in_progress", "503 key_version_missing", "503 value_unreadable")
 async def create_deployment(
     body: DeploymentIn,
     app_id: str,
@@ -83,8 +85,8 @@ async def list_deployments(
     environment: Annotated[
         Reference | None, Query(description="Environment id or slug.", examples=["production"])
     ] = None,
-    phase: Annotated[PhaseName | None, Query()] = None,
-    outcome: Annotated[OutcomeName | None, Query()] = None,
+    phase: Annotated[PhaseName | None, Query(description="Only those in this phase.")] = None,
+    outcome: Annotated[OutcomeName | None, Query(description="Only those that ended so.")] = None,
 ) -> ListOf[DeploymentOut]:
     """Deployments, newest first unless `sort` says otherwise."""
     filters = {**reference("app", "app", app), **reference("environment", "env", environment)}
@@ -145,6 +147,7 @@ async def get_deployment(
     operation_id="cancelDeployment",
     status_code=202,
 )
+@refuses("409 already_finished")
 async def cancel_deployment(
     deployment_id: str,
     who: Annotated[Principal, requires(Permission.deployments_create)],
@@ -165,6 +168,7 @@ async def cancel_deployment(
 @router.post(
     "/v1/deployments/{deployment_id}/actions/redeploy", tags=["deployments"], operation_id="redeploy", status_code=202
 )
+@refuses("409 cannot_restore", "409 deployment_in_progress", "503 key_version_missing", "503 value_unreadable")
 async def redeploy(
     deployment_id: str,
     who: Annotated[Principal, requires(Permission.deployments_create)],

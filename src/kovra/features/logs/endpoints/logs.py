@@ -22,6 +22,7 @@ from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.notices import Notices
 from kovra.foundation.db.pages import Cursors
 from kovra.foundation.errors import Invalid, Malformed
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.eventstream import MEDIA_TYPE, EventStream
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import requires
@@ -89,6 +90,7 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.get("/logs", tags=["logs"], operation_id="readLogs", summary="What an app writes", responses=_STREAM)
 @also_answers(MEDIA_TYPE)
+@refuses("422 stream_needed", "429 too_many_streams", "503 live_unavailable")
 async def read_logs(
     app_environment_id: str,
     who: Annotated[Principal, requires(Permission.logs_read)],
@@ -99,7 +101,9 @@ async def read_logs(
     bell: Annotated[Notices, wired(Notices)],
     cursors: Annotated[Cursors, wired(Cursors)],
     question: Annotated[Question, Depends(_question)],
-    last_event_id: Annotated[str | None, Header(max_length=_LARGEST_CURSOR)] = None,
+    last_event_id: Annotated[
+        str | None, Header(max_length=_LARGEST_CURSOR, description="A stream resumes after this line.")
+    ] = None,
 ) -> LogPage:
     """All pods and processes as one: from `since` on, or the newest lines first and then back in time."""
     target = await target_of(sessions, path_id("aev", app_environment_id), question.process)

@@ -33,6 +33,7 @@ from kovra.features.organizations.service.entering import Founder, Opened
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Unauthenticated
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.callers import network_of
 from kovra.foundation.web.guard import Account, Login, public
 from kovra.foundation.web.idempotency import shows_secret
@@ -85,6 +86,7 @@ def _forget_cookie(response: Response) -> None:
 
 
 @router.post("/v1/auth/signup", operation_id="signUp", status_code=201, summary="Sign up")
+@refuses("409 email_taken", "409 slug_taken")
 @public("A new person has no credential yet; limited per address.")
 async def sign_up(
     body: SignupIn,
@@ -110,6 +112,7 @@ async def sign_up(
 
 
 @router.post("/v1/auth/login", operation_id="logIn", summary="Log in")
+@refuses("401 login_failed")
 @public("Here a password becomes a credential; limited per account and address.")
 async def log_in(
     body: LoginIn,
@@ -132,6 +135,7 @@ async def log_in(
 
 
 @router.post("/v1/auth/refresh", operation_id="refreshTokens", summary="Next pair of tokens")
+@refuses("401 credential_ended", "401 refresh_invalid", "403 origin_not_allowed")
 @public("The refresh token in the body or the cookie is the credential.")
 async def refresh_tokens(
     request: Request,
@@ -182,6 +186,7 @@ async def log_out_all(who: Login, session: Session, response: Response) -> None:
 
 
 @router.post("/v1/auth/password", operation_id="changePassword", status_code=204, summary="Change the password")
+@refuses("409 password_changed_meanwhile", "422 password_wrong")
 async def change_password(body: PasswordIn, who: Login, slow: SlowSession, hasher: Hasher, throttle: Throttle) -> None:
     """Set a new password; every other login ends."""
     await throttle.password(who.user_id)

@@ -12,6 +12,7 @@ from kovra.features.organizations.roles import ROLES
 from kovra.features.organizations.schemas import MemberOut, MemberPatch, RoleOut, UserOut
 from kovra.features.organizations.service import members
 from kovra.foundation.access import Permission, Principal, Role
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags, version_of
 from kovra.foundation.web.fields import path_id
 from kovra.foundation.web.guard import requires
@@ -50,6 +51,7 @@ async def get_member(
 
 
 @router.patch("/v1/members/{member_id}", operation_id="changeRole", summary="Give a member another role")
+@refuses("403 role_above_own", "409 last_owner")
 async def change_role(
     member_id: str,
     body: MemberPatch,
@@ -66,6 +68,7 @@ async def change_role(
 
 
 @router.delete("/v1/members/{member_id}", operation_id="removeMember", status_code=204, summary="Remove a member")
+@refuses("403 role_above_own", "409 last_owner")
 async def remove_member(
     member_id: str, who: Annotated[Principal, requires(Permission.members_read)], session: Session
 ) -> None:

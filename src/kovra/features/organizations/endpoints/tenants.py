@@ -20,6 +20,7 @@ from kovra.features.organizations.service import tenants
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.pages import Position
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags, version_of
 from kovra.foundation.web.fields import changes_of
 from kovra.foundation.web.guard import Account, Login, requires
@@ -50,6 +51,7 @@ async def list_organizations(
 
 
 @router.post("/v1/organizations", operation_id="createOrganization", status_code=201, summary="Make an organization")
+@refuses("409 slug_taken", "409 too_many_organizations")
 async def create_organization(body: OrganizationIn, who: Login, session: Session, keys: Keys) -> OrganizationRef:
     """Make another organization, as its owner; switch to it to work in it."""
     return reference_out(await tenants.create(session, keys, name=body.name, slug=body.slug))
@@ -66,6 +68,7 @@ async def get_organization(
 
 
 @router.patch("/v1/organization", operation_id="updateOrganization", summary="Rename the organization")
+@refuses("409 slug_taken")
 async def update_organization(
     body: OrganizationPatch,
     who: Annotated[Principal, requires(Permission.organizations_update)],

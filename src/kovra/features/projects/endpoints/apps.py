@@ -16,6 +16,7 @@ from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import LARGEST, NEWEST, Position, reference
 from kovra.foundation.errors import NotFound
 from kovra.foundation.ids import decode, encode
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags, version_of
 from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
@@ -54,6 +55,7 @@ async def list_apps(
 
 
 @router.post("/v1/apps", operation_id="createApp", status_code=201)
+@refuses("409 project_full", "409 slug_taken")
 async def create_app(
     body: AppIn,
     who: Annotated[Principal, requires(Permission.apps_create)],
@@ -128,6 +130,7 @@ async def delete_app(
 
 
 @router.post("/v1/apps/{app_id}/actions/restore", operation_id="restoreApp")
+@refuses("409 not_deleted", "409 parent_deleted", "410 undo_window_over")
 async def restore_app(
     app_id: str, who: Annotated[Principal, requires(Permission.apps_delete)], session: Session
 ) -> AppOut:

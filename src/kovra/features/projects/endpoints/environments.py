@@ -15,6 +15,7 @@ from kovra.features.projects.service import NewEnvironment, parents_of
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import reference
 from kovra.foundation.ids import encode
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags, version_of
 from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
@@ -44,6 +45,7 @@ async def list_environments(
 
 
 @router.post("/v1/environments", operation_id="createEnvironment", status_code=201)
+@refuses("409 project_full", "409 slug_taken")
 async def create_environment(
     body: EnvironmentIn,
     who: Annotated[Principal, requires(Permission.environments_create)],
@@ -97,6 +99,7 @@ async def update_environment(
 
 
 @router.delete("/v1/environments/{environment_id}", operation_id="deleteEnvironment", status_code=202)
+@refuses("409 delete_protected", "409 holds_apps")
 async def delete_environment(
     environment_id: str,
     who: Annotated[Principal, requires(Permission.environments_delete)],
@@ -109,6 +112,7 @@ async def delete_environment(
 
 
 @router.post("/v1/environments/{environment_id}/actions/restore", operation_id="restoreEnvironment")
+@refuses("409 not_deleted", "409 parent_deleted", "410 undo_window_over")
 async def restore_environment(
     environment_id: str, who: Annotated[Principal, requires(Permission.environments_delete)], session: Session
 ) -> EnvironmentOut:

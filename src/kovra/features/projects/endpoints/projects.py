@@ -13,6 +13,7 @@ from kovra.features.projects.queries.lists import PROJECTS
 from kovra.features.projects.schemas import ProjectIn, ProjectOut, ProjectPatch
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.ids import encode
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags, version_of
 from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
@@ -36,6 +37,7 @@ async def list_projects(
 
 
 @router.post("/v1/projects", operation_id="createProject", status_code=201)
+@refuses("409 slug_taken")
 async def create_project(
     body: ProjectIn,
     who: Annotated[Principal, requires(Permission.projects_create)],
@@ -78,6 +80,7 @@ async def update_project(
 
 
 @router.delete("/v1/projects/{project_id}", operation_id="deleteProject", status_code=202)
+@refuses("409 delete_protected", "409 holds_apps")
 async def delete_project(
     project_id: str,
     who: Annotated[Principal, requires(Permission.projects_delete)],
@@ -89,6 +92,7 @@ async def delete_project(
 
 
 @router.post("/v1/projects/{project_id}/actions/restore", operation_id="restoreProject")
+@refuses("409 not_deleted", "410 undo_window_over")
 async def restore_project(
     project_id: str, who: Annotated[Principal, requires(Permission.projects_delete)], session: Session
 ) -> ProjectOut:

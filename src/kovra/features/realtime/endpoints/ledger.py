@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from kovra.features.realtime import queries
 from kovra.features.realtime.endpoints.shapes import event_out
@@ -15,8 +15,11 @@ from kovra.features.realtime.protocol import Fact, Topic
 from kovra.features.realtime.schemas import EventsOut
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.errors import Malformed
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.eventstream import COMMENT, MEDIA_TYPE, EventStream, event, rendered_event, wants_events
+from kovra.foundation.web.fields import Reference
 from kovra.foundation.web.guard import requires
+from kovra.foundation.web.lists import link
 from kovra.foundation.web.routes import KovraRoute, also_answers
 from kovra.foundation.web.sessions import Sessions, wired
 
@@ -41,20 +44,22 @@ _STREAMED: Final[dict[int | str, dict[str, Any]]] = {
     responses=_STREAMED,
 )  # fmt: skip
 @also_answers(MEDIA_TYPE)
+@refuses("404 not_found", "429 too_many_streams", "503 restarting")
 async def list_events(
     request: Request,
+    response: Response,
     who: Annotated[Principal, requires(Permission.events_read)],
     sessions: Sessions,
     hub: Live,
     after: Annotated[int | None, Query(ge=0, le=2**62, description="A sequence; facts after it are listed.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    type: Annotated[str | None, Query(max_length=60, examples=["deployment.finished"])] = None,  # noqa: A002
-    subject: Annotated[str | None, Query(max_length=40, description="The id of what the facts are about.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
+    type: Annotated[  # noqa: A002
+        Reference | None, Query(description="Only facts of this type.", examples=["deployment.finished"])
+    ] = None,
+    subject: Annotated[Reference | None, Query(description="The id of what the facts are about.")] = None,
     topic: Annotated[
-        str | None,
-        Query(
-            max_length=40, description="Only facts of this project, environment, app, app environment or deployment."
-        ),
+        Reference | None,
+        Query(description="Only facts of this project, environment, app, app environment or deployment."),
     ] = None,
     last_event_id: Annotated[str | None, Header(description="A stream resumes after this sequence.")] = None,
 ) -> Any:
@@ -73,6 +78,8 @@ async def list_events(
             )  # fmt: skip
             more = len(rows) > limit
             rows = rows[:limit]
+            if more:
+                link(request, response, after=rows[-1].seq)
             return EventsOut(data=[event_out(r) for r in rows], next=rows[-1].seq if more else None, has_more=more)
         access = await session.access()
     wanted = _Wanted(place, type, subject)
