@@ -24,7 +24,7 @@ import asyncpg
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from tests.support.postgres import TEMPLATE, TestDatabase, _template
+from tests.support.postgres import TEMPLATE, TestDatabase, make_template
 
 from kovra.entrypoints.api import create_app, server_options
 from kovra.foundation.db import dsn
@@ -167,7 +167,7 @@ def main() -> None:
         Path(folder).chmod(0o711)
         postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False, outside=Path(folder) / "outside")
         server = postgres.start()
-        asyncio.run(_template(server))
+        asyncio.run(make_template(server))
         database = TestDatabase(server=server, name=TEMPLATE)
         os.environ["BENCH_SUPERUSER"] = server.url("postgres", server.password, TEMPLATE)
         keyring = Path(folder) / "keyring.json"

@@ -117,6 +117,8 @@ class Settings(LogSettings):
     backup_password: SecretStr | None = None
     pool_max: Annotated[int, Field(ge=1, le=200)] = 16
     """Connections per process."""
+    pool_wait_s: Annotated[float, Field(gt=0, le=30)] = 5.0
+    """How long a request waits for a free connection, in seconds, before it answers 503."""
 
     keyring_file: Path | None = None
     """Master keys, as `kovra keys generate` writes them; the api's copy holds no private core half."""
@@ -272,7 +274,7 @@ class Settings(LogSettings):
         """Options of the connection pool."""
         from kovra.foundation.db.database import PoolOptions
 
-        return PoolOptions(min_size=min(2, self.pool_max), max_size=self.pool_max)
+        return PoolOptions(min_size=min(2, self.pool_max), max_size=self.pool_max, acquire_timeout_s=self.pool_wait_s)
 
     def keyring_document(self) -> dict[str, Any]:
         """The keyring document, from its file or the environment; its keys may be wrapped."""

@@ -90,7 +90,7 @@ async def _raising(server: Server) -> None:
         await connection.close()
 
 
-async def _template(server: Server) -> None:
+async def make_template(server: Server) -> None:
     await bootstrap(server.superuser(), database=TEMPLATE, passwords=PASSWORDS)
     url = server.url("kovra_migrator", PASSWORDS.migrator, TEMPLATE)
     await asyncio.to_thread(migrate.upgrade, url, production=False)
@@ -109,7 +109,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             running = EmbeddedPostgres(folder / "postgres", durable=False, outside=folder / "outside")
             server = running.start()
             try:
-                asyncio.run(_template(server))
+                asyncio.run(make_template(server))
             except BaseException:
                 running.stop()
                 raise

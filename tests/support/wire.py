@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 QUERY, SYNC, EXECUTE = b"Q", b"S", b"E"
 
@@ -22,8 +23,10 @@ class Wire:
     port: int = 0
     waits: list[bytes] = field(default_factory=list)
     """The type of each message after which the client waits: simple queries with their text, and Syncs."""
-    cut: Callable[[bytes, bytes], bool] | None = None
-    """Asked with (type, body) of each message of a client; True: it reaches the server, the answer never the client."""
+    cut: Callable[[bytes, bytes], Literal["before", "after"] | None] | None = None
+    """Asked with (type, body) of each message of a client: before it reaches the server, or after it has, the connection
+    is lost, and with it the answer.
+    """
     connections: int = 0
 
     @property
@@ -83,12 +86,12 @@ async def _forward(
     while True:
         kind, length = await reader.readexactly(1), await reader.readexactly(4)
         body = await reader.readexactly(int.from_bytes(length) - 4)
-        if seen.cut is not None and seen.cut(kind, body):
+        where = seen.cut(kind, body) if seen.cut is not None else None
+        if where is not None:
             back.cancel()
-            upstream.write(kind + length + body)
-            await upstream.drain()
-            upstream.write(b"X" + (4).to_bytes(4))  # the server has read it, and ends after it
-            await upstream.drain()
+            if where == "after":
+                upstream.write(kind + length + body + b"X" + (4).to_bytes(4))  # read to its end, then farewell
+                await upstream.drain()
             return
         if kind == QUERY:
             seen.waits.append(kind + body.rstrip(b"\0"))

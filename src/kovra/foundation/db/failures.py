@@ -56,8 +56,12 @@ class IllegalMove(Conflict):
 _NARROWED: Final = re.compile(r'policy "\w+_narrowed" for table')
 """A narrowed token wrote outside its place; any other refusal by a policy is a defect of ours and stays loud."""
 _AWAY: Final = frozenset(
-    {"57P01", "57P02", "57P03", "53300", "57014", "25P03", "08000", "08003", "08006", "08001", "08004"}
-)
+    {
+        "57P01", "57P02", "57P03", "57014", "25P03", "08000", "08003", "08006", "08001", "08004",
+        # Too many connections, out of memory, disk full; and a replica, which takes no writes.
+        "53300", "53200", "53100", "25006",
+    }
+)  # fmt: skip
 _AGAIN: Final = frozenset({"40001", "40P01", "55P03"})
 
 
