@@ -28,6 +28,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/tokens": {"name": "t", "permissions": ["apps:read"]},
     "POST /v1/apps/{app_id}/deployments": {"environment": "production"},
     "POST /v1/app-environments/{app_environment_id}/actions/rollback": {"release": 1},
+    "POST /v1/app-environments/{app_environment_id}/actions/exec": {"command": ["true"]},
     "POST /v1/app-environments/{app_environment_id}/actions/scale": {"scale": {"web": 1}},
     "PATCH /v1/app-environments/{app_environment_id}/config": {"vars": {"A": "1"}},
     "PUT /v1/app-environments/{app_environment_id}/config": {"vars": {"A": "1"}},

@@ -40,6 +40,7 @@ ROUTERS: Final = (
     deployments.deployments,
     deployments.actions,
     logs.logs,
+    logs.shells,
     realtime.router,
 )
 """Every router of the product; a route that names no policy stops the start."""

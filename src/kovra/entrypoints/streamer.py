@@ -27,10 +27,23 @@ from kovra.adapters.cluster.errors import ClusterDenied
 from kovra.adapters.cluster.lines import Dropped
 from kovra.adapters.cluster.manifests.labels import MANAGED, bare
 from kovra.adapters.cluster.tail import PodTail
+from kovra.entrypoints import shells
 from kovra.entrypoints.clusters import connected
+from kovra.entrypoints.shells import ShellLimits
 from kovra.features.logs.protocol import LogRequest, written
+from kovra.features.logs.rules.shells import PROTOCOL
 from kovra.features.logs.signing import Grant, GrantVerifier, Verb, public_keys
-from kovra.foundation.errors import KovraError, Malformed, RateLimited, Unauthenticated, Unavailable
+from kovra.foundation.errors import (
+    Conflict,
+    Invalid,
+    KovraError,
+    Malformed,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
+from kovra.foundation.ids import encode
 from kovra.foundation.observability import (
     METRICS,
     STREAMED_LINES,
@@ -71,6 +84,10 @@ class StreamerSettings(BaseSettings):
     """JSON ``{"keys": {kid: base64 of 32 public bytes}}``: who may sign grants."""
     shells: bool = False
     """Whether shells are offered at all; needs the right ``pods/exec``."""
+    shell_idle_s: Annotated[float, Field(gt=0)] = 900.0
+    """A shell without a byte in either direction ends after so long."""
+    shell_total_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
+    """Any shell ends after so long."""
     streams_per_organization: Annotated[int, Field(ge=1, le=10_000)] = 100
     streams: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Streams at once, over all organizations."""
@@ -80,6 +97,16 @@ class StreamerSettings(BaseSettings):
     def files(self) -> TlsFiles:
         """Certificate, key, authority."""
         return TlsFiles(certificate=self.streamer_certificate, key=self.streamer_key, authority=self.streamer_authority)
+
+    def shell_limits(self) -> ShellLimits:
+        """How long shells may last."""
+        return ShellLimits(idle_s=self.shell_idle_s, total_s=self.shell_total_s)
+
+
+class ShellsOff(Conflict):
+    """This installation offers no shells."""
+
+    code = "shells_off"
 
 
 class Streamer:
@@ -93,6 +120,7 @@ class Streamer:
         """The routes."""
         app = web.Application(middlewares=[_answers], client_max_size=_LARGEST_BODY)
         app.router.add_post("/v1/logs", self._logs)
+        app.router.add_get("/v1/exec", self._exec)
         return app
 
     def _granted(self, request: web.Request, verb: Verb) -> Grant:
@@ -145,6 +173,17 @@ class Streamer:
             finally:
                 await lines.aclose()
 
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        grant = self._granted(request, Verb.execute)
+        if not self._settings.shells:
+            raise ShellsOff("Shells are switched off in this installation.")
+        if not grant.command or not web.WebSocketResponse(protocols=(PROTOCOL,)).can_prepare(request).ok:
+            raise Malformed("A shell needs a command and a WebSocket.")
+        with self._counted(grant):
+            pod = shells.chosen(await self._tail(grant).pods())
+            logger.info("shell_opened", org_id=encode("org", grant.org_id), pod=pod)
+            return await shells.serve(request, self._client, grant, pod, self._settings.shell_limits())
+
     async def _lines(self, tail: PodTail, asked: LogRequest) -> AsyncGenerator[bytes]:
         place = asked.place
         await tail.pods()
@@ -165,6 +204,9 @@ class Streamer:
 _STATUSES: Final = (
     (Unauthenticated, 401),
     (Malformed, 400),
+    (Conflict, 409),
+    (NotFound, 404),
+    (Invalid, 409),
     (RateLimited, 429),
     (Unavailable, 503),
     (ClusterDenied, 502),

@@ -43,5 +43,6 @@ def make(folder: Path, port: int) -> StreamLink:
         "KOVRA_STREAMER_AUTHORITY": str(issued.server.authority),
         "KOVRA_GRANT_PUBLIC_KEYS": public_document(keys),
         "KOVRA_STREAMER_METRICS_PORT": "0",
+        "KOVRA_SHELLS": "true",
     }
     return StreamLink(api=api, streamer=streamer)

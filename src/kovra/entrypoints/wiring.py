@@ -32,7 +32,7 @@ from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Refusals
 from kovra.foundation.outbound.mutual import Mutual
 from kovra.foundation.registry import Registry
-from kovra.foundation.web.addresses import AppAddresses
+from kovra.foundation.web.addresses import AppAddresses, PublicAddress
 from kovra.foundation.web.idempotency import Idempotency
 from kovra.foundation.web.logins import LoginThrottle
 from kovra.foundation.web.pages import KnownPages
@@ -103,7 +103,10 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
             AppAddresses,
             AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),
         )
+        registry.add(PublicAddress, PublicAddress(url=settings.public_url))
         streamer = streamer_of(settings)
+        if streamer is not None:
+            registry.add(Streamer, streamer)
         registry.add(LogReader, LogReader(streamer, PostgresLogs() if settings.log_store == "postgres" else None))
         registry.add(Turns, Turns())
         try:

@@ -54,6 +54,7 @@ class Permission(StrEnum):
     deployments_read = "deployments:read"
     deployments_create = "deployments:create"
     logs_read = "logs:read"
+    shells_open = "shells:open"
     events_read = "events:read"
     clusters_manage = "clusters:manage"
     webhooks_manage = "webhooks:manage"

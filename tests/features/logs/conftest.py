@@ -42,11 +42,11 @@ class Streamed(Product):
         assert self.link is not None
         return StreamerSettings(**{**lower(self.link.streamer), "kubeconfig": self.kubeconfig, "shells": True, **more})
 
-    async def restart_streamer(self) -> None:
+    async def restart_streamer(self, **more: Any) -> None:
         """It ends, and another begins in its place."""
         assert self.streamer is not None
         await self.streamer.aclose()
-        await self.streamer.enter_async_context(streaming(self.streamer_settings()))
+        await self.streamer.enter_async_context(streaming(self.streamer_settings(**more)))
 
     def pods(self, app: App) -> list[dict[str, Any]]:
         """The app's pods that run."""

@@ -199,6 +199,30 @@ class ClusterClient:
         except _FAULTS as fault:
             raise ClusterUnreachable("The cluster's stream broke.") from fault
 
+    @asynccontextmanager
+    async def websocket(
+        self, path: str, query: Sequence[tuple[str, str]], *, protocols: Sequence[str], max_bytes: int
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket to a subresource; what refuses it is raised before the block is entered, and nothing is repeated."""
+        request: Any = await self._api.param_serialize(
+            "GET", path, query_params=list(query), header_params={}, auth_settings=["BearerToken"]
+        )
+        rest = self._api.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()
+        opening = {"headers": request[2], "protocols": protocols, "max_msg_size": max_bytes, "heartbeat": 20.0}
+        try:
+            async with asyncio.timeout(self._timeout):
+                socket = await rest.pool_manager.ws_connect(request[1], **opening)
+        except aiohttp.WSServerHandshakeError as refused:
+            raise error_of(ApiException(status=refused.status, reason=refused.message)) from None
+        except _FAULTS as fault:
+            raise ClusterUnreachable("The cluster does not answer.") from fault
+        try:
+            yield socket
+        finally:
+            await socket.close()
+
     async def watch(
         self,
         api_version: str,

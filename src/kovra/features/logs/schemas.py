@@ -1,12 +1,13 @@
-"""Response models of logs."""
+"""Request and response models of logs and shells."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
-from kovra.foundation.web.fields import Output
+from kovra.foundation.web.fields import Input, Output, Slug, Time, storable
 
 
 class LineOut(Output):
@@ -50,3 +51,35 @@ class EndOut(Output):
 
     code: str
     message: str
+
+
+LARGEST_COMMAND = 16 * 1024
+
+
+def _bounded(words: list[str]) -> list[str]:
+    if sum(len(word.encode()) for word in words) > LARGEST_COMMAND:
+        raise PydanticCustomError("too_long", "All words together may have 16 KiB.")
+    return words
+
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=8192), AfterValidator(storable)]
+
+
+class ShellIn(Input):
+    """What to run. Its words are handed over as they are: no shell takes them apart."""
+
+    process: Slug = Field(default="web", description="In an instance of this process.")
+    command: Annotated[list[Word], AfterValidator(_bounded)] = Field(
+        min_length=1, max_length=64, examples=[["sh"], ["./manage", "migrate", "--plan"]]
+    )
+    tty: bool = Field(default=False, description="With a terminal: one output, line editing, signals by keys.")
+
+
+class ShellTicketOut(Output):
+    """A one-use ticket for one command."""
+
+    object: Literal["shell_ticket"] = "shell_ticket"
+    ticket: str = Field(description="Send it as the subprotocol `ticket.<ticket>`; it works once.")
+    url: str = Field(examples=["wss://kovra.example/v1/exec"])
+    protocol: Literal["kovra.exec.v1"] = "kovra.exec.v1"
+    expires_at: Time

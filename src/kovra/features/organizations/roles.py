@@ -14,7 +14,7 @@ _VIEWER: Final = frozenset(
     }
 )  # fmt: skip
 _MEMBER: Final = _VIEWER | {
-    P.config_read, P.config_write, P.secrets_write, P.logs_read, P.projects_create, P.projects_update,
+    P.config_read, P.config_write, P.secrets_write, P.logs_read, P.shells_open, P.projects_create, P.projects_update,
     P.environments_create, P.environments_update, P.apps_create, P.apps_update, P.deployments_create,
 }  # fmt: skip
 _ADMIN: Final = _MEMBER | {

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from kovra.foundation.outbound.client import Answer, OutboundFailed
 from kovra.foundation.outbound.tls import Renewed, Tell, TlsFiles
@@ -23,6 +23,15 @@ LONGEST_LINE: Final = 256 * 1024
 """A line of a stream is never longer: a sender that breaks this is broken."""
 SILENCE_S: Final = 20.0
 """A stream without a byte for so long is dead; senders keep it alive more often than that."""
+
+
+class SocketRefused(Exception):  # always caught by who asked: its body is the other side's own words
+    """The other side answered the handshake with a refusal."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ class Mutual:
     async def websocket(
         self, path: str, *, headers: Mapping[str, str], subprotocol: str, max_bytes: int
     ) -> AsyncIterator[ClientConnection]:
-        """A WebSocket; raises OutboundFailed when it is refused. Messages are never compressed."""
+        """A WebSocket; raises SocketRefused, or OutboundFailed when nobody answers. Messages are never compressed."""
         address = f"wss{self._base.removeprefix('https')}{path}"
         opening: dict[str, Any] = {
             "ssl": self._renewed.context(),
@@ -135,6 +144,9 @@ class Mutual:
         }
         try:
             connection = await connect(address, **opening)
+        except InvalidStatus as refused:
+            response = refused.response
+            raise SocketRefused(response.status_code, bytes(response.body or b"")[:4096]) from None
         except (WebSocketException, ssl.SSLError, TimeoutError, OSError):
             raise OutboundFailed("The other side refuses the connection.") from None
         try:

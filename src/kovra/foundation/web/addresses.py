@@ -20,3 +20,14 @@ class AppAddresses:
     def url(self, label: str) -> str:
         """The address people open."""
         return f"{self.scheme}://{self.host(label)}" + (f":{self.port}" if self.port else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicAddress:
+    """How people reach the api; never taken from a request."""
+
+    url: str
+
+    def socket(self, path: str) -> str:
+        """``wss://…`` of one of its WebSockets."""
+        return "ws" + self.url.removeprefix("http").rstrip("/") + path

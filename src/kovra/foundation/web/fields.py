@@ -38,7 +38,7 @@ class Output(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
     """Refuse what PostgreSQL cannot store or a terminal would obey: NUL, control characters, lone surrogates."""
     for character in value:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n":
@@ -49,7 +49,7 @@ def _storable(value: str) -> str:
 def _one_line(value: str) -> str:
     if "\n" in value or "\t" in value or not value.strip():
         raise PydanticCustomError("not_one_line", "One line of visible text, please.")
-    return _storable(value)
+    return storable(value)
 
 
 def _slug(value: str) -> str:
@@ -60,7 +60,7 @@ def _slug(value: str) -> str:
     return value
 
 
-Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_storable)]
+Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(storable)]
 """Free text of at most 2,000 characters."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_one_line)]
 """A display name: one line of at most 100 characters."""

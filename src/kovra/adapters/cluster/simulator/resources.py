@@ -27,6 +27,7 @@ from kovra.adapters.cluster.simulator.requests import (
     partial,
     write_options,
 )
+from kovra.adapters.cluster.simulator.shells import PodShells
 from kovra.adapters.cluster.simulator.store import Object, Store
 from kovra.adapters.cluster.simulator.watching import Watch
 from kovra.adapters.cluster.simulator.writer import Writer
@@ -50,6 +51,7 @@ class Resources:
         self._store = store
         self._writer = writer
         self._logs = PodLogs(store, kubelet)
+        self._shells = PodShells(store, kubelet)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Route by the path's own grammar."""
@@ -83,6 +85,8 @@ class Resources:
             return await self._collection(request, kind, namespace)
         if below == "log" and kind.kind == "Pod":
             return await self._logs.answer(request, kind, namespace, name)
+        if below == "exec" and kind.kind == "Pod":
+            return await self._shells.answer(request, kind, namespace, name)
         if below not in ("", "status", "scale") or (below == "status" and not kind.status):
             raise _no_resource()
         if below == "scale" and not kind.scale:

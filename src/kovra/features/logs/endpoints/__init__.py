@@ -1,5 +1,6 @@
 """Logs, shells and metrics over HTTP."""
 
 from kovra.features.logs.endpoints.logs import router as logs
+from kovra.features.logs.endpoints.shells import router as shells
 
-__all__ = ["logs"]
+__all__ = ["logs", "shells"]

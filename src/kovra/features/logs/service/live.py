@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
+
+from websockets.asyncio.client import ClientConnection
 
 from kovra.adapters.cluster.lines import Dropped, Line
 from kovra.features.logs import protocol
 from kovra.features.logs.protocol import LogRequest
+from kovra.features.logs.rules import shells
 from kovra.features.logs.signing import Grant, GrantSigner, Verb
-from kovra.foundation.errors import Unavailable
+from kovra.foundation.errors import Conflict, KovraError, Unavailable
 from kovra.foundation.outbound.client import OutboundFailed
-from kovra.foundation.outbound.mutual import Mutual
+from kovra.foundation.outbound.mutual import Mutual, SocketRefused
 
 
 class StreamerAway(Unavailable):
     """The streamer does not answer, or cannot reach the cluster; what is stored can still be read."""
 
     code = "live_unavailable"
+
+
+class ShellRefused(Conflict):
+    """The streamer opens no shell here: none runs, or shells are switched off."""
+
+    code = "shell_refused"
+
+
+_WHY: Final = {
+    "no_running_pod": "No instance of this process runs at present.",
+    "shells_off": "Shells are switched off in this installation.",
+    "too_many_streams": "Too many shells and streams at once.",
+}
+
+
+def _shell_refused(refused: SocketRefused) -> KovraError:
+    try:
+        code = str(json.loads(refused.body)["code"])
+    except (ValueError, KeyError, TypeError):
+        code = ""
+    if code in _WHY:
+        return ShellRefused(_WHY[code], code=code)
+    if refused.status in (404, 409):
+        return ShellRefused("The cluster opens no shell there.")
+    return StreamerAway("Shells cannot be opened right now.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +88,25 @@ class Streamer:
 
     def _headers(self, grant: Grant) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._signer.sign(grant)}"}
+
+    @asynccontextmanager
+    async def shell(self, target: Target, command: tuple[str, ...], *, tty: bool) -> AsyncIterator[ClientConnection]:
+        """A command in a pod of the target; raises StreamerAway, ShellRefused."""
+        headers = self._headers(target.grant(Verb.execute, command=command, tty=tty))
+        # The protocol adds a byte in front of what the command writes.
+        opening = self._link.websocket(
+            "/v1/exec", headers=headers, subprotocol=shells.PROTOCOL, max_bytes=shells.MAX_BYTES + 1
+        )
+        try:
+            connection = await opening.__aenter__()
+        except SocketRefused as refused:
+            raise _shell_refused(refused) from None
+        except OutboundFailed:
+            raise StreamerAway("Shells cannot be opened right now.") from None
+        try:
+            yield connection
+        finally:
+            await opening.__aexit__(None, None, None)
 
     async def lines(self, target: Target, asked: LogRequest) -> AsyncGenerator[list[Line | Dropped]]:
         """Lines beyond a place, an empty batch now and then while there are none; raises StreamerAway."""
