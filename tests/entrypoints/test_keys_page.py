@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -37,7 +38,7 @@ class Operator:
     def kovra(self, words: list[str]) -> str:
         result = CliRunner().invoke(app, words)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return str(result.output)
+        return "".join(_said(line) for line in result.output.splitlines(keepends=True))
 
     async def organizations(self, n: int) -> None:
         """Found them as sign-up does: each gets the first version of all its keys."""
@@ -75,6 +76,11 @@ class Operator:
             await connection.execute(sql, *arguments)
         finally:
             await connection.close()
+
+
+def _said(line: str) -> str:
+    """What a refusal says; without a terminal it is a line of the log."""
+    return f"{json.loads(line)['reason']}\n" if line.startswith("{") else line
 
 
 def _known(text: str) -> str:

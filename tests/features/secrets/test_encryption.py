@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -45,7 +46,7 @@ async def _finish(worker: Registry, ada: Caller) -> None:
         found = await _rotation_id(worker, org_id, rotation["purpose"], rotation["to_version"])
         with pytest.raises(Retry):  # it comes back once no process can seal under the old version any more
             await handlers.reseal_values(
-                JobContext(org_id=org_id, registry=worker, worker="w"), ResealValues(id=found)
+                JobContext(org_id=org_id, registry=worker, worker="w", until=math.inf), ResealValues(id=found)
             )  # fmt: skip
 
 

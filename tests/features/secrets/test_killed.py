@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import random
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -184,7 +185,7 @@ async def test_resealing_killed_at_any_message_loses_nothing(
 async def _again(world: World, org_id: UUID, rotation: str) -> None:
     """The same job, taken up by a worker that lives."""
     with contextlib.suppress(Retry):
-        context = JobContext(org_id=org_id, registry=world.registry, worker="living")
+        context = JobContext(org_id=org_id, registry=world.registry, worker="living", until=math.inf)
         await handlers.reseal_values(context, ResealValues(id=UUID(rotation)))
 
 
