@@ -4,29 +4,55 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import secrets
+import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _TRIES: Final = 5
+_LONGEST_WAIT_S: Final = 30.0
+_LARGEST_ANSWER: Final = 32 * 1024 * 1024
+_AGAIN: Final = frozenset({0, 429, 502, 503, 504})
+"""Statuses after which the same call may succeed; 0: no answer."""
 
 
 class ApiRefused(Exception):
     """The API answered with a problem, or not at all (status 0)."""
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
-        super().__init__(problem.get("detail") or problem.get("title") or "The API does not answer.")
+    def __init__(self, status: int, problem: dict[str, Any], *, retry_after_s: float | None = None) -> None:
+        super().__init__(problem.get("detail") or problem.get("title") or f"The API answered {status}.")
         self.status = status
         self.problem = problem
+        self.retry_after_s = retry_after_s
 
     @property
     def code(self) -> str:
         """The stable code."""
-        return str(self.problem.get("code", "unreachable"))
+        return str(self.problem.get("code", "unknown"))
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same call may succeed a little later."""
+        return (self.status in _AGAIN and self.code != "tls_refused") or self.code == "idempotency_in_flight"
+
+
+class AddressWrong(ValueError):
+    """The API's address cannot be used."""
+
+
+def address(url: str) -> str:
+    """The API's address in its one form; raises AddressWrong."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise AddressWrong("The API's address must be http(s)://host[:port]; see KOVRA_URL and --url.")
+    return url.rstrip("/")
 
 
 @dataclass(slots=True)
@@ -36,32 +62,34 @@ class Client:
     url: str
     token: str | None = field(repr=False)
     timeout_s: float = 75.0
-    on_expired: Any = None
-    """Called once on ``token_expired``; returns a fresh token or None."""
+    fresh: Callable[[str | None], str] | None = field(default=None, repr=False)
+    """Given the token that has expired, another one."""
 
-    def call(self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Any:
-        """The JSON of a 2xx answer; raises ApiRefused. Writes carry an idempotency key, so retries are safe."""
-        named = {"Accept": "application/json", "User-Agent": "kovra-cli", **(headers or {})}
+    def __post_init__(self) -> None:
+        self.url = address(self.url)
+
+    def call(self, method: str, path: str, body: Any = None, *, tries: int = _TRIES) -> Any:
+        """The JSON of a 2xx answer; raises ApiRefused. Writes carry an idempotency key, so repeating is safe."""
+        headers = {"Accept": "application/json", "User-Agent": "kovra-cli"}
         if method != "GET":
-            named.setdefault("Idempotency-Key", secrets.token_hex(16))
-        refused = ApiRefused(0, {})
-        for attempt in range(_TRIES):
+            headers["Idempotency-Key"] = secrets.token_hex(16)
+        refreshed = False
+        attempt = 1
+        while True:
             try:
-                return self._once(method, path, body, named)
-            except ApiRefused as error:
-                refused = error
-                if error.code == "token_expired" and self.on_expired is not None:
-                    self.token, self.on_expired = self.on_expired(), None
+                return self._once(method, path, body, headers)
+            except ApiRefused as refused:
+                if refused.code == "token_expired" and self.fresh is not None and not refreshed:
+                    self.token, refreshed = self.fresh(self.token), True
                     continue
-                if error.status not in (0, 429, 503) and error.code != "idempotency_in_flight":
+                if attempt >= tries or not refused.passes:
                     raise
-            time.sleep(min(0.3 * 2**attempt, 5.0))
-        raise refused
+                wait = refused.retry_after_s if refused.retry_after_s is not None else 0.3 * 2 ** (attempt - 1)
+            attempt += 1
+            time.sleep(min(wait, _LONGEST_WAIT_S))
 
     def _once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=self.timeout_s)
         sent = dict(headers)
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
@@ -69,17 +97,46 @@ class Client:
         if body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
+        connection = self._connection(parts)
         try:
-            connection.request(method, path, data, sent)
+            connection.request(method, parts.path + path, data, sent)
             response = connection.getresponse()
-            raw = response.read()
+            raw = response.read(_LARGEST_ANSWER)
+        except ssl.SSLError as error:
+            raise ApiRefused(0, _untrusted(self.url, error)) from None
         except (OSError, http.client.HTTPException):
-            raise ApiRefused(0, {}) from None
+            raise ApiRefused(0, _silent(self.url)) from None
         finally:
             connection.close()
-        document = json.loads(raw) if raw and "json" in (response.getheader("Content-Type") or "") else None
+        return self._read(response, raw)
+
+    def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return kind(parts.hostname or "", parts.port, timeout=self.timeout_s)
+
+    def _read(self, response: http.client.HTTPResponse, raw: bytes) -> Any:
+        document = None
+        if raw and "json" in (response.getheader("Content-Type") or ""):
+            try:
+                document = json.loads(raw)
+            except ValueError:
+                document = None
         if response.status >= 300:
-            raise ApiRefused(response.status, document if isinstance(document, dict) else {})
+            later = response.getheader("Retry-After") or ""
+            raise ApiRefused(
+                response.status,
+                document if isinstance(document, dict) else {},
+                retry_after_s=float(later) if later.isdigit() else None,
+            )
+        if document is None and response.status != 204:
+            raise ApiRefused(
+                response.status,
+                {
+                    "code": "not_kovra",
+                    "detail": f"{self.url} answers, but not as Kovra's API does.",
+                    "hint": "KOVRA_URL (or --url) names the API.",
+                },
+            )
         return document
 
     def pages(self, path: str) -> list[Any]:
@@ -95,44 +152,18 @@ class Client:
             cursor = page["next"]
 
 
-def state_file() -> Path:
-    """Where the CLI keeps its login, 0600."""
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "kovra" / "login.json"
+def _silent(url: str) -> dict[str, str]:
+    return {
+        "code": "unreachable",
+        "detail": f"{url} does not answer.",
+        "hint": "Is it running (`make run` starts one), and is KOVRA_URL right?",
+    }
 
 
-def load_login() -> dict[str, str]:
-    """The kept login, or nothing."""
-    try:
-        known: dict[str, str] = json.loads(state_file().read_text())
-    except (OSError, ValueError):
-        return {}
-    return known
-
-
-def keep_login(login: dict[str, str]) -> None:
-    """Keep the login for the next command."""
-    path = state_file()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(login, file)
-
-
-def connect(url: str | None) -> Client:
-    """The client of this call: KOVRA_URL and KOVRA_TOKEN, else the kept login."""
-    known = load_login()
-    address = url or os.environ.get("KOVRA_URL") or known.get("url") or "http://127.0.0.1:8080"
-    token = os.environ.get("KOVRA_TOKEN")
-    if token:
-        return Client(address, token)
-    client = Client(address, known.get("access_token") if known.get("url") == address else None)
-    if known.get("refresh_token") and known.get("url") == address:
-        client.on_expired = lambda: _refresh(address, known)
-    return client
-
-
-def _refresh(url: str, known: dict[str, str]) -> str | None:
-    pair = Client(url, None).call("POST", "/v1/auth/refresh", {"refresh_token": known["refresh_token"]})
-    keep_login({"url": url, "access_token": pair["access_token"], "refresh_token": pair["refresh_token"]})
-    return str(pair["access_token"])
+def _untrusted(url: str, error: ssl.SSLError) -> dict[str, str]:
+    why = getattr(error, "verify_message", None) or error.reason or "TLS failed"
+    return {
+        "code": "tls_refused",
+        "detail": f"{url} cannot be trusted: {why}.",
+        "hint": "SSL_CERT_FILE names the authority, where it is your own.",
+    }

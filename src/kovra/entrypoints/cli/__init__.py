@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kovra.entrypoints.cli import server, user
+from kovra.entrypoints.cli import running, server, user
 
 app = typer.Typer(
     name="kovra",
@@ -20,4 +20,4 @@ user.add_to(app)
 
 def main() -> None:
     """Run a command; exit codes are those of the reference: 0 live, 1 failed, 2 canceled, 3 timed out, 4 denied, 5 usage."""
-    user.run(app)
+    running.run(app)

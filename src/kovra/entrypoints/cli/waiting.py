@@ -1,15 +1,18 @@
-"""Waiting for a deployment's verdict, with progress on stderr; survives restarts of the API."""
+"""Waiting for a deployment's verdict, with progress on stderr; an API that restarts meanwhile is waited for."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 from kovra.entrypoints.cli.output import Output, show
-from kovra.entrypoints.client import Client
+from kovra.entrypoints.client import ApiRefused, Client
 
-_EXITS = {"live": 0, "failed": 1, "canceled": 2, "superseded": 2, "skipped": 0}
+_EXITS: Final = {"live": 0, "failed": 1, "canceled": 2, "superseded": 2, "skipped": 0}
+TIMED_OUT: Final = 3
+_POLL_S: Final = 30
+_PAUSE_S: Final = 1.0
 
 
 def wait(client: Client, deployment: dict[str, Any], timeout_s: int) -> dict[str, Any]:
@@ -17,13 +20,26 @@ def wait(client: Client, deployment: dict[str, Any], timeout_s: int) -> dict[str
     path = f"/v1/deployments/{deployment['id']}"
     deadline = time.monotonic() + timeout_s
     shown = ""
+    silent = False
     sys.stderr.write(f"deployment {deployment['id']}\n")
     while True:
         shown = _progress(deployment, shown)
         left = deadline - time.monotonic()
         if deployment["outcome"] is not None or left <= 0:
             return deployment
-        deployment = client.call("GET", f"{path}?wait={max(1, min(30, int(left)))}")
+        try:
+            deployment = client.call("GET", f"{path}?wait={max(1, min(_POLL_S, int(left)))}", tries=1)
+        except ApiRefused as refused:
+            if not refused.passes:
+                raise
+            if not silent:
+                sys.stderr.write(f"  {refused} The deployment goes on; trying again.\n")
+            silent = True
+            time.sleep(max(0.0, min(refused.retry_after_s or _PAUSE_S, deadline - time.monotonic())))
+            continue
+        if silent:
+            sys.stderr.write("  The API answers again.\n")
+        silent = False
 
 
 def _progress(deployment: dict[str, Any], shown: str) -> str:
@@ -33,6 +49,7 @@ def _progress(deployment: dict[str, Any], shown: str) -> str:
         line += f" (behind {queue['position']})"
     if line != shown:
         sys.stderr.write(f"  {line}\n")
+        sys.stderr.flush()
     return line
 
 
@@ -52,4 +69,7 @@ def exit_code(deployment: dict[str, Any], output: Output) -> int:
             lines.append("The previous release serves again.")
         text += "\n" + "\n".join(lines)
     show(deployment, output, text)
-    return 3 if outcome is None else _EXITS[outcome]
+    if outcome is None:
+        sys.stderr.write("It goes on without this command; `kovra apps show` tells what serves.\n")
+        return TIMED_OUT
+    return _EXITS[outcome]

@@ -1,0 +1,48 @@
+"""Finding what a person names: project/app, and its place in an environment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from kovra.entrypoints.cli.output import Output
+from kovra.entrypoints.client import ApiRefused, Client
+
+Where = Annotated[str, typer.Option("--environment", "-e", help="Environment.")]
+AppName = Annotated[str, typer.Argument(help="project/app", metavar="PROJECT/APP")]
+Form = Annotated[Output, typer.Option("--output", "-o", help="How results are printed.")]
+Deploys = Annotated[bool, typer.Option("--deploy", help="Deploy at once; otherwise it is staged.")]
+Waits = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the verdict.")]
+Seconds = Annotated[int, typer.Option("--timeout", help="Seconds to wait.", min=1, max=24 * 3600)]
+
+
+def find_app(client: Client, name: str) -> dict[str, Any]:
+    """The app of project/app; raises BadParameter or ApiRefused (404)."""
+    project, _, slug = name.partition("/")
+    if not project or not slug:
+        raise typer.BadParameter("Name the app as project/app.")
+    found = client.call("GET", f"/v1/apps?project={quote(project, safe='')}&slug={quote(slug, safe='')}")["data"]
+    if not found:
+        raise _absent(f"There is no app {name}.", "kovra apps list")
+    only: dict[str, Any] = found[0]
+    return only
+
+
+def find_pair(client: Client, name: str, environment: str) -> dict[str, Any]:
+    """The app in the environment."""
+    app = find_app(client, name)
+    project = app["project_id"]
+    inside = client.call("GET", f"/v1/environments?project={project}&slug={quote(environment, safe='')}")["data"]
+    if not inside:
+        raise _absent(f"There is no environment {environment}.", "kovra environments list")
+    pairs = client.call("GET", f"/v1/app-environments?app={app['id']}&environment={inside[0]['id']}")["data"]
+    if not pairs:
+        raise _absent(f"{name} is not in {environment}.", "kovra apps list")
+    only: dict[str, Any] = pairs[0]
+    return only
+
+
+def _absent(detail: str, command: str) -> ApiRefused:
+    return ApiRefused(404, {"code": "not_found", "detail": detail, "hint": f"What there is: {command}"})
