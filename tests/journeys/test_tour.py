@@ -14,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +111,7 @@ def commands() -> list[tuple[str, list[str]]]:
 def steady(line: str) -> str:
     """Ids and ports differ from run to run, and a quick phase may be missed by the poll."""
     return re.sub(
-        r"\b(dep|app|aev)[_-][0-9a-z]{26}|-[0-9a-z]{10}-[0-9a-z]{5}\b|-[0-9a-f]{5,10}\b|-[0-9a-z]{8}\.apps|:\d{4,5}\b",
+        r"\b[0-9a-f]{32}\b|\b(dep|app|aev)[_-][0-9a-z]{26}|-[0-9a-z]{10}-[0-9a-z]{5}\b|-[0-9a-f]{5,10}\b|-[0-9a-z]{8}\.apps|:\d{4,5}\b",
         "…",
         line,
     )
@@ -130,6 +132,114 @@ def test_the_tour_prints_what_the_readme_shows(dev: Dev) -> None:
         for line in shown:
             if line not in shown_phases:
                 assert steady(line) in printed, (command, line, done.stdout, done.stderr)
+
+
+CURL = f"""#!{sys.executable}
+import sys, urllib.request
+words, headers, body, url = sys.argv[1:], {{}}, None, None
+while words:
+    word = words.pop(0)
+    if word == "-H":
+        name, _, value = words.pop(0).partition(": ")
+        headers[name] = value
+    elif word == "-d":
+        body = words.pop(0).encode()
+    elif word != "-s":
+        url = word
+with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+    sys.stdout.write(answer.read().decode())
+"""
+"""As much of curl as the README uses, for machines without it."""
+
+
+def test_the_pipeline_of_the_readme_deploys_by_http(dev: Dev, tmp_path: Path) -> None:
+    scripts = [b for b in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL) if "curl" in b]
+    assert len(scripts) == 1
+    if shutil.which("curl") is None:
+        (tmp_path / "curl").write_text(CURL)
+        (tmp_path / "curl").chmod(0o755)
+    path = f'PATH="$PATH:{tmp_path}:{Path(sys.executable).parent}"'
+    done = dev.run(f"{path}; PASSWORD={dev.secrets['demo_password']}\n{scripts[0]}")
+    assert done.stdout == "live\n", done.stderr
+
+
+class Api:
+    """The API as a program speaks to it: no client of ours."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url, self.token = url, token
+
+    def call(self, method: str, path: str, body: Any = None, expected: int | None = None) -> Any:
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        )
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=90) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                status, text = refused.code, refused.read()
+        assert status == expected if expected else status < 300, (method, path, status, text)
+        return json.loads(text) if text else None
+
+    def person(self, name: str) -> Api:
+        """Somebody new with an organization of their own."""
+        body = {
+            "email": f"{name}-tour@example.test", "password": f"a long phrase of {name}", "name": name,
+            "organization": {"name": f"{name} tour", "slug": f"{name}-tour"},
+        }  # fmt: skip
+        return Api(self.url, self.call("POST", "/v1/auth/signup", body, 201)["access_token"])
+
+    def deployed(self, started: Any) -> Any:
+        """The verdict."""
+        for _ in range(5):
+            found = self.call("GET", f"/v1/deployments/{started['id']}?wait=60&until=terminal")
+            if found["outcome"]:
+                break
+        return found
+
+
+def test_the_same_tour_by_http(dev: Dev) -> None:
+    """From sign-up to a live app, broken, explained and rolled back; another organization sees none of it."""
+    nobody = Api(f"http://127.0.0.1:{dev.port}")
+    ada, eve = nobody.person("ada"), nobody.person("eve")
+    ada.call("POST", "/v1/projects", {"name": "Shop", "slug": "shop"}, 201)
+    ada.call("POST", "/v1/environments", {"project": "shop", "name": "Live", "slug": "live", "kind": "production"}, 201)
+    app = ada.call("POST", "/v1/apps", {"project": "shop", "name": "Web", "slug": "web"}, 201)
+    live = ada.call("GET", "/v1/environments?project=shop&slug=live")["data"][0]
+    pair = ada.call("GET", f"/v1/app-environments?app={app['id']}&environment={live['id']}")["data"][0]
+    place = f"/v1/app-environments/{pair['id']}"
+    ada.call("PATCH", f"{place}/config", {"vars": {"LOG_LEVEL": "info"}})
+    ada.call("PATCH", f"{place}/secrets", {"secrets": {"API_KEY": "s3cret-value"}})
+    assert "s3cret-value" not in json.dumps(ada.call("GET", f"{place}/secrets"))
+
+    def deploy(image: str) -> Any:
+        path = f"/v1/apps/{app['id']}/deployments"
+        return ada.deployed(
+            ada.call("POST", path, {"environment": "live", "image": f"registry.test/kovra/{image}"}, 202)
+        )
+
+    first = deploy("ok:1")
+    assert (first["outcome"], first["release"]["number"]) == ("live", 1)
+    host = ada.call("GET", place)["url"].split("//")[1].split(":")[0]
+    page = urllib.request.Request(
+        f"http://127.0.0.1:{dev.apps_port}/", headers={"Host": host, "Accept": "application/json"}
+    )
+    with urllib.request.urlopen(page) as answer:
+        assert json.load(answer)["release"] == "1"
+    broken = deploy("crash:1")
+    assert (broken["outcome"], broken["reason"]["code"]) == ("failed", "crash_loop")
+    assert "exit code 3" in broken["reason"]["evidence"][0]
+    assert broken["restored_release"] == first["release"]["id"]
+    assert deploy("ok:2")["outcome"] == "live"
+    assert ada.call("POST", f"{place}/actions/rollback", {"release": 1, "dry_run": True})["image"]
+    back = ada.deployed(ada.call("POST", f"{place}/actions/rollback", {"release": 1}, 202))
+    assert (back["outcome"], back["trigger"]) == ("live", "rollback")
+    for path in (f"/v1/apps/{app['id']}", place, f"/v1/deployments/{first['id']}", f"{place}/config"):
+        eve.call("GET", path, expected=404)
+    assert eve.call("GET", "/v1/apps")["data"] == []
 
 
 def test_the_second_organization_sees_none_of_it(dev: Dev) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
 from kovra.entrypoints.cli.values import config, secrets
-from kovra.entrypoints.cli.waiting import exit_code, wait
+from kovra.entrypoints.cli.waiting import difference, exit_code, wait
 from kovra.entrypoints.client import ApiRefused, Client
 
 projects = typer.Typer(help="Projects.", no_args_is_help=True)
@@ -186,7 +185,7 @@ def rollback(
     path = f"/v1/app-environments/{find_pair(client, app, environment)['id']}/actions/rollback"
     answer = client.call("POST", path, {"release": release, "dry_run": dry_run})
     if dry_run:
-        show(answer, output, json.dumps({k: v for k, v in answer.items() if k != "object"}, indent=2))
+        show(answer, output, difference(answer))
         return
     _follow(client, answer, waits, timeout, output)
 

@@ -73,3 +73,25 @@ def exit_code(deployment: dict[str, Any], output: Output) -> int:
         sys.stderr.write("It goes on without this command; `kovra apps show` tells what serves.\n")
         return TIMED_OUT
     return _EXITS[outcome]
+
+
+def difference(diff: dict[str, Any]) -> str:
+    """What a rollback would change, for people."""
+    lines = []
+    if diff["image"]:
+        before, after = (str(diff["image"][side] or "none").partition(" ")[0] for side in ("from", "to"))
+        lines.append(f"image    {before} → {after}")
+    if diff["processes"]:
+        lines.append(f"process  changes {', '.join(diff['processes'])}")
+    for verb, names in (("adds", "added"), ("removes", "removed"), ("changes", "changed")):
+        if diff["config"].get(names):
+            lines.append(f"config   {verb} {', '.join(diff['config'][names])}")
+    for name, change in diff["secrets"].items():
+        if change["to"] is None:
+            lines.append(f"secrets  removes {name}")
+        elif change["from"] is None:
+            lines.append(f"secrets  adds {name}, version {change['to']}")
+        elif change["from"] != change["to"]:
+            lines.append(f"secrets  {name}: version {change['from']} → {change['to']}")
+    lines += [f"cannot be restored: {what}" for what in diff["cannot_restore"]]
+    return "\n".join(lines) or "nothing would change"
