@@ -254,18 +254,17 @@ async def test_deploying_breaking_and_going_back(shop: App) -> None:
 
 async def test_a_canceled_deployment_is_two_and_a_long_one_three(shop: App, ada: Caller) -> None:
     app = named(shop)
-    slow = await kovra("deploy", app, "--image", "registry.test/kovra/never-ready:1", "--timeout", "1")
+    await ada.patch(f"/v1/apps/{shop.app['id']}", {"release_command": ["hang"]})
+    slow = await kovra("deploy", app, "--timeout", "1")
     assert (slow.code, slow.out.split(":")[0].split()[0]) == (3, "still"), slow.err
     assert "It goes on without this command" in slow.err
     waiting = (await ada.get(f"/v1/deployments?app={shop.app['id']}"))["data"][0]
     heard = io.StringIO()
-    watching = asyncio.create_task(
-        kovra("deploy", app, "--image", "registry.test/kovra/never-ready:2", "-o", "json", heard=heard)
-    )
+    watching = asyncio.create_task(kovra("deploy", app, "-o", "json", heard=heard))
     await _until(lambda: "deployment dep_" in heard.getvalue())
-    started = heard.getvalue().split()[1]
-    for one in (waiting["id"], started):
-        await ada.send("POST", f"/v1/deployments/{one}/actions/cancel")
+    behind = heard.getvalue().split()[1]
+    for one in (behind, waiting["id"]):
+        await ada.post(f"/v1/deployments/{one}/actions/cancel")
     done = await watching
     assert (done.code, done.json["outcome"]) == (2, "canceled"), done.err
     assert (await kovra("deploy", app, "--no-wait", "-o", "json")).json["phase"] == "queued"

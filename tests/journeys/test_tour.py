@@ -158,7 +158,7 @@ def test_the_pipeline_of_the_readme_deploys_by_http(dev: Dev, tmp_path: Path) ->
     if shutil.which("curl") is None:
         (tmp_path / "curl").write_text(CURL)
         (tmp_path / "curl").chmod(0o755)
-    path = f'PATH="$PATH:{tmp_path}:{Path(sys.executable).parent}"'
+    path = f'PATH="$PATH:{tmp_path}:{Path(sys.executable).parent}"'  # a python3 that is there in any case
     done = dev.run(f"{path}; PASSWORD={dev.secrets['demo_password']}\n{scripts[0]}")
     assert done.stdout == "live\n", done.stderr
 
