@@ -61,6 +61,13 @@ LINTS = {
     "a whole table that the doors may read": """
         select table_name from information_schema.role_table_grants
         where grantee = 'kovra_lookup' and table_schema = 'public'""",
+    "something a backup would leave out": """
+        select c.relname from pg_class c where c.relnamespace = 'public'::regnamespace and case c.relkind
+            when 'S' then not has_sequence_privilege('kovra_backup', c.oid, 'select')
+            when 'r' then not has_table_privilege('kovra_backup', c.oid, 'select') else false end""",
+    "something a backup could change": """
+        select table_name || ' ' || privilege_type from information_schema.role_table_grants
+        where grantee = 'kovra_backup' and privilege_type <> 'SELECT'""",
     "an index that another one repeats": """
         select a.indexrelid::regclass || ' = ' || b.indexrelid::regclass from pg_index a
         join pg_index b on b.indrelid = a.indrelid and b.indexrelid > a.indexrelid
@@ -120,6 +127,8 @@ BROKEN = {
     "a function with its owner's rights whose owner is no door's": "alter function login_door(text, text) owner to kovra_owner",
     "something that kovra_owner does not own, other than the doors": "create table x (a int)",
     "a whole table that the doors may read": "grant select on apps to kovra_lookup",
+    "something a backup would leave out": "create sequence x; revoke select on x from kovra_backup",
+    "something a backup could change": "grant update on apps to kovra_backup",
     "an index that another one repeats": "create index x on apps (org_id, id)",
     "a constraint or an index that is not valid": "alter table apps add constraint x check (drain_s >= 0) not valid",
     "an enum or a number whose equality leaks, on a table of tenants": "alter table apps add column x numeric",
