@@ -170,7 +170,7 @@ def _complete(operation: dict[str, Any], guarded: GuardedRoute, method: str, sch
 def _ask(operation: dict[str, Any], facts: Facts, guarded: GuardedRoute, schemas: dict[str, Any]) -> None:
     wanted = {
         "IdempotencyKey": facts.unsafe and facts.session,
-        "IfMatch": facts.unsafe and facts.tags,
+        "IfMatch": facts.checks,
         "IfNoneMatch": _tagged(facts, guarded),
     }
     named = [{"$ref": f"#/components/parameters/{key}"} for key, applies in wanted.items() if applies]

@@ -34,12 +34,17 @@ class Facts:
     session: bool
     """Whether it opens the request's transaction, and so keeps answers by idempotency key."""
     tags: bool
-    """Whether it checks If-Match."""
+    """Whether it tags its answer."""
 
     @property
     def unsafe(self) -> bool:
         """Whether it may change something."""
         return self.method in UNSAFE
+
+    @property
+    def checks(self) -> bool:
+        """Whether it changes only the version that If-Match names."""
+        return self.tags and self.method in ("PUT", "PATCH")
 
 
 def facts_of(guarded: GuardedRoute, method: str) -> Facts:
@@ -76,7 +81,7 @@ _OF_A_KIND: Final[tuple[tuple[int, tuple[str, ...], Callable[[Facts], bool]], ..
     (400, ("cursor_invalid",), lambda f: f.lists),
     (400, ("duplicate_name", "number_too_large", "too_deep", "length_invalid"), lambda f: f.unsafe),
     (400, ("idempotency_key_invalid",), lambda f: f.unsafe and f.session),
-    (400, ("if_match_invalid",), lambda f: f.unsafe and f.tags),
+    (400, ("if_match_invalid",), lambda f: f.checks),
     (401, ("credential_missing", "credential_malformed", "credential_ended"), lambda f: not f.public),
     (401, ("token_expired", "token_invalid"), lambda f: not f.public),
     (403, ("https_needed",), lambda f: not f.health),
@@ -87,7 +92,7 @@ _OF_A_KIND: Final[tuple[tuple[int, tuple[str, ...], Callable[[Facts], bool]], ..
     (406, ("not_acceptable",), lambda f: True),
     (408, ("request_timeout",), lambda f: f.unsafe),
     (409, ("idempotency_in_flight", "idempotency_answer_not_kept"), lambda f: f.unsafe and f.session),
-    (412, ("version_mismatch",), lambda f: f.unsafe and f.tags),
+    (412, ("version_mismatch",), lambda f: f.checks),
     (413, ("too_large",), lambda f: f.unsafe),
     (414, ("target_too_long",), lambda f: True),
     (415, ("unsupported_media_type",), lambda f: f.unsafe),
