@@ -223,6 +223,8 @@ class Settings(LogSettings):
     """How much is kept per app environment, compressed; the oldest goes first."""
     log_pods: Annotated[int, Field(ge=1, le=20_000)] = 2000
     """Of so many pods at once the logs are collected."""
+    metrics_url: str | None = None
+    """``http(s)://host:port[/path]`` of a store with Prometheus' HTTP API; None: the cluster's own metrics, now only."""
     streamer_url: str | None = None
     """``https://host:port`` of the streamer, for live logs and shells; None: only stored logs can be read."""
     streamer_certificate: Path | None = None

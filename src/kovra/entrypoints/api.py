@@ -40,6 +40,7 @@ ROUTERS: Final = (
     deployments.deployments,
     deployments.actions,
     logs.logs,
+    logs.metrics,
     logs.shells,
     realtime.router,
 )

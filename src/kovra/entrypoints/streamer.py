@@ -120,6 +120,7 @@ class Streamer:
         """The routes."""
         app = web.Application(middlewares=[_answers], client_max_size=_LARGEST_BODY)
         app.router.add_post("/v1/logs", self._logs)
+        app.router.add_post("/v1/metrics", self._metrics)
         app.router.add_get("/v1/exec", self._exec)
         return app
 
@@ -172,6 +173,12 @@ class Streamer:
                 return response
             finally:
                 await lines.aclose()
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        grant = self._granted(request, Verb.metrics)
+        with self._counted(grant):
+            found = await self._tail(grant).usage()
+        return web.json_response({"pods": [usage.document() for usage in found]})
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         grant = self._granted(request, Verb.execute)

@@ -9,15 +9,11 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from kovra.entrypoints import keyfiles
+from kovra.entrypoints.telemetry import looking
 from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.features.identity.credentials.passwords import Passwords
 from kovra.features.identity.service.tokens import note_use
-from kovra.features.logs.service.live import Streamer
-from kovra.features.logs.service.postgres import PostgresLogs
-from kovra.features.logs.service.reading import LogReader
-from kovra.features.logs.service.turns import Turns
-from kovra.features.logs.signing import GrantSigner, private_keys
 from kovra.features.organizations.roles import ROLES
 from kovra.features.projects.rules import ImageRules
 from kovra.foundation.db import dsn, master_keys
@@ -30,7 +26,6 @@ from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_
 from kovra.foundation.keyring import Keyring
 from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Refusals
-from kovra.foundation.outbound.mutual import Mutual
 from kovra.foundation.registry import Registry
 from kovra.foundation.web.addresses import AppAddresses, PublicAddress
 from kovra.foundation.web.idempotency import Idempotency
@@ -104,24 +99,8 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
             AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),
         )
         registry.add(PublicAddress, PublicAddress(url=settings.public_url))
-        streamer = streamer_of(settings)
-        if streamer is not None:
-            registry.add(Streamer, streamer)
-        registry.add(LogReader, LogReader(streamer, PostgresLogs() if settings.log_store == "postgres" else None))
-        registry.add(Turns, Turns())
         try:
-            async with use.running():
+            async with use.running(), looking(settings, registry):
                 yield registry
         finally:
             passwords.close()
-            if streamer is not None:
-                await streamer.close()
-
-
-def streamer_of(settings: Settings) -> Streamer | None:
-    """The link to the streamer, where there is one."""
-    if settings.streamer_url is None:
-        return None
-    keys = private_keys(needed(settings.grant_keys, "KOVRA_GRANT_KEYS"))
-    link = Mutual(settings.streamer_url, settings.streamer_files(), logger.warning)
-    return Streamer(link, GrantSigner(keys))

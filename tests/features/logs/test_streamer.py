@@ -15,7 +15,7 @@ from kovra.adapters.cluster.lines import Dropped, Line
 from kovra.adapters.cluster.simulator import Simulator
 from kovra.entrypoints import certificates
 from kovra.entrypoints.streamer import TooTrusted, streaming
-from kovra.entrypoints.wiring import streamer_of
+from kovra.entrypoints.telemetry import streamer_of
 from kovra.features.logs.protocol import LogRequest, Place
 from kovra.features.logs.service.live import Streamer, StreamerAway, Target
 from kovra.features.logs.signing import GrantSigner, Verb, private_keys

@@ -138,6 +138,10 @@ class ClusterClient:
             items += page.get("items") or []
         return {"items": items, "metadata": page.get("metadata", {})}
 
+    async def read(self, path: str, query: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+        """What a path answers that is no kind of ours, such as the metrics API; raises ClusterNotFound."""
+        return await self._json("GET", path, query=query)
+
     async def delete(self, ref: ObjectRef, *, grace_s: int | None = None, uid: str | None = None) -> bool:
         """Delete with everything it owns; False when it was not there. ``uid``: that very object, or ClusterConflict."""
         body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}

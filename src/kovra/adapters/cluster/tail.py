@@ -14,9 +14,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
 from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.errors import ClusterNotFound, ClusterUnreachable
 from kovra.adapters.cluster.lines import Dropped, Line, Mark
 from kovra.adapters.cluster.podlogs import PodLog
 from kovra.adapters.cluster.podwatch import PodChange, pods_of
+from kovra.adapters.cluster.usage import PodUsage, read_usage
 from kovra.foundation import clock
 
 MarkOf = Callable[[str], Mark]
@@ -114,6 +116,16 @@ class PodTail:
         """The pods there are."""
         listed = await self._client.list("v1", "Pod", self._namespace, labels=self._selector)
         return [pod for pod in listed["items"] if self._ours(pod)][:MOST_PODS]
+
+    async def usage(self) -> list[PodUsage]:
+        """What these pods use now; unmeasured where the cluster has no metrics API, or that does not answer."""
+        pods = await self.pods()
+        path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{self._namespace}/pods"
+        try:
+            listed = await self._client.read(path, [("labelSelector", self._selector)])
+        except (ClusterNotFound, ClusterUnreachable):
+            listed = {}
+        return read_usage(pods, listed.get("items") or [])
 
     async def history(
         self, mark_of: MarkOf, *, until_ns: int | None = None, tail: int | None = None

@@ -83,3 +83,48 @@ class ShellTicketOut(Output):
     url: str = Field(examples=["wss://kovra.example/v1/exec"])
     protocol: Literal["kovra.exec.v1"] = "kovra.exec.v1"
     expires_at: Time
+
+
+class ProcessNowOut(Output):
+    """One process at this moment, over all its instances."""
+
+    process: str
+    replicas: int
+    ready: int
+    restarts: int
+    cpu_millis: float | None = Field(description="Thousandths of a core; null: not measured.")
+    memory_bytes: int | None
+
+
+class PointOut(Output):
+    """A value at a time."""
+
+    time: float = Field(description="Seconds since 1970.")
+    value: float
+
+
+class SeriesOut(Output):
+    """One metric of one process over time."""
+
+    process: str
+    metric: str = Field(examples=["cpu_millis", "memory_bytes", "restarts", "ready"])
+    points: list[PointOut]
+
+
+class RangeOut(Output):
+    """What was."""
+
+    start: Time
+    end: Time
+    step_s: int
+    series: list[SeriesOut]
+
+
+class MetricsOut(Output):
+    """What an app uses."""
+
+    object: Literal["metrics"] = "metrics"
+    source: Literal["cluster", "store"] = Field(description="The cluster itself knows only the present.")
+    at: Time
+    processes: list[ProcessNowOut]
+    range: RangeOut | None

@@ -29,6 +29,7 @@ from kovra.adapters.cluster.simulator.requests import (
 )
 from kovra.adapters.cluster.simulator.shells import PodShells
 from kovra.adapters.cluster.simulator.store import Object, Store
+from kovra.adapters.cluster.simulator.usage import pod_metrics
 from kovra.adapters.cluster.simulator.watching import Watch
 from kovra.adapters.cluster.simulator.writer import Writer
 
@@ -50,6 +51,7 @@ class Resources:
     def __init__(self, store: Store, writer: Writer, kubelet: Kubelet) -> None:
         self._store = store
         self._writer = writer
+        self._kubelet = kubelet
         self._logs = PodLogs(store, kubelet)
         self._shells = PodShells(store, kubelet)
 
@@ -68,6 +70,8 @@ class Resources:
             return web.json_response(groups())
         else:
             return web.Response(status=404, text="404 page not found\n")
+        if group == "metrics.k8s.io":
+            return pod_metrics(request, self._store, self._kubelet, rest)
         if len(rest) < 2:
             found = discovery(group, rest[0] if rest else "")
             return web.json_response(found) if found else web.Response(status=404, text="404 page not found\n")

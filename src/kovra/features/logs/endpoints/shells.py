@@ -27,6 +27,7 @@ from kovra.foundation.observability import logger
 from kovra.foundation.registry import Registry
 from kovra.foundation.web import tickets
 from kovra.foundation.web.addresses import PublicAddress
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.guard import public, requires
 from kovra.foundation.web.idempotency import shows_secret
 from kovra.foundation.web.routes import KovraRoute
@@ -48,6 +49,7 @@ _FORBIDDEN, _GONE, _POLICY, _BROKE, _AGAIN, _TOO_MANY = 4403, 4404, 1008, 1011, 
     status_code=201,
 )
 @shows_secret
+@refuses("409 nothing_live")
 async def open_shell(
     body: ShellIn,
     pair: CurrentAppEnvironment,

@@ -12,6 +12,7 @@ from uuid import UUID
 from websockets.asyncio.client import ClientConnection
 
 from kovra.adapters.cluster.lines import Dropped, Line
+from kovra.adapters.cluster.usage import PodUsage
 from kovra.features.logs import protocol
 from kovra.features.logs.protocol import LogRequest
 from kovra.features.logs.rules import shells
@@ -88,6 +89,16 @@ class Streamer:
 
     def _headers(self, grant: Grant) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._signer.sign(grant)}"}
+
+    async def usage(self, target: Target) -> list[PodUsage]:
+        """What the target's pods use now; raises StreamerAway."""
+        try:
+            answer = await self._link.call("POST", "/v1/metrics", headers=self._headers(target.grant(Verb.metrics)))
+            if answer.status == 200:
+                return [PodUsage.of(pod) for pod in json.loads(answer.body)["pods"]]
+        except (OutboundFailed, ValueError, KeyError, TypeError):
+            pass
+        raise StreamerAway("Metrics cannot be read right now.")
 
     @asynccontextmanager
     async def shell(self, target: Target, command: tuple[str, ...], *, tty: bool) -> AsyncIterator[ClientConnection]:

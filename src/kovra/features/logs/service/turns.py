@@ -1,11 +1,11 @@
-"""Reading logs is dear: each organization may do so many reads at once in one process, and no more."""
+"""Looking into what runs is dear: each organization may do so much of each kind at once in one process, and no more."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from kovra.foundation.errors import RateLimited
@@ -24,6 +24,7 @@ class TurnOptions:
     pages: int = 8
     streams: int = 40
     shells: int = 10
+    metrics: int = 8
 
 
 class Turns:
@@ -31,7 +32,7 @@ class Turns:
 
     def __init__(self, options: TurnOptions | None = None) -> None:
         known = options or TurnOptions()
-        self._most = {"pages": known.pages, "streams": known.streams, "shells": known.shells}
+        self._most = asdict(known)
         self._taken: Counter[tuple[str, UUID]] = Counter()
 
     @contextmanager
