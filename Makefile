@@ -10,10 +10,10 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.set-up
 WORKERS ?= 2
 
-.PHONY: help run test test-cluster set-up lint types laws unit golden openapi migration bench clean
+.PHONY: help run test test-postgres test-cluster set-up lint types laws unit golden openapi migration bench clean
 
 help: ## Show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: set-up ## Set up, then start the whole product with demo data
 	@$(BIN)/kovra dev $(ARGS)
@@ -43,6 +43,11 @@ laws: set-up ## Who may import whom
 unit: set-up ## All tests, in parallel; then what uses a database again, on policies that raise when no tenant is set
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 	KOVRA_TEST_RAISING_POLICIES=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -q $(ARGS)
+
+test-postgres: set-up ## What uses the database, on another PostgreSQL (15 or newer): KOVRA_PG_BIN names its programs
+	@test -x "$$KOVRA_PG_BIN/postgres" || { echo "set KOVRA_PG_BIN to the folder of initdb and postgres, such as /usr/lib/postgresql/15/bin"; exit 2; }
+	@"$$KOVRA_PG_BIN/postgres" --version
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q tests/laws tests/foundation tests/features tests/journeys --ignore tests/journeys/test_tour.py $(ARGS)
 
 test-cluster: set-up ## Tests on real Kubernetes: KOVRA_TEST_KUBECONFIG or KUBEBUILDER_ASSETS, and KOVRA_TEST_REGISTRY
 	@test -n "$$KOVRA_TEST_KUBECONFIG$$KUBEBUILDER_ASSETS" || { echo "set KOVRA_TEST_KUBECONFIG (a cluster for tests) or KUBEBUILDER_ASSETS (etcd, kube-apiserver); see CONTRIBUTING.md"; exit 2; }

@@ -158,7 +158,11 @@ def test_files_stay_short() -> None:
 
 
 def test_the_security_address_is_one() -> None:
+    """Wherever a page names whom to write to, it is the setting's."""
     from kovra.settings import Settings
 
     address = Settings.model_fields["security_contact"].default
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    named = {found for page in pages for found in re.findall(r"security@[\w.-]+\w", page.read_text())}
+    assert named == {address}
     assert address in (ROOT / "SECURITY.md").read_text()

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import secrets
 from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
+from procrastinate import PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 
-from kovra.foundation.db import dsn
+from kovra.entrypoints import migrate
+from kovra.features.organizations.roles import ROLES
+from kovra.foundation.db import dsn, leader
+from kovra.foundation.db.database import Database
+from kovra.foundation.db.notices import Notices
+from kovra.foundation.errors import KovraError
+from kovra.foundation.ids import NIL
+from kovra.foundation.jobs import runner as runner_module
+from kovra.foundation.jobs.handling import HandlerTable
+from kovra.foundation.jobs.runner import Runner, RunnerOptions
+from kovra.foundation.registry import Registry
 from tests.support import tls_front
 from tests.support.postgres import PASSWORDS, TestDatabase
 
@@ -89,4 +103,76 @@ async def test_the_right_certificate_works_and_every_other_is_refused(
     async with tls_front.front(database.server.port, None) as port:
         with pytest.raises((OSError, psycopg.Error, asyncpg.PostgresError)):
             await attempt(port, right.ca)
+    gc.collect()
+
+
+async def _pool(address: dsn.Address, _migrator: dsn.Address) -> None:
+    await (await Database.connect(address.asyncpg(), roles=ROLES)).close()
+
+
+async def _listening(address: dsn.Address, _migrator: dsn.Address) -> None:
+    """Everybody is woken when, and only when, the LISTEN has been heard."""
+    notices = Notices(address.asyncpg())
+    with notices.subscribed(NIL) as woken:
+        heard = asyncio.ensure_future(woken.wait())
+        listening = asyncio.ensure_future(notices._listen())
+        try:
+            await asyncio.wait({heard, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                await listening
+        finally:
+            for task in (heard, listening):
+                task.cancel()
+            await asyncio.gather(heard, listening, return_exceptions=True)
+
+
+async def _leading(address: dsn.Address, _migrator: dsn.Address) -> None:
+    led = asyncio.Event()
+
+    async def work() -> None:
+        led.set()
+
+    await leader._term(address.asyncpg(), secrets.randbits(40), work)
+    assert led.is_set()
+
+
+async def _queue(address: dsn.Address, _migrator: dsn.Address) -> None:
+    runner = Runner(address.psycopg(), HandlerTable(), Registry(), RunnerOptions(), name="tls")
+    async with runner.connected():
+        pass
+
+
+async def _migrations(_address: dsn.Address, migrator: dsn.Address) -> None:
+    await asyncio.to_thread(migrate.upgrade_at, migrator)
+
+
+PARTS = {
+    "pool": _pool, "listen": _listening, "leader": _leading, "queue": _queue, "migrations": _migrations
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("part", PARTS)
+async def test_every_part_that_connects_does_so_in_production_with_the_right_authority_alone(
+    part: str, database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T224, for whoever opens a connection of its own."""
+    # The queue's pool waits so long for a connection it does not get.
+    monkeypatch.setattr(runner_module, "PsycopgConnector", lambda **k: PsycopgConnector(**{**k, "timeout": 1.0}))
+    right = tls_front.make(tmp_path, "right", host="127.0.0.1")
+    other = tls_front.make(tmp_path, "other", host="127.0.0.1")
+
+    async def attempt(port: int, ca: Path) -> None:
+        tls = f"?sslmode=verify-full&sslrootcert={ca}"
+        app, migrator = (
+            dsn.parse(f"postgresql://{who}@127.0.0.1:{port}/{database.name}{tls}", production=True)
+            for who in (f"kovra_app:{PASSWORDS.app}", f"kovra_migrator:{PASSWORDS.migrator}")
+        )
+        await PARTS[part](app, migrator)
+
+    async with tls_front.front(database.server.port, right) as port:
+        with pytest.raises((OSError, KovraError, ConnectorException, psycopg.Error)):
+            await attempt(port, other.ca)
+        monkeypatch.undo()
+        await attempt(port, right.ca)
     gc.collect()
