@@ -8,7 +8,8 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import structlog
 from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
 from kovra.entrypoints.api import create_app
 from kovra.entrypoints.worker import working
+from kovra.foundation.db import embedded
 from kovra.foundation.db.embedded import Server
 from kovra.foundation.keyring.documents import write_file
 from kovra.foundation.keyring.masters import MasterSet, generate
@@ -65,6 +67,15 @@ def _quiet(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["KOVRA_TEST_LOG"] = stream.name
     configure("test", level="debug", terminal=False, stream=stream)
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_traces() -> Iterator[None]:
+    """Where we are root, what servers of tests need outside of their data folders goes with the run."""
+    with tempfile.TemporaryDirectory(prefix="kovra-test-outside-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        embedded.OUTSIDE = Path(folder)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -76,12 +76,12 @@ class EmbeddedPostgres:
     """
 
     def __init__(
-        self, data_dir: Path, *, durable: bool = True, port: int | None = None, outside: Path = OUTSIDE
+        self, data_dir: Path, *, durable: bool = True, port: int | None = None, outside: Path | None = None
     ) -> None:
         self._dir = data_dir
         self._durable = durable
         self._port = port
-        self._outside = outside
+        self._outside = outside or OUTSIDE
         self._log = data_dir / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None
 
