@@ -1,9 +1,9 @@
 """The request path against its references, in one run: `make bench`.
 
-Reference R0: FastAPI and one raw asyncpg SELECT by primary key, without tenant, policy, credential or log line. Each
-variant alternates with it in short rounds over the same server process and database; the medians of the ratios count.
-The client runs on the same cores and costs as much as the server, which pulls ratios by throughput towards 1: the ratio
-by the server's CPU per request is the stricter one.
+R0 is FastAPI with one raw asyncpg SELECT by primary key into a model of ten fields, and RL the same for twenty rows: without
+credential, tenant, policy, limits or log line. Each call alternates with its reference over the same server process and
+database, and the medians of the ratios count. Neighbours on the machine disturb throughput and time more than they
+disturb the server's CPU seconds per request: that ratio is the stricter one, and the one to improve.
 """
 
 from __future__ import annotations
@@ -13,159 +13,164 @@ import base64
 import json
 import multiprocessing
 import os
-import secrets
 import statistics
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from pydantic import BaseModel
 from tests.support.postgres import TEMPLATE, TestDatabase, make_template
 
+from bench.client import Call, alone, together
 from kovra.entrypoints.api import create_app, server_options
 from kovra.foundation.db import dsn
-from kovra.foundation.db.embedded import EmbeddedPostgres
+from kovra.foundation.db.embedded import EmbeddedPostgres, free_port
+from kovra.foundation.ids import decode
 from kovra.foundation.keyring.documents import write_file
 from kovra.foundation.keyring.masters import MasterSet, generate
 from kovra.foundation.observability import configure
 from kovra.settings import Settings
 
-CONCURRENCY, ROUND_S, ROUNDS = 16, 1.0, 7
+CONNECTIONS, ROUND_S, ROUNDS = 16, 1.0, int(os.environ.get("KOVRA_BENCH_ROUNDS", "7"))
+COLUMNS = "id, org_id, project_id, name, slug, image, drain_s, created_at, updated_at, deleted_at"
 
 
-def serve(settings: Settings, port: int, sink: str) -> None:
-    """The product and the reference route in one process."""
-    configure("bench", stream=Path(sink).open("w"), terminal=False)  # noqa: SIM115
-    app = create_app(settings)
-    _reference(app, settings)
-    options = server_options(settings) | {"port": port, "loop": "uvloop", "http": "httptools"}
-    uvicorn.run(app, **options)
+class Row(BaseModel):
+    """What the references answer."""
+
+    id: UUID
+    org_id: UUID
+    project_id: UUID
+    name: str
+    slug: str
+    image: str | None
+    drain_s: int
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
 
 
-def _reference(app: FastAPI, settings: Settings) -> None:
-    """R0, beside the product and outside its edge."""
-    bare = FastAPI(openapi_url=None)
-    pool: dict[str, Any] = {}
+class References:
+    """The references, beside the product and outside its edge, on a pool of their own."""
 
-    @bare.get("/app/{app_id}")
-    async def app_by_id(app_id: str) -> dict[str, Any]:
-        if "pool" not in pool:
+    def __init__(self, product: Any) -> None:
+        self._product = product
+        self._pool: asyncpg.Pool | None = None
+        self._bare = FastAPI(openapi_url=None)
+        self._bare.get("/r0/{app_id}")(self._one)
+        self._bare.get("/rl")(self._list)
+
+    async def _fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        if self._pool is None:
             address = dsn.parse(os.environ["BENCH_SUPERUSER"], production=False).asyncpg()
-            pool["pool"] = await asyncpg.create_pool(**address, min_size=8, max_size=16, reset=_nothing)
-        row = await pool["pool"].fetchrow("select id, name, slug, image, drain_s from apps where id = $1::uuid", app_id)
-        return {k: str(v) for k, v in row.items()}
+            self._pool = await asyncpg.create_pool(**address, min_size=8, max_size=16, reset=_nothing)
+        return list(await self._pool.fetch(sql, *arguments))
 
-    inner = app.middleware_stack
-    del inner, settings
+    async def _one(self, app_id: UUID) -> Row:
+        return dict((await self._fetch(f"select {COLUMNS} from apps where id = $1", app_id))[0])  # type: ignore[return-value]
 
-    class Split:
-        def __init__(self, product: Any) -> None:
-            self.product = product
+    async def _list(self) -> list[Row]:
+        return [dict(r) for r in await self._fetch(f"select {COLUMNS} from apps order by id desc limit 20")]  # type: ignore[misc]
 
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http" and scope["path"].startswith("/app/"):
-                await bare(scope, receive, send)
-            else:
-                await self.product(scope, receive, send)
-
-    app.add_middleware(Split)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        known = scope["type"] == "http" and scope["path"].startswith(("/r0/", "/rl"))
+        await (self._bare if known else self._product)(scope, receive, send)
 
 
 async def _nothing(_connection: Any) -> None:
     return None
 
 
+def serve(settings: Settings, port: int, sink: str) -> None:
+    """The product and its references in one process."""
+    configure("bench", stream=Path(sink).open("w"), terminal=False)  # noqa: SIM115
+    app = References(create_app(settings))
+    uvicorn.run(app, **server_options(settings) | {"port": port, "loop": "uvloop", "http": "httptools"})
+
+
 def cpu_s(pid: int) -> float:
-    """CPU seconds the server process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU seconds the server process has used, in nanosecond steps."""
+    return sum(int(p.read_text().split()[0]) for p in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
-async def rate(client: httpx.AsyncClient, call: dict[str, Any], pid: int) -> tuple[float, float]:
-    """Requests per second over one round, and requests per CPU second of the server process."""
-    ends, done = time.perf_counter() + ROUND_S, 0
-
-    async def one() -> None:
-        nonlocal done
-        while time.perf_counter() < ends:
-            body = call.get("json")
-            fresh = {
-                k: v.replace("NEW", secrets.token_hex(4)) if isinstance(v, str) else v for k, v in (body or {}).items()
-            }
-            response = await client.request(call["method"], call["path"], json=fresh or None, headers=call["headers"])
-            assert response.status_code < 300, response.text
-            done += 1
-
-    began, used = time.perf_counter(), cpu_s(pid)
-    await asyncio.gather(*(one() for _ in range(CONCURRENCY)))
-    return done / (time.perf_counter() - began), done / max(cpu_s(pid) - used, 0.001)
-
-
-async def world(client: httpx.AsyncClient) -> dict[str, Any]:
-    """An organization with twenty apps."""
-    body = {"email": "b@example.test", "password": "bench password 1", "name": "B", "organization": {"name": "B"}}
-    token = (await client.post("/v1/auth/signup", json=body)).json()["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    await client.post("/v1/projects", json={"name": "Bench", "slug": "bench"}, headers=headers)
-    made = [
-        (await client.post("/v1/apps", json={"project": "bench", "name": f"App {n}"}, headers=headers)).json()
-        for n in range(20)
-    ]
-    return {"headers": headers, "app": made[0]["id"]}
-
-
-async def measure(url: str, pid: int) -> None:
-    """Alternate each variant with the reference and print the median ratios."""
-    from kovra.foundation.ids import decode
-
-    limits = httpx.Limits(max_connections=CONCURRENCY)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
-        for _ in range(200):
+async def world(url: str) -> tuple[str, dict[str, str]]:
+    """An organization with twenty apps: the id of one, and its owner's credential."""
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        for _ in range(300):
             try:
                 if (await client.get("/readyz")).status_code == 200:
                     break
             except httpx.HTTPError:
                 await asyncio.sleep(0.1)
-        found = await world(client)
-        reference = {"method": "GET", "path": f"/app/{decode('app', found['app'])}", "headers": {}}
-        variants = {
-            "secure read of one app": {"method": "GET", "path": f"/v1/apps/{found['app']}"},
-            "secure list of 20 apps": {"method": "GET", "path": "/v1/apps?limit=20"},
-            "write: create a project": {
-                "method": "POST",
-                "path": "/v1/projects",
-                "json": {"name": "P NEW", "slug": "pNEW"},
-            },
-        }
-        print(f"{CONCURRENCY} connections, {ROUNDS} alternating rounds of {ROUND_S:.0f} s, client on the same cores")
-        for name, call in variants.items():
-            by_time, by_cpu, rates = [], [], []
-            for number in range(ROUNDS + 1):
-                base, base_cpu = await rate(client, reference, pid)
-                mine, mine_cpu = await rate(client, {**call, "headers": found["headers"]}, pid)
-                if number:  # the first round warms up
-                    by_time.append(mine / base)
-                    by_cpu.append(mine_cpu / base_cpu)
-                    rates.append(mine)
-            print(
-                f"  {name:26} {_shown(by_time)} by throughput   {_shown(by_cpu)} by the server's CPU   "
-                f"{statistics.median(rates):.0f}/s"
-            )
+        body = {"email": "b@example.test", "password": "bench password 1", "name": "B", "organization": {"name": "B"}}
+        token = (await client.post("/v1/auth/signup", json=body)).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        await client.post("/v1/projects", json={"name": "Bench", "slug": "bench"}, headers=headers)
+        for n in range(20):
+            made = await client.post("/v1/apps", json={"project": "bench", "name": f"App {n}"}, headers=headers)
+        return made.json()["id"], headers
 
 
-def _shown(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}..{max(ratios):.2f}]"
+Measure = Callable[[Call], Awaitable[tuple[float, ...]]]
+
+
+async def ratios(measure: Measure, call: Call, reference: Call) -> list[list[float]]:
+    """Per figure the ratio to the reference, round by round; the first round warms up."""
+    rounds = []
+    for number in range(ROUNDS + 1):
+        base, mine = await measure(reference), await measure(call)
+        if number:
+            rounds.append([m / b for m, b in zip(mine, base, strict=True)])
+    return [list(figure) for figure in zip(*rounds, strict=True)]
+
+
+async def measure(port: int, pid: int) -> None:
+    """Alternate each call with its references and print the medians of the ratios."""
+    app_id, headers = await world(f"http://127.0.0.1:{port}")
+    r0 = Call(method="GET", path=f"/r0/{decode('app', app_id)}")
+    rl = Call(method="GET", path="/rl")
+    one = Call(method="GET", path=f"/v1/apps/{app_id}", headers=headers)
+    page = Call(method="GET", path="/v1/apps?limit=20", headers=headers)
+    write = Call(method="POST", path="/v1/projects", headers=headers, body={"name": "P NEW", "slug": "pNEW"})
+
+    async def rates(call: Call) -> tuple[float, ...]:
+        began, used = time.perf_counter(), cpu_s(pid)
+        done = await together(port, call, connections=CONNECTIONS, seconds=ROUND_S)
+        return done / (time.perf_counter() - began), done / (cpu_s(pid) - used)
+
+    async def latency(call: Call) -> tuple[float, ...]:
+        return (await alone(port, call, seconds=ROUND_S),)
+
+    print(f"{CONNECTIONS} connections, {ROUNDS} alternating rounds of {ROUND_S:.0f} s; load {os.getloadavg()[0]:.1f}")
+    for name, call, reference in (
+        ("G1 secure read of one app, to R0", one, r0),
+        ("G3 secure list of 20 apps, to R0", page, r0),
+        ("G3 secure list of 20 apps, to RL", page, rl),
+        ("   write: create a project, to R0", write, r0),
+    ):
+        by_time, by_cpu = await ratios(rates, call, reference)
+        print(f"  {name:36} {shown(by_time)} by throughput   {shown(by_cpu)} by the server's CPU", flush=True)
+    (by_time,) = await ratios(latency, one, r0)
+    print(f"  {'G2 secure read, one connection, to R0':36} {shown(by_time)} of its median time")
+
+
+def shown(found: list[float]) -> str:
+    return f"{statistics.median(found):.2f} [{min(found):.2f}..{max(found):.2f}]"
 
 
 def main() -> None:
     """Start everything, measure, stop."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
-        postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False, outside=Path(folder) / "outside")
+        postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
         server = postgres.start()
         asyncio.run(make_template(server))
         database = TestDatabase(server=server, name=TEMPLATE)
@@ -177,13 +182,13 @@ def main() -> None:
             environment="development", database_url=database.url, keyring_file=keyring, pepper=raw, cursor_key=raw,
             token_keys=json.dumps({"signing": "t", "keys": {"t": raw}}), bcrypt_cost=4, unlimited=True,
         )  # type: ignore[call-arg]  # fmt: skip
-        port = 18999
+        port = free_port()
         process = multiprocessing.get_context("spawn").Process(
             target=serve, args=(settings, port, str(Path(folder) / "log")), daemon=True
         )
         process.start()
         try:
-            asyncio.run(measure(f"http://127.0.0.1:{port}", process.pid or 0))
+            asyncio.run(measure(port, process.pid or 0))
         finally:
             process.terminate()
             process.join(20)

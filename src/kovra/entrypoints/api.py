@@ -32,19 +32,22 @@ from kovra.foundation.web.protocol import PatientProtocol
 from kovra.settings import Settings
 
 ROUTERS: Final = (
-    platform.router,
-    organizations.router,
-    identity.router,
     projects.router,
-    secrets.router,
     deployments.deployments,
+    realtime.router,
+    secrets.router,
     deployments.actions,
     logs.logs,
     logs.metrics,
     logs.shells,
-    realtime.router,
+    identity.router,
+    organizations.router,
+    platform.router,
 )
-"""Every router of the product; a route that names no policy stops the start."""
+"""Every router of the product; a route that names no policy stops the start.
+
+What is asked most comes first: each request tries the routes one after the other, those of a router twice.
+"""
 
 Wire = Callable[[Settings], AbstractAsyncContextManager[Registry]]
 

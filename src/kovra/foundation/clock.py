@@ -18,4 +18,5 @@ def monotonic() -> float:
 
 def rfc3339(moment: datetime) -> str:
     """RFC 3339 in UTC with ``Z``, as every answer writes times."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:-6] + "Z"

@@ -47,6 +47,10 @@ PREFIXES: Final = frozenset(
     ]
 )
 
+# Two characters at a time: a page of a list writes dozens of ids.
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS: Final = range(120, -1, -10)
+
 _lock = threading.Lock()
 _last = 0
 
@@ -66,8 +70,7 @@ def new_id() -> UUID:
 def encode(prefix: str, value: UUID) -> str:
     """``app`` and a UUID → ``app_01jd…``."""
     number = value.int
-    digits = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(digits)}"
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 
 def decode(prefix: str, text: str) -> UUID | None:

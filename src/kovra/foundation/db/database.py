@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -85,7 +86,9 @@ class Database:
         """A pooled connection outside any tenant; for doors, health and locks in this package only."""
         with translated():
             try:
-                connection = await self._pool.acquire(timeout=self._timeout)
+                # The pool's own timeout would make a task of each call.
+                async with asyncio.timeout(self._timeout):
+                    connection = await self._pool.acquire()
             except TimeoutError:
                 raise Unavailable("No database connection is free.", code="database_busy") from None
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 
 from kovra.foundation.access import Principal
@@ -37,9 +39,9 @@ def account(scope: Scope, exchange: Exchange) -> None:
     """Count the request and log its line, once it is over."""
     took = time.perf_counter() - exchange.started
     route, method = route_of(scope), _method(scope)
-    HTTP_REQUESTS.labels(method, route, str(exchange.status)).inc()
+    _counter(method, route, exchange.status).inc()
     if not scope.get(STREAMING):
-        HTTP_SECONDS.labels(method, route).observe(took)
+        _timer(method, route).observe(took)
     if scope["path"] in HEALTH:
         return
     facts: dict[str, object] = {
@@ -53,6 +55,17 @@ def account(scope: Scope, exchange: Exchange) -> None:
         facts["org_id"] = encode("org", exchange.principal.org_id)
         facts["actor"] = "token" if exchange.principal.kind == "token" else encode("usr", exchange.principal.user_id)
     logger.info("request", **facts)
+
+
+# The library checks and locks at each look-up; methods, templates and statuses are few.
+@lru_cache(maxsize=4096)
+def _counter(method: str, route: str, status: int) -> Counter:
+    return HTTP_REQUESTS.labels(method, route, str(status))
+
+
+@lru_cache(maxsize=1024)
+def _timer(method: str, route: str) -> Histogram:
+    return HTTP_SECONDS.labels(method, route)
 
 
 def _method(scope: Scope) -> str:

@@ -9,7 +9,8 @@ from kovra.foundation.web.routes import KovraRoute
 __all__ = ["router", "snapshot"]
 
 router = APIRouter(route_class=KovraRoute)
-router.include_router(projects.router)
-router.include_router(environments.router)
+# What is polled comes first: each request tries the routes one after the other.
 router.include_router(apps.router)
 router.include_router(app_environments.router)
+router.include_router(projects.router)
+router.include_router(environments.router)
