@@ -52,18 +52,15 @@ async def test_what_ends_is_started_again_and_what_keeps_ending_is_said(tmp_path
 
 async def test_waits_grow_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    original = asyncio.sleep
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        await original(0)
+    class Log:
+        def warning(self, _event: str, **facts: float) -> None:
+            waits.append(facts["again_in_s"])
 
+    monkeypatch.setattr(supervisor, "logger", Log())
     keeper = Supervisor(lambda _text: None)
-    monkeypatch.setattr(supervisor.asyncio, "sleep", sleep)
     keeper.keep("api", child("exit 1", tmp_path / "log"), tmp_path / "log")
-    async with asyncio.timeout(20):
-        while len(waits) < 5:
-            await original(0.01)
+    await until(lambda: len(waits) >= 5)
     await keeper.stop("api")
     assert waits[:5] == [0.01, 0.02, 0.04, 0.04, 0.04]
 
