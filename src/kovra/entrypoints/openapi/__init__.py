@@ -89,6 +89,8 @@ _TAGS: Final = {
     "environments": "Places apps run in.",
     "apps": "What can be deployed.",
     "app environments": "An app in an environment.",
+    "metrics": "What an app uses, now and over time.",
+    "shells": "A command in a running instance.",
     "config": "Config vars: sealed, and readable with the right to.",
     "secrets": "Secrets: sealed for the worker alone; nobody reads them back.",
     "deployments": "Attempts to make a release live.",
