@@ -7,7 +7,7 @@ import json
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 _TRIES: Final = 5
 _LONGEST_WAIT_S: Final = 30.0
 _LARGEST_ANSWER: Final = 32 * 1024 * 1024
+_SILENCE_S: Final = 40.0
+"""A stream says at least that it lives every 15 s; after this long it is broken."""
 _AGAIN: Final = frozenset({0, 429, 502, 503, 504})
 """Statuses after which the same call may succeed; 0: no answer."""
 
@@ -110,6 +112,29 @@ class Client:
             connection.close()
         return self._read(response, raw)
 
+    def lines(self, path: str, *, headers: dict[str, str] | None = None) -> Iterator[str]:
+        """The lines of an answer that goes on, until either side ends it; raises ApiRefused (status 0: it broke)."""
+        parts = urlsplit(self.url)
+        sent = {"Accept": "text/event-stream", "User-Agent": "kovra-cli", **(headers or {})}
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        connection = self._connection(parts)
+        connection.timeout = _SILENCE_S
+        try:
+            connection.request("GET", parts.path + path, None, sent)
+            response = connection.getresponse()
+            if response.getheader("Content-Type", "").partition(";")[0] != "text/event-stream":
+                self._read(response, response.read(_LARGEST_ANSWER))
+                raise ApiRefused(response.status, _foreign(self.url))
+            while raw := response.readline(_LARGEST_ANSWER):
+                yield raw.decode("utf-8", "replace").rstrip("\n")
+        except ssl.SSLError as error:
+            raise ApiRefused(0, _untrusted(self.url, error)) from None
+        except (OSError, http.client.HTTPException):
+            raise ApiRefused(0, _silent(self.url)) from None
+        finally:
+            connection.close()
+
     def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(parts.hostname or "", parts.port, timeout=self.timeout_s)
@@ -129,14 +154,7 @@ class Client:
                 retry_after_s=float(later) if later.isdigit() else None,
             )
         if document is None and response.status != 204:
-            raise ApiRefused(
-                response.status,
-                {
-                    "code": "not_kovra",
-                    "detail": f"{self.url} answers, but not as Kovra's API does.",
-                    "hint": "KOVRA_URL (or --url) names the API.",
-                },
-            )
+            raise ApiRefused(response.status, _foreign(self.url))
         return document
 
     def pages(self, path: str) -> list[Any]:
@@ -150,6 +168,14 @@ class Client:
             if not page.get("next"):
                 return found
             cursor = page["next"]
+
+
+def _foreign(url: str) -> dict[str, str]:
+    return {
+        "code": "not_kovra",
+        "detail": f"{url} answers, but not as Kovra's API does.",
+        "hint": "KOVRA_URL (or --url) names the API.",
+    }
 
 
 def _silent(url: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kovra.entrypoints.cli import running, server, user
+from kovra.entrypoints.cli import looking, running, server, user
 
 app = typer.Typer(
     name="kovra",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 server.add_to(app)
 user.add_to(app)
+looking.add_to(app)
 
 
 def main() -> None:
