@@ -215,8 +215,14 @@ class Settings(LogSettings):
     sweep_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How often the worker looks for deadlines, abandoned leases and windows that are over."""
 
-    log_store: Literal["postgres", "none"] = "postgres"
-    """Where past lines are: ``postgres`` (the worker collects them), or nowhere but in the cluster."""
+    log_store: Literal["postgres", "victorialogs", "none"] = "postgres"
+    """Where past lines are: ``postgres`` (the worker collects them), ``victorialogs`` (the cluster's agent does), or
+    nowhere but in the cluster."""
+    victorialogs_url: str | None = None
+    """``http(s)://host:port`` of VictoriaLogs."""
+    victorialogs_account: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    victorialogs_project: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """The tenant in VictoriaLogs that holds this installation's lines."""
     log_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
     """How long stored lines are kept."""
     log_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 64
@@ -252,6 +258,8 @@ class Settings(LogSettings):
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> Settings:
+        if self.log_store == "victorialogs" and self.victorialogs_url is None:
+            raise ValueError("KOVRA_VICTORIALOGS_URL goes with KOVRA_LOG_STORE=victorialogs")
         if self.streamer_url is not None and not self.streamer_url.startswith("https://"):
             raise ValueError("KOVRA_STREAMER_URL must be https")
         if self.environment == "production":

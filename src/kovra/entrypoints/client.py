@@ -16,7 +16,7 @@ _TRIES: Final = 5
 _LONGEST_WAIT_S: Final = 30.0
 _LARGEST_ANSWER: Final = 32 * 1024 * 1024
 _SILENCE_S: Final = 40.0
-"""A stream says at least that it lives every 15 s; after this long it is broken."""
+"""A stream says at least that it lives every 10 s; after this long it is broken."""
 _AGAIN: Final = frozenset({0, 429, 502, 503, 504})
 """Statuses after which the same call may succeed; 0: no answer."""
 

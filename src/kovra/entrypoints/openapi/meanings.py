@@ -93,6 +93,7 @@ MEANINGS: Final[dict[str, str]] = {
     "schema_behind": "The migrations of this program have not run yet.",
     "restarting": "This process is about to stop; connect again.",
     "live_unavailable": "Live logs cannot be had right now.",
+    "log_store_unavailable": "Stored logs cannot be had right now.",
     "metrics_unavailable": "Metrics cannot be had right now.",
     "metrics_history_unavailable": "This installation keeps no metrics: ask without `since`.",
     "unavailable": "Something this needs is away; Retry-After says when to come back.",

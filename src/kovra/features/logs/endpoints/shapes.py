@@ -41,14 +41,15 @@ class Marks:
     def __init__(self, cursors: Cursors, target: Target, *, contains: str | None, until: object) -> None:
         self._cursors, self._org_id = cursors, target.org_id
         self._bound = {"log": target.app_environment_id, "process": target.process, "q": contains, "until": until}
+        self._sign = cursors.signer(target.org_id, self._bound)
 
     def forward(self, place: Place) -> str:
         """Go on from here."""
-        return self._cursors.sign(self._org_id, self._bound, f"f{place.text()}")
+        return self._sign(f"f{place.text()}")
 
     def backward(self, edge: Edge) -> str:
         """Go back from here."""
-        return self._cursors.sign(self._org_id, self._bound, f"b{edge[0]:x}.{edge[2]:x}.{edge[1]}")
+        return self._sign(f"b{edge[0]:x}.{edge[2]:x}.{edge[1]}")
 
     def read(self, cursor: str) -> Place | Edge:
         """Where it leads; raises Malformed for another log's or other filters'."""
