@@ -33,7 +33,7 @@ SCHEMA = schemathesis.openapi.from_dict(description.document())
 OPERATIONS = {found.ok().definition.raw["operationId"]: found.ok() for found in SCHEMA.get_all_operations()}
 EXAMPLES = {GenerationMode.POSITIVE: 2, GenerationMode.NEGATIVE: 3}
 CHECKS = [
-    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
+    status_code_conformance, content_type_conformance, response_schema_conformance,
     response_headers_conformance,
 ]  # fmt: skip
 
@@ -108,7 +108,7 @@ async def test_answers_are_those_of_the_description(
             response = await client.request(
                 sent["method"], sent["url"], params=sent.get("params"), headers=headers, content=content
             )
-            case.validate_response(response, checks=CHECKS + _negative(case))
+            case.validate_response(response, checks=[*CHECKS, *_no_server_error(response), *_negative(case)])
 
 
 def test_the_judge_is_awake() -> None:
@@ -117,7 +117,13 @@ def test_the_judge_is_awake() -> None:
         answer.request = httpx.Request("GET", "http://api.test/v1/apps/x")
         answer.elapsed = timedelta(0)
         with pytest.raises(FailureGroup):
-            case.validate_response(answer, checks=CHECKS)
+            case.validate_response(answer, checks=[*CHECKS, not_a_server_error])
+
+
+def _no_server_error(response: httpx.Response) -> list[Any]:
+    """No streamer runs beside this product: what needs one may say so, and nothing else may fail."""
+    without_streamer = response.status_code == 503 and response.json()["code"] == "live_unavailable"
+    return [] if without_streamer else [not_a_server_error]
 
 
 def _negative(case: Case) -> list[Any]:

@@ -25,6 +25,7 @@ from kovra.features.organizations.roles import ROLES
 from kovra.foundation.db import dsn
 from kovra.foundation.db.database import Database, PoolOptions
 from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.errors import Unavailable
 from kovra.foundation.ids import decode
 from kovra.foundation.keyring import Keyring, KeyVersionMissing
 from tests.conftest import settings_for
@@ -212,6 +213,28 @@ async def test_nothing_is_stored_in_the_clear_while_values_cannot_be_opened_and_
             await asyncio.sleep(0.01)
         lines = await until_stored(uncollected, app, "n1")
     assert lines[-2:] == ["n0", "n1"]
+
+
+async def test_a_database_that_is_away_while_values_are_opened_holds_up_little(
+    uncollected: Streamed, pool: Database, keys: HolderKeyStore, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T207: unlike a missing key, it is back soon."""
+    monkeypatch.setattr(watchers, "_AWAY_S", 3600.0)
+    app = await deployed(uncollected)
+    (pod,) = uncollected.pods(app)
+    tries: list[int] = []
+
+    class Away(Masks):
+        async def of(self, org_id: UUID, app_environment_id: UUID, release: int) -> Any:
+            tries.append(release)
+            if len(tries) == 1:
+                raise Unavailable("The database ended the connection.")
+            return await super().of(org_id, app_environment_id, release)
+
+    async with collecting.running(masks=Away(pool, keys)):
+        uncollected.write(pod, "n0")
+        await until_stored(uncollected, app, "n0")
+    assert len(tries) > 1
 
 
 async def test_logs_of_dead_pods_and_of_failed_release_commands_stay_readable(

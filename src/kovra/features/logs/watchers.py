@@ -28,7 +28,7 @@ from kovra.features.logs.service.collecting import (
 from kovra.foundation import clock
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.failures import ReferenceMissing
-from kovra.foundation.errors import KovraError, NotFound
+from kovra.foundation.errors import KovraError, NotFound, Unavailable
 from kovra.foundation.ids import NIL, decode
 from kovra.foundation.observability import COLLECTED_LINES, COLLECTED_PODS, logger
 
@@ -39,7 +39,10 @@ HELD_BYTES: Final = 512 * 1024
 FULL_BYTES: Final = 64 * 1024
 """So much is stored at once, without waiting."""
 _TOGETHER: Final = 50
+_AGAIN_S: Final = 1.0
+"""After the database was away."""
 _AWAY_S: Final = 30.0
+"""After a release's values could not be opened, which seldom changes soon."""
 _IDLE_S: Final = 60.0
 """After so long without lines a pod's growing chunk is left as it is, and forgotten here."""
 _OLD_EVERY_S: Final = 600.0
@@ -257,7 +260,7 @@ class LogCollector:
         except KovraError as error:
             logger.warning("logs_not_stored", code=error.error_code, pods=len(ready))
             for pod, _ in ready:
-                pod.not_before = clock.monotonic() + 1.0
+                pod.not_before = clock.monotonic() + _AGAIN_S
 
     def _give_up(self, pod: _Pod) -> None:
         """Its app environment is gone: there is nowhere to store it."""
@@ -280,7 +283,7 @@ class LogCollector:
             return None
         except KovraError as error:
             logger.warning("logs_held_back", pod=pod.name, code=error.error_code)
-            pod.not_before = clock.monotonic() + _AWAY_S
+            pod.not_before = clock.monotonic() + (_AGAIN_S if isinstance(error, Unavailable) else _AWAY_S)
             return None
         return [replace(line, text=mask(line.text)) for line in lines]
 
