@@ -23,7 +23,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
-from tests.support.postgres import TEMPLATE, TestDatabase, _template
+from tests.support.postgres import TEMPLATE, TestDatabase, make_template
 
 from bench.run import cpu_s, serve
 from kovra.foundation.db import dsn
@@ -200,7 +200,7 @@ def main() -> None:
         Path(folder).chmod(0o711)
         postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
         server = postgres.start()
-        asyncio.run(_template(server))
+        asyncio.run(make_template(server))
         database = TestDatabase(server=server, name=TEMPLATE)
         keyring = Path(folder) / "keyring.json"
         write_file(keyring, [generate(MasterSet.edge, 1), generate(MasterSet.core, 1)])
