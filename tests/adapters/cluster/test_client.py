@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -148,6 +149,19 @@ async def test_answers_are_of_bounded_size(
 async def test_an_answer_that_was_lost_is_asked_for_again(simulator: Simulator, client: ClusterClient) -> None:
     simulator.faults.add(Fault(method="PATCH", connection="after"))
     assert (await client.apply(NAMESPACE))["metadata"]["uid"]
+
+
+async def test_a_call_whose_caller_has_no_time_left_is_not_tried_again(
+    simulator: Simulator, client: ClusterClient
+) -> None:
+    """T203: after a pause of the process the caller's time and the call's are over in the same instant."""
+    client._timeout = 0.2
+    stalled = simulator.faults.add(Fault(method="PATCH", times=9, connection="stall"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.25):
+            asyncio.get_running_loop().call_later(0.1, time.sleep, 0.3)
+            await client.apply(NAMESPACE)
+    assert stalled.met == 1
 
 
 async def test_only_so_many_calls_run_at_once(simulator: Simulator, client: ClusterClient) -> None:

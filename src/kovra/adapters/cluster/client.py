@@ -53,6 +53,10 @@ OWNER_LABELS: Final = frozenset({MANAGED_BY, "kovra.io/organization", "kovra.io/
 _LAST: Final = {"HTTPRoute": 0, "Ingress": 0, "Secret": 2, "ConfigMap": 2, "Namespace": 3}
 """In what order objects are removed; what is not named goes in between."""
 _FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError)
+_OWN: Final = aiohttp.ClientTimeout()
+"""Calls that write are bounded by asyncio: aiohttp's timer swallows the caller's cancellation when both come in the same
+instant, as after a pause of the process, and who has lost the lease would write once more.
+"""
 
 
 def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") -> str:
@@ -292,8 +296,8 @@ class ClusterClient:
         wait, fault = 0.2, ClusterUnreachable("The cluster does not answer.")
         for attempt in range(_TRIES):
             try:
-                async with self._at_once:
-                    response = await self._open(method, path, query, body, content, self._timeout)
+                async with self._at_once, asyncio.timeout(self._timeout):
+                    response = await self._open(method, path, query, body, content, _OWN)
                     return await _read(response)
             except ApiException as refused:
                 error = error_of(refused)
@@ -317,7 +321,7 @@ class ClusterClient:
         query: Sequence[tuple[str, str]],
         body: Mapping[str, Any] | None,
         content: str,
-        timeout_s: float,
+        lasts: float | aiohttp.ClientTimeout,
     ) -> Any:
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if content else {})
         request: Any = await self._api.param_serialize(
@@ -328,7 +332,7 @@ class ClusterClient:
             body=dict(body) if body is not None else None,
             auth_settings=["BearerToken"],
         )
-        response = await self._api.call_api(*request, _request_timeout=timeout_s)  # type: ignore[misc]
+        response = await self._api.call_api(*request, _request_timeout=lasts)  # type: ignore[misc]
         if response.status >= 300:
             text = (await response.response.read()).decode("utf-8", "replace")
             refused = ApiException(status=response.status, reason=response.reason, body=text)
