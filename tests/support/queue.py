@@ -13,6 +13,7 @@ import asyncpg
 
 from kovra.foundation.db import dsn
 from kovra.foundation.db.database import Database
+from kovra.foundation.db.embedded import Server
 from kovra.foundation.ids import new_id
 from kovra.foundation.jobs.handling import HandlerTable, JobContext
 from kovra.foundation.jobs.loops import Loops
@@ -61,6 +62,7 @@ class Queue:
     database: Database
     superuser: asyncpg.Connection
     org_id: UUID
+    server: Server
     done: list[UUID] = field(default_factory=list)
     """Rows of the jobs that were run, in order; tests append."""
 
@@ -94,6 +96,18 @@ class Queue:
                 f"and usename = 'kovra_app' and {where}"
             )
         )
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """The database lets nobody in, and has ended every connection of the program."""
+        elsewhere = await asyncpg.connect(**self.server.superuser("postgres"))  # type: ignore[arg-type]
+        try:
+            await elsewhere.execute(f"alter database {self.address.database} allow_connections false")
+            await self.kill()
+            yield
+        finally:
+            await elsewhere.execute(f"alter database {self.address.database} allow_connections true")
+            await elsewhere.close()
 
     def runner(self, table: HandlerTable, **options: Any) -> Runner:
         registry = Registry()
@@ -137,7 +151,7 @@ async def queue_in(database: TestDatabase) -> AsyncIterator[Queue]:
     org_id = new_id()
     await superuser.execute("insert into organizations (id, name, slug) values ($1, 'T', $2)", org_id, f"t{org_id.hex}")
     try:
-        yield Queue(address=address, database=opened, superuser=superuser, org_id=org_id)
+        yield Queue(address=address, database=opened, superuser=superuser, org_id=org_id, server=database.server)
     finally:
         await superuser.execute("delete from procrastinate_jobs")
         await superuser.close()

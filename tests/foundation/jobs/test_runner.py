@@ -186,6 +186,33 @@ async def test_the_jobs_of_a_silent_worker_are_put_back_and_its_late_end_changes
     assert len(set(runs)) <= 2
 
 
+async def test_a_database_that_was_away_makes_no_worker_a_dead_one(queue: Queue) -> None:
+    """T207: both fell silent for longer than a dead one may; the job at work costs no attempt and runs once."""
+    held, go = asyncio.Event(), asyncio.Event()
+    runs: list[str] = []
+
+    async def slow(context: JobContext, _job: Job) -> None:
+        runs.append(context.worker)
+        held.set()
+        await go.wait()
+
+    table = HandlerTable()
+    table.add(Step, slow)
+    async with queue.working(table) as first, queue.working(table) as second:
+        await queue.put(Step(id=new_id()))
+        await held.wait()
+        before = {first.worker_id, second.worker_id}
+        async with queue.away():
+            await asyncio.sleep(1.5)
+        await queue.until(lambda: first.is_heard() and second.is_heard())
+        await asyncio.sleep(0.6)
+        assert await queue.rows() == [("test.step", "doing", 0)]
+        go.set()
+        await queue.until_empty()
+        assert {first.worker_id, second.worker_id} == before
+    assert len(runs) == 1
+
+
 async def test_a_job_that_kills_its_worker_each_time_ends_in_a_dead_letter_and_its_waiter_is_told(queue: Queue) -> None:
     told: list[Job] = []
 

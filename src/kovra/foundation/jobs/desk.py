@@ -102,6 +102,9 @@ class Desk(JobManager):
         """Name and payload of jobs that have killed their last worker, for whoever tells those that wait for them."""
         self.beaten_at = float("-inf")
         """When the last heartbeat reached the database."""
+        self._steady_since = float("-inf")
+        """Since when heartbeats have come without a gap."""
+        self._beat = asyncio.Event()
 
     def leave(self) -> None:
         """The worker is to end: from now on the database is not waited for long."""
@@ -212,7 +215,11 @@ class Desk(JobManager):
             if not await self.connector.execute_query_all_async(query=_BEAT, worker_id=worker_id):
                 self.gone.set()
                 return
-            self.beaten_at = clock.monotonic()
+            now = clock.monotonic()
+            if now - self.beaten_at > self._stalled_after_s / 2:
+                self._steady_since = now
+            self.beaten_at = now
+            self._beat.set()
             async with self._fetching:
                 facts = {"worker_id": worker_id, "at_work": list(self._at_work)}
                 self._put_back(await self.connector.execute_query_all_async(query=_RECLAIM, **facts))
@@ -221,7 +228,15 @@ class Desk(JobManager):
         self._end_here()
 
     async def rescue(self) -> None:
-        """Put back the jobs of workers that died or that nobody has heard of for long, and strike these off."""
+        """Put back the jobs of workers that died or that nobody has heard of for long, and strike these off.
+
+        While the database is away every worker falls silent: nobody is judged before all had the time to be back.
+        """
+        self._beat.clear()
+        # Right after a heartbeat of its own: it must not have waited for the database itself.
+        await self._beat.wait()
+        if clock.monotonic() - self._steady_since < self._stalled_after_s:
+            return
         facts = {"limits": json.dumps(self._limits), "stalled_s": self._stalled_after_s}
         rows = await self.connector.execute_query_all_async(query=_RESCUE, **facts)
         self._put_back(rows)

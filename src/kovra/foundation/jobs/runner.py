@@ -209,7 +209,6 @@ class Runner:
     async def rescue(self) -> None:
         """Put the jobs of dead workers back, again and again."""
         while True:
-            await asyncio.sleep(self._options.heartbeat_s)
             # A database that is away is waited for; every worker rescues, so one turn less is no loss.
             with contextlib.suppress(ConnectorException):
                 await self._desk.rescue()
