@@ -161,6 +161,6 @@ class ReapplyRelease(Job):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckHealth(Job):
-    """Look at what serves when its watch window ends."""
+    """Look at what serves: when something of it changes within its watch window, and when that ends."""
 
     name: ClassVar[str] = "deployments.check_health"

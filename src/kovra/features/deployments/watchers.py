@@ -16,10 +16,12 @@ from uuid import UUID
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.errors import WatchExpired
 from kovra.features.deployments import queries
-from kovra.features.deployments.messages import AdvanceDeployment, ReapplyRelease
+from kovra.features.deployments.messages import AdvanceDeployment, CheckHealth, ReapplyRelease
 from kovra.features.deployments.states import Phase
+from kovra.features.projects import queries as project_queries
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.due import all_of
+from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import KovraError, NotFound
 from kovra.foundation.ids import decode
 from kovra.foundation.jobs.messages import enqueue
@@ -93,13 +95,23 @@ class ClusterWatcher:
                 waiting = await session.all(
                     queries.OPEN_DEPLOYMENTS, org_id=org_id, app_environment_id=app_environment_id
                 )
-                if waiting and waiting[0].phase in (Phase.releasing, Phase.verifying):
+                if not waiting:
+                    await self._look_after(session, app_environment_id)
+                elif waiting[0].phase in (Phase.releasing, Phase.verifying):
                     job = AdvanceDeployment(id=waiting[0].id, app_environment_id=app_environment_id)
                     enqueue(session, job)
         except NotFound:  # an object of an organization this database does not know
             return
         except KovraError as error:
             logger.warning("wake_failed", code=error.error_code)
+
+    async def _look_after(self, session: TenantSession, app_environment_id: UUID) -> None:
+        """What went bad in its watch window is told at once, and not when the window ends."""
+        row = await session.find(
+            project_queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=app_environment_id
+        )
+        if row is not None and row.health == "watching":
+            enqueue(session, CheckHealth(id=row.id))
 
     async def _reapply_lost(self, deployments: list[Mapping[str, Any]]) -> None:
         present = {(d["metadata"].get("labels") or {}).get("kovra.io/app-environment") for d in deployments}
