@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from kovra.adapters.oci import reference
 from kovra.foundation import tokens
+from kovra.foundation.clock import rfc3339
 from kovra.foundation.db.pages import Cursors, Position
 from kovra.foundation.errors import Malformed
 from kovra.foundation.ids import decode, encode, is_slug, new_id, slugify
@@ -30,6 +32,24 @@ def test_ids_come_back_as_they_went(value: UUID) -> None:
 def test_nothing_else_is_an_id(text: str) -> None:
     value = decode("app", text)
     assert value is None or encode("app", value) == text
+
+
+@given(
+    st.integers(-62_000_000_000, 253_000_000_000),
+    st.integers(0, 999_999),
+    st.integers(-23, 23),
+    st.booleans(),
+)
+def test_times_have_six_digits_and_are_utc(second: int, micro: int, hours: int, whole: bool) -> None:
+    zone = timezone(timedelta(hours=hours))
+    at = datetime.fromtimestamp(second, zone).replace(microsecond=0 if whole else micro)
+    assert rfc3339(at) == at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def test_an_id_is_written_in_crockfords_order() -> None:
+    assert encode("app", UUID(int=0)) == "app_" + "0" * 26
+    assert encode("app", UUID(int=(1 << 128) - 1)) == "app_7" + "z" * 25
+    assert encode("app", UUID("01936f2e-7c00-7abc-8def-0123456789ab")) == "app_01jdqjwz00fay8vvr14d2pf2db"
 
 
 def test_new_ids_grow_and_are_version_7(monkeypatch: pytest.MonkeyPatch) -> None:

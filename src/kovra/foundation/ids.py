@@ -47,9 +47,9 @@ PREFIXES: Final = frozenset(
     ]
 )
 
-# Two characters at a time: a page of a list writes dozens of ids.
-_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
-_SHIFTS: Final = range(120, -1, -10)
+# Three characters at a time, in halves that fit a machine word: a page of a list writes dozens of ids.
+_TRIPLES: Final = [a + b + c for a in _ALPHABET for b in _ALPHABET for c in _ALPHABET]
+_HALF: Final = (1 << 60) - 1
 
 _lock = threading.Lock()
 _last = 0
@@ -69,8 +69,13 @@ def new_id() -> UUID:
 
 def encode(prefix: str, value: UUID) -> str:
     """``app`` and a UUID → ``app_01jd…``."""
-    number = value.int
-    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
+    number, write = value.int, _TRIPLES
+    head, middle, tail = write[number >> 120][1:], number >> 60 & _HALF, number & _HALF
+    return (
+        f"{prefix}_{head}"
+        f"{write[middle >> 45]}{write[middle >> 30 & 32767]}{write[middle >> 15 & 32767]}{write[middle & 32767]}"
+        f"{write[tail >> 45]}{write[tail >> 30 & 32767]}{write[tail >> 15 & 32767]}{write[tail & 32767]}"
+    )
 
 
 def decode(prefix: str, text: str) -> UUID | None:

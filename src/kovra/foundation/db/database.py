@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
+from pydantic_core import from_json
 
 from kovra.foundation.access import Permission, Principal, Role, RoleTable, granted_by, missing_permission
 from kovra.foundation.db.entries import Entry, octets, person, platform, uuids
 from kovra.foundation.db.failures import translated
 from kovra.foundation.db.session import TenantSession, commit, dumps
+from kovra.foundation.db.statements import rows_of
 from kovra.foundation.errors import Forbidden, Unavailable
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is untyp
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=dumps, decoder=json.loads, schema="pg_catalog", format="text")
+    await connection.set_type_codec("jsonb", encoder=dumps, decoder=from_json, schema="pg_catalog", format="text")
 
 
 class Database:
@@ -177,7 +178,7 @@ class Database:
         async with self.connection() as connection:
             with translated():
                 records = await connection.fetch(sql, *arguments)
-        return [row(**r) for r in records]
+        return rows_of(row, records)
 
 
 def _name(name: str) -> str:

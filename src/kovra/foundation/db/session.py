@@ -20,7 +20,7 @@ import asyncpg
 from kovra.foundation.access import Access, Permission, Role, RoleTable
 from kovra.foundation.db.entries import Entry
 from kovra.foundation.db.failures import translated
-from kovra.foundation.db.statements import Statement
+from kovra.foundation.db.statements import Statement, rows_of
 from kovra.foundation.errors import NotFound, Unavailable
 
 T = TypeVar("T")
@@ -71,13 +71,13 @@ class TenantSession:
         """The row, or None."""
         with translated():
             record = await self._connection.fetchrow(statement.sql, *statement.arguments(values))
-        return None if record is None else statement.row(**record)
+        return None if record is None else rows_of(statement.row, [record])[0]
 
     async def all(self, statement: Statement[T], **values: Any) -> list[T]:
         """Every row; the statement itself must be bounded."""
         with translated():
             records = await self._connection.fetch(statement.sql, *statement.arguments(values))
-        return [statement.row(**r) for r in records]
+        return rows_of(statement.row, records)
 
     async def execute(self, statement: Statement[Any], **values: Any) -> int:
         """How many rows it changed. A hidden row counts as none: callers map 0 to NotFound."""
@@ -97,7 +97,7 @@ class TenantSession:
             raise ValueError("a door is named by an identifier")
         with translated():
             records = await self._connection.fetch(f"select * from {name}({places})", *arguments)  # noqa: S608
-        return [row(**r) for r in records]
+        return rows_of(row, records)
 
     async def access(self) -> Access:
         """Who acts here and what it may do, as the entering function found it. One round trip, once."""
