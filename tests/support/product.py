@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 
 from kovra.adapters.cluster.simulator import Simulator
+from kovra.foundation.web.application import Application
 from kovra.settings import Settings
 from tests.support.described import documented
 from tests.support.postgres import TestDatabase
@@ -114,7 +114,7 @@ class App:
 class Product:
     """The api in this process."""
 
-    app: FastAPI
+    app: Application
     database: TestDatabase
     settings: Settings
     simulator: Simulator | None = None

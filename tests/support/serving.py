@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from kovra.entrypoints.api import create_app, server_options
+from kovra.foundation.web.application import Application
 from kovra.foundation.web.protocol import PatientProtocol
 from kovra.settings import Settings
 from tests.support.product import Product
@@ -31,12 +32,11 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def another(product: Product, *, edge: dict[str, Any] | None = None, **settings: Any) -> FastAPI:
+def another(product: Product, *, edge: dict[str, Any] | None = None, **settings: Any) -> Application:
     """An app like the product's, on its wiring, with other settings and edge options."""
     app = create_app(Settings.model_validate({**product.settings.model_dump(), **settings}))
     app.state.registry = product.app.state.registry
-    for middleware in app.user_middleware:
-        middleware.kwargs["options"] = replace(middleware.kwargs["options"], **(edge or {}))  # type: ignore[call-overload]
+    app.edge = replace(app.edge, **(edge or {}))
     return app
 
 

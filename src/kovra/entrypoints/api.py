@@ -24,10 +24,10 @@ from kovra.foundation.errors import KovraError
 from kovra.foundation.observability import logger
 from kovra.foundation.registry import Registry
 from kovra.foundation.web import problems
+from kovra.foundation.web.application import Application
 from kovra.foundation.web.credentials import Credentials
 from kovra.foundation.web.guard import guarded_routes, guarded_sockets
 from kovra.foundation.web.lists import known_parameters
-from kovra.foundation.web.middleware import Edge
 from kovra.foundation.web.protocol import PatientProtocol
 from kovra.settings import Settings
 
@@ -52,7 +52,7 @@ What is asked most comes first: each request tries the routes one after the othe
 Wire = Callable[[Settings], AbstractAsyncContextManager[Registry]]
 
 
-def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
+def create_app(settings: Settings, *, wire: Wire = api_registry) -> Application:
     """The application; connections are made when its lifespan begins."""
 
     @asynccontextmanager
@@ -72,7 +72,9 @@ def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
             gc.set_threshold(20_000, 20, 50)
             yield
 
-    app = FastAPI(
+    app = Application(
+        credentials=Credentials(AccessTokens(settings.access_tokens()).verify),
+        edge=settings.edge(),
         title="Kovra",
         version=__version__,
         summary="From an image to a running, isolated, observable app.",
@@ -90,13 +92,7 @@ def create_app(settings: Settings, *, wire: Wire = api_registry) -> FastAPI:
     guarded_sockets(app.routes)
     problems.install(app)
     openapi.install(app)
-    _edge(app, settings)
     return app
-
-
-def _edge(app: FastAPI, settings: Settings) -> None:
-    signer = AccessTokens(settings.access_tokens())
-    app.add_middleware(Edge, credentials=Credentials(signer.verify), options=settings.edge())
 
 
 def server_options(settings: Settings) -> dict[str, Any]:

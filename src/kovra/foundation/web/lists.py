@@ -106,10 +106,9 @@ async def known_parameters(request: HTTPConnection) -> None:
     """Refuse query parameters the route does not declare, and repeated scalars (400); a dependency of every route."""
     route = request.scope.get("route")
     context = (request.scope.get("fastapi") or {}).get("effective_route_context")
-    dependant = getattr(context, "dependant", None) or getattr(route, "dependant", None)
-    if dependant is None or not request.query_params or request.scope["type"] == "websocket":  # its gate refuses any
+    if not request.scope["query_string"] or request.scope["type"] == "websocket":  # its gate refuses any
         return
-    declared = _query_names(dependant)
+    declared = _declared(context or route)
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in declared:
@@ -122,6 +121,14 @@ async def known_parameters(request: HTTPConnection) -> None:
 def _parameter(name: str, code: str, message: str, known: list[str] | None = None) -> Malformed:
     wrong = FieldError(pointer=f"query:{name[:64]}", code=code, message=message)
     return Malformed(message, code=code, fields=[wrong], facts={"known": known} if known is not None else None)
+
+
+def _declared(route: Any) -> frozenset[str]:
+    """The query parameters a route takes, itself or by its dependencies; found once."""
+    known: frozenset[str] | None = getattr(route, "kovra_query_names", None)
+    if known is None:
+        known = route.kovra_query_names = frozenset(_query_names(route.dependant))
+    return known
 
 
 def _query_names(dependant: Any) -> set[str]:

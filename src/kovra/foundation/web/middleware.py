@@ -35,6 +35,7 @@ from kovra.foundation.web.accounting import HEALTH, Exchange, account, route_of
 from kovra.foundation.web.callers import Proven, network_of
 from kovra.foundation.web.cors import Origins
 from kovra.foundation.web.credentials import Credentials
+from kovra.foundation.web.direct import BODILESS
 from kovra.foundation.web.eventstream import STREAMING
 from kovra.foundation.web.problems import (
     HeadersTooLarge,
@@ -112,6 +113,7 @@ class Edge:
             return
         exchange = Exchange(_request_id(scope), time.perf_counter(), _has_no_body(scope))
         scope["kovra.request_id"] = exchange.request_id
+        scope[BODILESS] = exchange.body_done
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         self._in_flight += 1
         HTTP_IN_FLIGHT.inc()

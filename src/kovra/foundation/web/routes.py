@@ -48,6 +48,11 @@ class KovraRoute(APIRoute):
         return str(kind.media_type or "application/json")
 
     @property
+    def offered(self) -> tuple[str, ...]:
+        """Every type it can answer."""
+        return (self.media_type, *getattr(self.endpoint, _ALSO, ()))
+
+    @property
     def lists(self) -> bool:
         """Whether it answers a page of a collection."""
         model = self.response_model
@@ -57,7 +62,7 @@ class KovraRoute(APIRoute):
         """The handler that Starlette calls."""
         inner = super().get_route_handler()
         takes_body, tagged = self.body_field is not None, not self.lists
-        offered = (self.media_type, *getattr(self.endpoint, _ALSO, ()))
+        offered = self.offered
 
         async def handle(request: Request) -> Response:
             header = request.headers.get("accept")
