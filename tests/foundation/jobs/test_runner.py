@@ -213,6 +213,75 @@ async def test_a_database_that_was_away_makes_no_worker_a_dead_one(queue: Queue)
     assert len(runs) == 1
 
 
+async def test_a_worker_that_is_not_heard_of_judges_nobody(queue: Queue) -> None:
+    """T207: its connection came late, so its own heartbeat is old by the time it looks for dead workers."""
+    held, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(_context: JobContext, _job: Job) -> None:
+        held.set()
+        await go.wait()
+
+    table = HandlerTable()
+    table.add(Errand, slow)
+    await queue.superuser.execute(
+        "create function late() returns trigger language plpgsql as "
+        "$$ begin new.last_heartbeat := now() - interval '1 hour'; return new; end $$;"
+        "create trigger late before update on procrastinate_workers for each row execute function late()"
+    )
+    try:
+        async with queue.working(table) as runner:
+            await queue.put(Errand(id=new_id()))
+            await held.wait()
+            known = runner.worker_id
+            await asyncio.sleep(0.6)  # three of its heartbeats, and as many looks
+            assert await queue.rows() == [("test.errand", "doing", 0)]
+            assert runner.worker_id == known
+            go.set()
+            await queue.until_empty()
+    finally:
+        await queue.superuser.execute("drop function late() cascade")
+
+
+async def test_what_is_not_the_jobs_fault_counts_as_no_attempt(queue: Queue) -> None:
+    """Stopped workers and what is away, more often than it may fail; its first real failure is not its last."""
+    runs: list[str] = []
+
+    async def unlucky(_context: JobContext, _job: Job) -> None:
+        runs.append("run")
+        match len(runs):
+            case 1 | 2:
+                await asyncio.sleep(60)
+            case 3:
+                raise Unavailable("the database is away")
+            case 4:
+                raise Conflict("its own")
+
+    table = HandlerTable()
+    table.add(Errand, unlucky)
+    await queue.put(Errand(id=new_id()))
+    for times in (1, 2):
+        async with queue.working(table, drain_s=0.05):
+            await queue.until(lambda times=times: len(runs) == times)  # type: ignore[misc]
+        assert await queue.rows() == [("test.errand", "todo", 0)]
+    async with queue.working(table):
+        await queue.until_empty()
+    assert len(runs) == 5
+
+
+async def test_what_a_worker_left_when_it_ended_is_put_back_and_counts_as_no_attempt(queue: Queue) -> None:
+    """Its connection was lost while it wrote that the job is to be put back."""
+    row = new_id()
+    async with queue.working(queue.noting(Urgent)) as runner:
+        await queue.superuser.execute(
+            "insert into procrastinate_jobs (queue_name, task_name, args, status, worker_id) values "
+            "('none', 'test.errand', jsonb_build_object('org_id', $1::uuid, 'id', $2::uuid), 'doing', $3)",
+            queue.org_id,
+            row,
+            runner.worker_id,
+        )
+    assert await queue.rows() == [("test.errand", "todo", 0)]
+
+
 async def test_a_job_that_kills_its_worker_each_time_ends_in_a_dead_letter_and_its_waiter_is_told(queue: Queue) -> None:
     told: list[Job] = []
 

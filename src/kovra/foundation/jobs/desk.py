@@ -41,10 +41,12 @@ with mine as materialized (
     select id from procrastinate_jobs where id = %(job_id)s and worker_id = %(worker_id)s and status = 'doing' for update)
 select procrastinate_finish_job_v1(id, %(status)s, %(delete_job)s) from mine
 """
+# As procrastinate_retry_job_v2 does, but for runs that were no attempt.
 _RETRY: Final = """
-with mine as materialized (
-    select id from procrastinate_jobs where id = %(job_id)s and worker_id = %(worker_id)s and status = 'doing' for update)
-select procrastinate_retry_job_v2(id, %(retry_at)s, %(new_priority)s, %(new_queue_name)s, %(new_lock)s) from mine
+update procrastinate_jobs set status = 'todo', attempts = attempts + %(counted)s, scheduled_at = %(retry_at)s,
+    priority = coalesce(%(new_priority)s, priority), queue_name = coalesce(%(new_queue_name)s, queue_name),
+    lock = coalesce(%(new_lock)s, lock)
+where id = %(job_id)s and worker_id = %(worker_id)s and status = 'doing' returning id
 """
 _BEAT: Final = "update procrastinate_workers set last_heartbeat = now() where id = %(worker_id)s returning id"
 _SOON: Final = """
@@ -56,18 +58,29 @@ _RECLAIM: Final = """
 update procrastinate_jobs set status = 'todo', scheduled_at = null
 where status = 'doing' and worker_id = %(worker_id)s and not id = any(%(at_work)s::bigint[]) returning task_name
 """
+# Who judges others must be heard of itself at that moment: a statement may have waited long for its connection.
 # What was tried often enough ends here: a job that kills its worker each time must not go round for ever.
 _RESCUE: Final = """
-with abandoned as materialized (
+with judge as (select from procrastinate_workers
+    where id = %(worker_id)s and last_heartbeat > now() - make_interval(secs => %(stalled_s)s / 2)),
+abandoned as materialized (
     select j.id, j.task_name, j.args, j.attempts, coalesce((%(limits)s::jsonb ->> j.task_name)::int, 100) as most
     from procrastinate_jobs j left join procrastinate_workers w on w.id = j.worker_id
     where j.status = 'doing' and (w.id is null or w.last_heartbeat < now() - make_interval(secs => %(stalled_s)s))
+        and exists (select from judge)
     order by j.id limit 100 for update of j skip locked)
 select task_name, args, attempts + 1 >= most as dead,
     case when attempts + 1 >= most then procrastinate_finish_job_v1(id, 'failed', false)
         else procrastinate_retry_job_v2(id, null, null, null, null) end
 from abandoned
 """
+_STRIKE_OFF: Final = """
+with judge as (select from procrastinate_workers
+    where id = %(worker_id)s and last_heartbeat > now() - make_interval(secs => %(stalled_s)s / 2))
+delete from procrastinate_workers
+where last_heartbeat < now() - make_interval(secs => %(stalled_s)s) and exists (select from judge) returning id
+"""
+_MOST_SPARED: Final = 10_000
 
 
 class Desk(JobManager):
@@ -95,6 +108,9 @@ class Desk(JobManager):
         self._ringing: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._leaving_since: float | None = None
+        self._left_behind: set[int] = set()
+        self._sparing: set[int] = set()
+        self._spared: dict[int, int] = {}
         self.worker_id: int | None = None
         self.gone = asyncio.Event()
         """Others have struck this worker off: it must register anew."""
@@ -122,12 +138,29 @@ class Desk(JobManager):
         self.gone.clear()
         self.worker_id = int(await super().register_worker())
         self.beaten_at = clock.monotonic()
+        for former in tuple(self._left_behind):
+            await self.unregister_worker(former)
         return self.worker_id
 
     async def unregister_worker(self, worker_id: int) -> None:
-        """Strike this worker off; what it left ``doing`` is rescued by whoever looks next."""
-        self.worker_id = None
+        """Strike a worker of this process off; what it left ``doing`` is put back and none the worse for it."""
+        if worker_id == self.worker_id:
+            self.worker_id = None
+        # If the database is away now, it is done when this process registers again.
+        self._left_behind.add(worker_id)
+        facts = {"worker_id": worker_id, "at_work": []}
+        self._put_back(await self.connector.execute_query_all_async(query=_RECLAIM, **facts))
         await super().unregister_worker(worker_id)
+        self._left_behind.discard(worker_id)
+
+    def spare(self, job: Job) -> int:
+        """This run of a job will count as no attempt; how many were spared before. For `retry_job`."""
+        if len(self._spared) >= _MOST_SPARED:
+            self._spared.clear()
+        before = self._spared.get(job.id or 0, 0)
+        self._spared[job.id or 0] = before + 1
+        self._sparing.add(job.id or 0)
+        return before
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """The next job, or none; a database that is away has none."""
@@ -176,8 +209,10 @@ class Desk(JobManager):
         if job.task_name not in self._limits:
             # A newer version's job, met by a worker that is not replaced yet: it is left for one that knows it.
             logger.warning("job_unknown", job=job.task_name)
+            self.spare(job)
             await self.retry_job(job, retry_at=clock.now() + _UNKNOWN_LATER)
             return
+        self._spared.pop(job.id or 0, None)
         facts = {"status": status.value, "delete_job": delete_job}
         await self._settle(_FINISH, job, facts)
 
@@ -191,6 +226,7 @@ class Desk(JobManager):
     ) -> None:
         """Put a job back, in its place and with its lock, if it is still this worker's."""
         facts = {"retry_at": retry_at, "new_priority": priority, "new_queue_name": queue, "new_lock": lock}
+        facts["counted"] = 0 if job.id in self._sparing else 1
         await self._settle(_RETRY, job, facts)
         self._wake()
 
@@ -207,6 +243,7 @@ class Desk(JobManager):
         finally:
             # Given up or not: what is still `doing` and not at work is reclaimed with a later heartbeat.
             self._at_work.discard(job.id or 0)
+            self._sparing.discard(job.id or 0)
 
     async def update_heartbeat(self, worker_id: int) -> None:
         """Say that this worker lives, and put back what it was given in answers that never came."""
@@ -237,11 +274,12 @@ class Desk(JobManager):
         await self._beat.wait()
         if clock.monotonic() - self._steady_since < self._stalled_after_s:
             return
-        facts = {"limits": json.dumps(self._limits), "stalled_s": self._stalled_after_s}
+        judge = {"worker_id": self.worker_id, "stalled_s": self._stalled_after_s}
+        facts = {"limits": json.dumps(self._limits), **judge}
         rows = await self.connector.execute_query_all_async(query=_RESCUE, **facts)
         self._put_back(rows)
         self.dead += [(row["task_name"], row["args"]) for row in rows if row["dead"]]
-        await self.prune_stalled_workers(self._stalled_after_s)
+        await self.connector.execute_query_all_async(query=_STRIKE_OFF, **judge)
 
     def _put_back(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:

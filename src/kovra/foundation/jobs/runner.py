@@ -82,7 +82,7 @@ class Runner:
         async def run(context: QueueContext, org_id: str, id: str) -> None:  # noqa: A002  # the payload's key
             await self._run(kind, handler, context.job, org_id, id)
 
-        strategy = _Again(kind.max_attempts)
+        strategy = _Again(kind.max_attempts, self._desk)
         self._app.task(name=kind.name, queue=kind.queue, retry=strategy, pass_context=True)(run)
 
     def _context(self, kind: type[Job], org_id: UUID) -> JobContext:
@@ -230,18 +230,25 @@ class Runner:
 
 
 class _Again(BaseRetryStrategy):
-    """When a job that failed is tried again."""
+    """When a job that failed is tried again. What is not the job's own fault counts as no attempt."""
 
-    def __init__(self, max_attempts: int) -> None:
+    def __init__(self, max_attempts: int, desk: Desk) -> None:
         self._max_attempts = max_attempts
+        self._desk = desk
 
     def get_retry_decision(self, *, exception: BaseException, job: QueueJob) -> RetryDecision | None:
         """None: it is a dead letter."""
         if isinstance(exception, asyncio.CancelledError | JobAborted):
-            return RetryDecision()  # this worker is being stopped; the job is none the worse for it
-        if not isinstance(exception, _Away) and job.attempts + 1 >= self._max_attempts:
-            return None
-        return RetryDecision(retry_in={"seconds": min(2**job.attempts, LONGEST_WAIT_S)})
+            self._desk.spare(job)
+            return RetryDecision()  # this worker is being stopped
+        if isinstance(exception, _Away):
+            return _after(self._desk.spare(job))
+        return None if job.attempts + 1 >= self._max_attempts else _after(job.attempts)
+
+
+def _after(tries: int) -> RetryDecision:
+    # Bounded before the power is taken: what is away may be away for days.
+    return RetryDecision(retry_in={"seconds": min(2 ** min(tries, 10), LONGEST_WAIT_S)})
 
 
 class _Failed(Exception):
