@@ -20,7 +20,7 @@ from kovra.features.deployments.messages import AdvanceDeployment, CheckHealth, 
 from kovra.features.deployments.states import Phase
 from kovra.features.projects import queries as project_queries
 from kovra.foundation.db.database import Database
-from kovra.foundation.db.due import all_of
+from kovra.foundation.db.due import Due, all_of
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import KovraError, NotFound
 from kovra.foundation.ids import decode
@@ -59,11 +59,12 @@ class ClusterWatcher:
                 await asyncio.sleep(0.5 + random.random())  # noqa: S311  # jitter
 
     async def _watch(self, api_version: str, kind: str) -> None:
+        # Before the list: what goes live while it is under way, or while this process is paused, is not lost.
+        live = [due async for due in all_of(self._database, "live")] if kind == "Deployment" else []
         listed = await self._client.list(api_version, kind, labels=LABELS)
         for item in listed["items"]:
             self._notice(item)
-        if kind == "Deployment":
-            await self._reapply_lost(listed["items"])
+        await self._reapply_lost(live, listed["items"])
         version = str(listed["metadata"].get("resourceVersion", "0"))
         while True:
             async for event in self._client.watch(api_version, kind, labels=LABELS, resource_version=version):
@@ -113,11 +114,11 @@ class ClusterWatcher:
         if row is not None and row.health == "watching":
             enqueue(session, CheckHealth(id=row.id))
 
-    async def _reapply_lost(self, deployments: list[Mapping[str, Any]]) -> None:
+    async def _reapply_lost(self, live: list[Due], deployments: list[Mapping[str, Any]]) -> None:
         present = {(d["metadata"].get("labels") or {}).get("kovra.io/app-environment") for d in deployments}
         known = {decode("aev", f"aev_{label}") for label in present if label}
         lost = 0
-        async for due in all_of(self._database, "live"):
+        for due in live:
             if due.id not in known:
                 lost += 1
                 with contextlib.suppress(NotFound):
