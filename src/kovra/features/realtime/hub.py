@@ -115,12 +115,13 @@ class Viewer:
         self.ended = self.ended or why
         self.woken.set()
 
-    async def next(self, timeout_s: float) -> list[Fact] | Dropped | Ended:
-        """What comes next: facts it may read (none after ``timeout_s``), a gap, or the end."""
+    async def next(self, timeout_s: float | None) -> list[Fact] | Dropped | Ended:
+        """What comes next: facts it may read, a gap, or the end; nothing after ``timeout_s`` or when woken for nothing."""
         if self.ended is None and self.cursor >= self.feed.position:
             self.woken.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.woken.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self.woken.wait()
         if self.ended is not None:
             return self.ended
         behind = self.feed.position - self.cursor

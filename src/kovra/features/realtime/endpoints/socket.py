@@ -31,6 +31,7 @@ from kovra.features.realtime.protocol import (
     may_read,
     parse,
 )
+from kovra.features.realtime.pulse import Pulse
 from kovra.features.realtime.schemas import TicketOut
 from kovra.foundation import clock
 from kovra.foundation.access import Access, Permission, Principal
@@ -103,6 +104,12 @@ class _Connection:
         self._messages: deque[Subscribe | Unsubscribe | Ping | Malformed] = deque()
         self._received: deque[float] = deque()
         self._idle_since = clock.monotonic()
+        self._pulse = Pulse(self._wake)
+        self._viewer: Viewer | None = None
+
+    def _wake(self) -> None:
+        if self._viewer is not None:
+            self._viewer.woken.set()
 
     async def serve(self) -> None:
         """Until either side ends it."""
@@ -111,10 +118,14 @@ class _Connection:
                 access = await session.access()
             hub = self._registry.get(Hub)
             viewer = await hub.watch(self._principal, access, None)
+            self._viewer = viewer
             try:
-                await self._both(viewer)
+                async with self._pulse:
+                    await self._both(viewer)
             finally:
                 hub.leave(viewer)
+        except TimeoutError:
+            await self._close(Close.idle, "not_reading")
         except Unauthenticated as ended:
             await self._close(Close.ended, ended.error_code)
         except Forbidden as refused:
@@ -167,7 +178,7 @@ class _Connection:
         while True:
             while self._messages and viewer.ended is None:
                 await self._answer(viewer, self._messages.popleft())
-            found = await viewer.next(_PING_S)
+            found = await viewer.next(None)
             match found:
                 case Ended():
                     await self._end(found)
@@ -268,8 +279,9 @@ class _Connection:
         await self._close(why.close, why.code)
 
     async def _send(self, text: str) -> None:
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            await self._socket.send_text(text)
+        self._pulse.sending_since = clock.monotonic()
+        await self._socket.send_text(text)
+        self._pulse.sending_since = None
 
     async def _close(self, code: Close, reason: str) -> None:
         try:
