@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kovra.entrypoints.cli import looking, running, server, user
+from kovra.entrypoints.cli import looking, organization, running, server, user, watching
 
 app = typer.Typer(
     name="kovra",
@@ -17,6 +17,8 @@ app = typer.Typer(
 server.add_to(app)
 user.add_to(app)
 looking.add_to(app)
+watching.add_to(app)
+organization.add_to(app)
 
 
 def main() -> None:

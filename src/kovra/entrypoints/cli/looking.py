@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -15,11 +13,11 @@ import typer
 
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Where, find_pair
-from kovra.entrypoints.cli.output import Output
-from kovra.entrypoints.client import ApiRefused, Client
+from kovra.entrypoints.cli.output import Output, harmless
+from kovra.entrypoints.cli.streaming import follow
+from kovra.entrypoints.client import Client
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_ENDED: Final = ("credential_ended", "permission_missing", "not_found")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -66,9 +64,8 @@ def moment(text: str) -> str:
 
 
 def shown(line: dict[str, Any]) -> str:
-    """A line for a terminal, which must not obey what an app writes: control characters are left out."""
-    text = "".join(c for c in line["line"] if c == "\t" or unicodedata.category(c) not in ("Cc", "Cf"))
-    return f"{line['time'][:23]}Z {line['process']}.{line['pod'].rsplit('-', 1)[-1]} | {text}"
+    """A line of a log for a terminal."""
+    return f"{line['time'][:23]}Z {line['process']}.{line['pod'].rsplit('-', 1)[-1]} | {harmless(line['line'])}"
 
 
 def _paged(client: Client, path: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -81,38 +78,11 @@ def _paged(client: Client, path: str, query: dict[str, Any]) -> Iterator[dict[st
 
 
 def _followed(client: Client, path: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """For ever; a stream that breaks is opened again where it broke."""
-    last, wait_s = "", 0.2
-    while True:
-        try:
-            for kind, data, seen in _events(client, f"{path}?{urlencode(query)}", last):
-                wait_s = 0.2
-                last = seen or last
-                if kind == "line":
-                    yield data
-                elif kind == "dropped":
-                    sys.stderr.write(f"... {data['count']} lines of {data['pod']} left out\n")
-                elif kind == "end" and data["code"] in _ENDED:
-                    raise ApiRefused(403, {"detail": data["message"], "code": data["code"]})
-        except ApiRefused as refused:
-            if refused.code == "token_expired" and client.fresh is not None:
-                client.token = client.fresh(client.token)
-            elif not refused.passes:
-                raise
-        time.sleep(wait_s)
-        wait_s = min(wait_s * 2, 5.0)
-
-
-def _events(client: Client, path: str, last: str) -> Iterator[tuple[str, Any, str]]:
-    """(kind, data, id) of each event of a stream."""
-    fields: dict[str, str] = {}
-    for line in client.lines(path, headers={"Last-Event-ID": last} if last else None):
-        if not line and "data" in fields:
-            yield fields.get("event", "message"), json.loads(fields["data"]), fields.get("id", "")
-            fields = {}
-        name, _, value = line.partition(": ")
-        if name:
-            fields[name] = value
+    for kind, data in follow(client, path, query, ends="end"):
+        if kind == "line":
+            yield data
+        elif kind == "dropped":
+            sys.stderr.write(f"... {data['count']} lines of {data['pod']} left out\n")
 
 
 def execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from enum import StrEnum
 from typing import Any
 
@@ -28,6 +29,11 @@ def table(rows: list[dict[str, Any]], *columns: str) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
+
+
+def harmless(text: str) -> str:
+    """What somebody else wrote, for a terminal that must not obey it: control characters are left out."""
+    return "".join(c for c in text if c == "\t" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 
 def _cell(value: Any) -> str:
