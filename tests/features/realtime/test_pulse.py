@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from kovra.features.realtime import pulse as module
-from kovra.features.realtime.pulse import Pulse
+from kovra.features.realtime.endpoints import pulse as module
+from kovra.features.realtime.endpoints.pulse import Pulse
 from kovra.foundation import clock
 
 

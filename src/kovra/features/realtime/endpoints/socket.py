@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from kovra.features.realtime import queries
+from kovra.features.realtime.endpoints.pulse import Pulse
 from kovra.features.realtime.endpoints.topics import find_topic
 from kovra.features.realtime.hub import Dropped, Ended, Hub, Snapshots, Viewer
 from kovra.features.realtime.protocol import (
@@ -31,7 +32,6 @@ from kovra.features.realtime.protocol import (
     may_read,
     parse,
 )
-from kovra.features.realtime.pulse import Pulse
 from kovra.features.realtime.schemas import TicketOut
 from kovra.foundation import clock
 from kovra.foundation.access import Access, Permission, Principal
