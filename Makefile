@@ -10,6 +10,9 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.set-up
 WORKERS ?= 2
 
+# Every process would compile all that it imports, again and again: 5 seconds for each start of a program.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test test-postgres test-cluster set-up lint types laws unit golden openapi migration bench clean
 
 help: ## Show this

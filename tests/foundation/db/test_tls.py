@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
+from functools import partialmethod
 from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
-from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
+from psycopg_pool import AsyncConnectionPool
 
 from kovra.entrypoints import migrate
 from kovra.features.organizations.roles import ROLES
@@ -20,7 +21,6 @@ from kovra.foundation.db.database import Database
 from kovra.foundation.db.notices import Notices
 from kovra.foundation.errors import KovraError
 from kovra.foundation.ids import NIL
-from kovra.foundation.jobs import runner as runner_module
 from kovra.foundation.jobs.handling import HandlerTable
 from kovra.foundation.jobs.runner import Runner, RunnerOptions
 from kovra.foundation.registry import Registry
@@ -157,8 +157,8 @@ async def test_every_part_that_connects_does_so_in_production_with_the_right_aut
     part: str, database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T224, for whoever opens a connection of its own."""
-    # The queue's pool waits so long for a connection it does not get.
-    monkeypatch.setattr(runner_module, "PsycopgConnector", lambda **k: PsycopgConnector(**{**k, "timeout": 1.0}))
+    # The queue's pool opens in the background and tries again for so long.
+    monkeypatch.setattr(AsyncConnectionPool, "open", partialmethod(AsyncConnectionPool.open, timeout=1.0))
     right = tls_front.make(tmp_path, "right", host="127.0.0.1")
     other = tls_front.make(tmp_path, "other", host="127.0.0.1")
 
