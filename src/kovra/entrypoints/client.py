@@ -70,11 +70,13 @@ class Client:
     def __post_init__(self) -> None:
         self.url = address(self.url)
 
-    def call(self, method: str, path: str, body: Any = None, *, tries: int = _TRIES) -> Any:
-        """The JSON of a 2xx answer; raises ApiRefused. Writes carry an idempotency key, so repeating is safe."""
+    def call(self, method: str, path: str, body: Any = None, *, tries: int = _TRIES, key: str | None = None) -> Any:
+        """The JSON of a 2xx answer; raises ApiRefused. Writes carry an idempotency key, so repeating is safe; ``key``: the
+        caller's own, for what is to be done once by several processes.
+        """
         headers = {"Accept": "application/json", "User-Agent": "kovra-cli"}
         if method != "GET":
-            headers["Idempotency-Key"] = secrets.token_hex(16)
+            headers["Idempotency-Key"] = key or secrets.token_hex(16)
         refreshed = False
         attempt = 1
         while True:

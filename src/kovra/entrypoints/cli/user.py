@@ -12,6 +12,7 @@ import typer
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
+from kovra.entrypoints.cli.pipelines import pipeline
 from kovra.entrypoints.cli.values import config, secrets
 from kovra.entrypoints.cli.waiting import difference, exit_code, wait
 from kovra.entrypoints.client import ApiRefused, Client
@@ -164,11 +165,24 @@ def deploy(
     message: Annotated[str, typer.Option(help="Kept with the deployment.")] = "",
     output: Form = Output.text,
 ) -> None:
-    """Deploy an image. Exit code: 0 live, 1 failed, 2 canceled or superseded, 3 timed out, 4 denied, 5 usage."""
-    client = kept.connect()
-    body: dict[str, Any] = {"environment": environment, "message": message, "trigger": "cli"}
+    """Deploy an image. Exit code: 0 live, 1 failed, 2 canceled or superseded, 3 timed out, 4 denied, 5 usage.
+
+    In a pipeline (GitHub, GitLab, or KOVRA_RUN_ID) one run deploys once, however often it is tried.
+    """
+    client, run = kept.connect(), pipeline()
+    body: dict[str, Any] = {"environment": environment, "message": message, "trigger": "ci" if run.kind else "cli"}
+    body |= {"image": image} if image else {}
     path = f"/v1/apps/{find_app(client, app)['id']}/deployments"
-    _follow(client, client.call("POST", path, body | ({"image": image} if image else {})), waits, timeout, output)
+    started = client.call("POST", path, body, key=run.key(path, body))
+    if not waits:
+        show(started, output, f"{started['id']} {started['phase']}")
+        return
+    with run.folded(f"Deploying {app} to {environment}"):
+        ended = wait(client, started, timeout)
+    run.summarize(app, environment, ended)
+    with run.quoted():
+        code = exit_code(ended, output)
+    raise typer.Exit(code)
 
 
 def rollback(
@@ -187,11 +201,7 @@ def rollback(
     if dry_run:
         show(answer, output, difference(answer))
         return
-    _follow(client, answer, waits, timeout, output)
-
-
-def _follow(client: Client, started: dict[str, Any], waits: bool, timeout: int, output: Output) -> None:
     if not waits:
-        show(started, output, f"{started['id']} {started['phase']}")
+        show(answer, output, f"{answer['id']} {answer['phase']}")
         return
-    raise typer.Exit(exit_code(wait(client, started, timeout), output))
+    raise typer.Exit(exit_code(wait(client, answer, timeout), output))
