@@ -151,6 +151,12 @@ def test_nothing_dangerous_is_called() -> None:
                 assert all(k.arg != "shell" for k in node.keywords), (file, node.lineno)
 
 
+def test_nothing_waits_in_a_way_that_loses_a_cancellation() -> None:
+    """Python 3.11's ``wait_for`` drops a cancellation that comes in the turn its wait ends; ``timeout`` does not."""
+    for file in SOURCE.rglob("*.py"):
+        assert "wait_for(" not in file.read_text(), file
+
+
 def test_files_stay_short() -> None:
     for folder, limit in ((SOURCE, 400), (ROOT / "tests", 600)):
         long = [str(f) for f in folder.rglob("*.py") if len(f.read_text().splitlines()) > limit]

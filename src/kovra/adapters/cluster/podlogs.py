@@ -76,7 +76,8 @@ class PodLog:
             except ClusterUnreachable as away:
                 wait_s = max(wait_s, min(away.retry_after_s, _LATE_S))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self.changed.wait()
             wait_s = min(wait_s * 2, _LATE_S)
             with contextlib.suppress(ClusterUnreachable):
                 found = await self._client.find(self._ref())

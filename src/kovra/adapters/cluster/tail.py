@@ -161,7 +161,8 @@ class PodTail:
                 else:
                     self._woken.clear()
                     try:
-                        await asyncio.wait_for(self._woken.wait(), ALIVE_S)
+                        async with asyncio.timeout(ALIVE_S):
+                            await self._woken.wait()
                     except TimeoutError:
                         yield []
         finally:

@@ -231,7 +231,8 @@ class Feed:
     async def _check_credentials(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._recheck.wait(), self.options.recheck_s)
+                async with asyncio.timeout(self.options.recheck_s):
+                    await self._recheck.wait()
             self._recheck.clear()
             try:
                 await self._check()
@@ -284,7 +285,8 @@ class Hub:
         feed = viewer.feed
         feed.viewers.add(viewer)
         try:
-            await asyncio.wait_for(feed.ready.wait(), 10)
+            async with asyncio.timeout(10):
+                await feed.ready.wait()
         except BaseException as gone:
             self.leave(viewer)
             if isinstance(gone, TimeoutError):

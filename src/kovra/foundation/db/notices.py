@@ -71,7 +71,8 @@ class Notices:
             self._wake_everybody()
             while not self._lost.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._lost.wait(), timeout=30)
+                    async with asyncio.timeout(30):
+                        await self._lost.wait()
                 if not self._lost.is_set():
                     await connection.execute("select 1", timeout=10)
         finally:

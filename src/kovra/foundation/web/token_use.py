@@ -68,7 +68,8 @@ class TokenUse:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.flush(), 5)
+                async with asyncio.timeout(5):
+                    await self.flush()
 
     async def _forever(self) -> None:
         while True:

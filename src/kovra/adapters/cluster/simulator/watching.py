@@ -68,7 +68,8 @@ class Watch:
         bookmarks = self._request.query.get("allowWatchBookmarks") in ("true", "1")
         while (left := ends - clock.monotonic()) > 0:
             try:
-                change = await asyncio.wait_for(self._queue.get(), min(left, BOOKMARK_S))
+                async with asyncio.timeout(min(left, BOOKMARK_S)):
+                    change = await self._queue.get()
             except TimeoutError:
                 if bookmarks:
                     await self._bookmark()

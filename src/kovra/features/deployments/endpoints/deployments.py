@@ -133,7 +133,8 @@ async def get_deployment(
                 break
             with contextlib.suppress(TimeoutError):
                 # The bell is a hint; without one look again now and then.
-                await asyncio.wait_for(rung.wait(), min(left, 5.0))
+                async with asyncio.timeout(min(left, 5.0)):
+                    await rung.wait()
             rung.clear()
             row, parents = await _read(sessions, found, include)
     shown = deployment_out(row, parents, addresses)

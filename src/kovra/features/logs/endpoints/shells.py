@@ -174,7 +174,8 @@ class _Shell:
         with self._registry.get(Notices).subscribed(self._principal.org_id) as rung:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(rung.wait(), PROVEN_EVERY_S)
+                    async with asyncio.timeout(PROVEN_EVERY_S):
+                        await rung.wait()
                 rung.clear()
                 try:
                     async with self._database.principal(self._principal, Permission.shells_open) as session:

@@ -142,9 +142,11 @@ class LogReader:
         try:
             while True:
                 try:
-                    yield await asyncio.wait_for(queue.get(), LOOK_S)
+                    async with asyncio.timeout(LOOK_S):
+                        batch = await queue.get()
                 except TimeoutError:
-                    yield []
+                    batch = []
+                yield batch
                 for task in tasks:
                     if task.done():
                         task.result()
