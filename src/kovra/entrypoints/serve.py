@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def api(settings: Settings) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM or SIGINT."""
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.host, registry=METRICS)
     app = create_app(settings, wire=_told)
@@ -35,7 +36,8 @@ def api(settings: Settings) -> None:
     server = DrainingServer(
         config, registry=lambda: getattr(app.state, "registry", None), spread_s=settings.live_drain_s
     )
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # raised once more when all has ended well
+        server.run()
     if not server.started:
         raise SystemExit(3)  # as uvicorn.run does
 
