@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kovra.features.identity.credentials.passwords import PasswordOptions
     from kovra.features.logs.service.collecting import CollectorOptions
     from kovra.features.realtime.hub import HubOptions
-    from kovra.foundation.db.database import PoolOptions
+    from kovra.foundation.db.connections import PoolOptions
     from kovra.foundation.outbound.tls import TlsFiles
     from kovra.foundation.web.logins import LoginThrottleOptions
     from kovra.foundation.web.middleware import EdgeOptions
@@ -282,7 +282,7 @@ class Settings(LogSettings):
 
     def pool(self) -> PoolOptions:
         """Options of the connection pool."""
-        from kovra.foundation.db.database import PoolOptions
+        from kovra.foundation.db.connections import PoolOptions
 
         return PoolOptions(min_size=min(2, self.pool_max), max_size=self.pool_max, acquire_timeout_s=self.pool_wait_s)
 

@@ -207,7 +207,7 @@ async def test_waiting_for_a_deployment_holds_no_connection(running: Product) ->
         path = f"/v1/deployments/{started['id']}?wait=30&until=terminal"
         waiters = [asyncio.create_task(app.caller.get(path)) for _ in range(2 * running.settings.pool_max)]
         async with asyncio.timeout(20):  # each looks now and then, and holds nothing in between
-            while pool.get_idle_size() < pool.get_size():
+            while len(pool._idle) < pool._size:
                 await asyncio.sleep(0.01)
         assert (await app.now())["id"] == app.pair["id"]
     assert {(await waiter)["outcome"] for waiter in waiters} == {"live"}

@@ -23,7 +23,8 @@ from kovra.features.logs.service.collecting import CollectorOptions, Keeping, Ma
 from kovra.features.logs.watchers import LogCollector
 from kovra.features.organizations.roles import ROLES
 from kovra.foundation.db import dsn
-from kovra.foundation.db.database import Database, PoolOptions
+from kovra.foundation.db.connections import PoolOptions
+from kovra.foundation.db.database import Database
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.errors import Unavailable
 from kovra.foundation.ids import decode

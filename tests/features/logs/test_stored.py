@@ -18,7 +18,8 @@ from kovra.features.logs.service.collecting import CollectorOptions, Stored
 from kovra.features.organizations.roles import ROLES
 from kovra.foundation import clock
 from kovra.foundation.db import dsn
-from kovra.foundation.db.database import Database, PoolOptions
+from kovra.foundation.db.connections import PoolOptions
+from kovra.foundation.db.database import Database
 from kovra.foundation.ids import decode
 from tests.features.logs.conftest import Streamed
 from tests.features.logs.serving import listening

@@ -18,7 +18,8 @@ from kovra.entrypoints.api import create_app
 from kovra.features.organizations.roles import ROLES
 from kovra.features.projects import queries
 from kovra.foundation.db import dsn
-from kovra.foundation.db.database import Database, PoolOptions
+from kovra.foundation.db.connections import PoolOptions
+from kovra.foundation.db.database import Database
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.db.statements import command
 from kovra.foundation.ids import decode, new_id

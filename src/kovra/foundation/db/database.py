@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,6 +12,7 @@ import asyncpg
 from pydantic_core import from_json
 
 from kovra.foundation.access import Permission, Principal, Role, RoleTable, granted_by, missing_permission
+from kovra.foundation.db.connections import Connection, Connections, PoolOptions
 from kovra.foundation.db.entries import Entry, octets, person, platform, uuids
 from kovra.foundation.db.failures import translated
 from kovra.foundation.db.session import TenantSession, commit, dumps
@@ -23,41 +22,20 @@ from kovra.foundation.errors import Forbidden, Unavailable
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolOptions:
-    """How a process holds connections."""
-
-    min_size: int = 2
-    """Connections kept open."""
-    max_size: int = 16
-    """Upper bound; more callers wait."""
-    acquire_timeout_s: float = 5.0
-    """How long a caller waits for a connection before it gets a 503."""
-    command_timeout_s: float = 30.0
-    """Client-side bound on one statement; the role's statement_timeout is the server's."""
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is untyped
-    """Leaves out the reset query (one round trip per request): nothing here ever sets a session-level value.
-
-    asyncpg still rolls back a transaction that was left open.
-    """
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
+async def _connect(arguments: dict[str, Any], command_timeout_s: float) -> Connection:
+    connection: Connection = await asyncpg.connect(
+        **arguments, command_timeout=command_timeout_s, connection_class=Connection
+    )
     await connection.set_type_codec("jsonb", encoder=dumps, decoder=from_json, schema="pg_catalog", format="text")
+    return connection
 
 
 class Database:
     """Opens tenant sessions; one per process."""
 
-    def __init__(self, pool: asyncpg.Pool, *, roles: RoleTable, acquire_timeout_s: float) -> None:
+    def __init__(self, pool: Connections, *, roles: RoleTable) -> None:
         self._pool = pool
         self._roles = roles
-        self._timeout = acquire_timeout_s
         self._allowed = {p: _role_array(p, roles) for p in Permission}
         self._granted_by = {p: granted_by(p, roles) for p in Permission}
 
@@ -67,35 +45,30 @@ class Database:
     ) -> Database:
         """Make the pool; ``arguments`` are asyncpg's connection keywords as ``dsn.py`` makes them."""
         options = options or PoolOptions()
+        pool = Connections(lambda: _connect(arguments, options.command_timeout_s), options)
         with translated():
-            pool = await asyncpg.create_pool(
-                **arguments,
-                min_size=options.min_size,
-                max_size=options.max_size,
-                command_timeout=options.command_timeout_s,
-                connection_class=_Connection,
-                init=_prepare,
-            )
-        return cls(pool, roles=roles, acquire_timeout_s=options.acquire_timeout_s)
+            await pool.open()
+        return cls(pool, roles=roles)
 
     async def close(self) -> None:
         """Close every connection, waiting for those in use."""
         await self._pool.close()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """A pooled connection outside any tenant; for doors, health and locks in this package only."""
-        with translated():
-            try:
-                # The pool's own timeout would make a task of each call.
-                async with asyncio.timeout(self._timeout):
-                    connection = await self._pool.acquire()
-            except TimeoutError:
-                raise Unavailable("No database connection is free.", code="database_busy") from None
+        connection = await self._borrowed()
         try:
             yield connection
         finally:
-            await self._pool.release(connection)
+            self._pool.release(connection)
+
+    async def _borrowed(self) -> Connection:
+        with translated():
+            try:
+                return await self._pool.acquire()
+            except TimeoutError:
+                raise Unavailable("No database connection is free.", code="database_busy") from None
 
     @asynccontextmanager
     async def _transaction(self, entry: Entry) -> AsyncIterator[TenantSession]:
@@ -175,9 +148,12 @@ class Database:
             raise self._explained(permission, refused.facts.get("role")) from None
 
     async def _rows(self, sql: str, row: type[T], arguments: Sequence[Any]) -> list[T]:
-        async with self.connection() as connection:
+        connection = await self._borrowed()
+        try:
             with translated():
                 records = await connection.fetch(sql, *arguments)
+        finally:
+            self._pool.release(connection)
         return rows_of(row, records)
 
 
