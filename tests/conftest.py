@@ -109,6 +109,7 @@ def settings_for(database: TestDatabase, keyring: Path, **more: object) -> Setti
         "apps_domain": "apps.test",
         "settling_s": 0.05,
         "progress_deadline_s": 20,
+        "min_ready_s": 1,
     }
     return Settings(**{**known, **more})  # type: ignore[arg-type]
 

@@ -198,6 +198,8 @@ class Settings(LogSettings):
         default_factory=lambda: dict(_QUOTAS)  # type: ignore[arg-type]  # the keys are the plans
     )
     """Plan → what one environment may use; plans left out have the default quota."""
+    min_ready_s: Annotated[int, Field(ge=0, le=60)] = 5
+    """How long an instance must be ready before it counts, and the next old one may go."""
     progress_deadline_s: int = 300
     """How long a rollout may make no progress before the cluster calls it failed."""
     deploy_deadline_s: Annotated[float, Field(gt=0)] = 900.0

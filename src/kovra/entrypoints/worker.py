@@ -126,6 +126,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 apps_domain=settings.apps_domain,
                 routing=settings.routing,
                 progress_deadline_s=settings.progress_deadline_s,
+                min_ready_s=settings.min_ready_s,
                 quotas={plan: Quota(**quota.model_dump()) for plan, quota in settings.quotas.items()},
             ),
         )

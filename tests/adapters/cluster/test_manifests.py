@@ -86,6 +86,41 @@ def test_every_pod_is_restricted_and_has_no_token(name: str) -> None:
             assert "@sha256:" in container["image"]
 
 
+checks = st.builds(
+    HealthCheck, path=st.none() | st.sampled_from(["/", "/healthz"]), port=st.none() | st.integers(1, 65535),
+    command=st.none() | st.just(("true",)), initial_delay_s=st.integers(0, 600), period_s=st.integers(1, 300),
+    timeout_s=st.integers(1, 60), failures=st.integers(1, 20),
+)  # fmt: skip
+processes = st.builds(
+    Process, name=st.from_regex(r"[a-z][a-z0-9-]{0,18}[a-z0-9]", fullmatch=True),
+    command=st.none() | st.lists(st.text(max_size=30), min_size=1, max_size=3).map(tuple),
+    port=st.none() | st.integers(1, 65535), instances=st.integers(0, 20), cpu_millis=st.integers(50, 4000),
+    memory_mib=st.integers(64, 8192), startup=st.none() | checks, readiness=st.none() | checks,
+    liveness=st.none() | checks, run_as_user=st.none() | st.integers(1, 2**31 - 1),
+)  # fmt: skip
+workloads = st.builds(
+    lambda found, **more: replace(WORKLOAD, processes=tuple({p.name: p for p in found}.values()), **more),
+    st.lists(processes, min_size=1, max_size=4), routing=st.sampled_from(["gateway", "ingress"]),
+    hostname=st.none() | st.just("a.apps.test"), drain_s=st.integers(0, 300), min_ready_s=st.integers(0, 60),
+    release_timeout_s=st.integers(1, 3600), restarted_at=st.none() | st.just("2026-11-25T00:00:00Z"),
+)  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(workload=workloads)
+def test_whatever_is_asked_for_is_restricted_and_fits_the_schemas(workload: Workload) -> None:
+    """T126, T128: generated workloads, all objects of each."""
+    documents = [*workload_manifests(workload), *release_job(workload)]
+    for pod in pods(documents):
+        assert violations(pod) == []
+        assert pod["automountServiceAccountToken"] is False
+    for document in documents:
+        if document["kind"] == "HTTPRoute":
+            assert list(http_route(document)) == []
+        else:
+            kubernetes_validate.validate(document, "1.35", strict=True)
+
+
 def test_values_stand_in_the_secret_alone() -> None:
     documents = workload_manifests(replace(WORKLOAD, environment={"A": SecretValue("canary-value-1")}))
     others = yaml.safe_dump_all([d for d in documents if d["kind"] != "Secret"])
@@ -115,8 +150,8 @@ def test_network_policies_deny_first_and_select_no_foreign_namespace() -> None:
 
 def test_namespaces_are_injective_and_fit() -> None:
     """T131."""
-    names = {replace(PLACEMENT, environment_id=UUID(int=n * 7919)).namespace for n in range(5000)}
-    assert len(names) == 5000
+    names = {replace(PLACEMENT, environment_id=UUID(int=n * 7919)).namespace for n in range(100_000)}
+    assert len(names) == 100_000
     assert all(len(n) <= 63 and n.startswith("kv-") for n in names)
 
 

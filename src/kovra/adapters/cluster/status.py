@@ -152,10 +152,11 @@ async def observe_job(client: ClusterClient, namespace: str, name: str) -> JobSt
         return JobStatus(found=False, succeeded=False, failed=False, timed_out=False, pods=())
     conditions = {c["type"]: c for c in (job.get("status") or {}).get("conditions") or [] if c["status"] == "True"}
     pods = await client.list("v1", "Pod", namespace, labels=f"batch.kubernetes.io/job-name={name}")
+    ends = [(conditions.get("Failed") or {}).get("reason"), *(p["status"].get("reason") for p in pods["items"])]
     return JobStatus(
         found=True,
         succeeded="Complete" in conditions,
         failed="Failed" in conditions,
-        timed_out=(conditions.get("Failed") or {}).get("reason") == "DeadlineExceeded",
+        timed_out="Failed" in conditions and "DeadlineExceeded" in ends,
         pods=tuple(read_pod(p) for p in pods["items"]),
     )

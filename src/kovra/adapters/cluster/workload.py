@@ -84,6 +84,8 @@ class Workload:
     release_command: tuple[str, ...] | None = None
     release_timeout_s: int = 600
     progress_deadline_s: int = 300
+    min_ready_s: int = 5
+    """How long an instance must be ready before it counts, and the next old one may go."""
     routing: Literal["gateway", "ingress"] = "gateway"
     gateway: Gateway = Gateway()  # frozen
     restarted_at: str | None = None

@@ -21,6 +21,7 @@ class Placing:
     apps_domain: str
     routing: str
     progress_deadline_s: int = 300
+    min_ready_s: int = 5
     gateway: Gateway = Gateway()  # noqa: RUF009  # frozen
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     """Plan → what one environment may use in all."""
@@ -72,6 +73,7 @@ def compose(
         drain_s=release.drain_s,
         release_command=tuple(release.release_command) if release.release_command else None,
         progress_deadline_s=placing.progress_deadline_s,
+        min_ready_s=placing.min_ready_s,
         routing="ingress" if placing.routing == "ingress" else "gateway",
         gateway=placing.gateway,
         restarted_at=restarted_at,

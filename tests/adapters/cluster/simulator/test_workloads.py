@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
 from kovra.adapters.cluster.client import path_of
+from kovra.adapters.cluster.manifests import namespace_manifests, release_job
+from kovra.adapters.cluster.status import observe_job
+from kovra.adapters.cluster.workload import Isolation
 from tests.adapters.cluster.simulator.conftest import Cluster, condition
+from tests.adapters.cluster.test_manifests import PLACEMENT, WORKLOAD
 
 
 async def test_a_deployment_becomes_available_through_a_replica_set(cluster: Cluster) -> None:
@@ -209,6 +215,22 @@ async def test_a_job_that_hangs_is_ended_at_its_deadline(cluster: Cluster) -> No
     again = await cluster.find("batch/v1", "Job", "j")
     assert again is not None
     assert condition(again, "Failed")
+
+
+async def test_a_release_command_that_hangs_is_ended_and_its_last_lines_stay(cluster: Cluster) -> None:
+    """The pod's own deadline comes first: a Job that ends at its own deletes its pods, and their logs with them."""
+    environment = replace(PLACEMENT, environment_id=uuid4())
+    hangs = replace(WORKLOAD, placement=environment, image="registry.test/kovra/hang:1", release_timeout_s=2)
+    documents = release_job(replace(hangs, release_command=("/testapp", "hang")))
+    for document in [*namespace_manifests(Isolation(placement=environment)), *documents]:
+        await cluster.client.apply(document)
+    name = documents[-1]["metadata"]["name"]
+    async with asyncio.timeout(15):
+        while not (status := await observe_job(cluster.client, environment.namespace, name)).failed:
+            await asyncio.sleep(0.02)
+    (pod,) = status.pods
+    assert (status.timed_out, status.succeeded) == (True, False)
+    assert await cluster.client.logs(environment.namespace, pod.name, lines=10)
 
 
 async def test_a_finished_job_goes_after_its_time_with_its_pods(cluster: Cluster) -> None:

@@ -88,7 +88,8 @@ def _network_policies(isolation: Isolation) -> list[dict[str, Any]]:
             {
                 "podSelector": {"matchLabels": {"kovra.io/process": "web"}},
                 "policyTypes": ["Ingress"],
-                "ingress": [{"from": [{"namespaceSelector": gateway}]}],
+                # By the port's name: during a rollout that changes the number, old and new pods are both reached.
+                "ingress": [{"from": [{"namespaceSelector": gateway}], "ports": [{"protocol": "TCP", "port": "app"}]}],
             },
         ),
         policy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from kovra.adapters.cluster.manifests.labels import (
     base_name,
@@ -17,6 +17,10 @@ from kovra.adapters.cluster.manifests.namespace import SERVICE_ACCOUNT
 from kovra.adapters.cluster.workload import HealthCheck, Process, Workload
 
 WEB = "web"
+LEAVES_S: Final = 10
+"""How long an instance that is to end goes on answering before SIGTERM: until then gateways may still send to it."""
+_REPORTS_S: Final = 60
+"""How much longer a Job may live than its pod, which is ended first and stays, with its last lines."""
 
 
 def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
@@ -82,6 +86,8 @@ def _container(workload: Workload, process: Process) -> dict[str, Any]:
     if process.command is not None:
         container["command"] = [_undollared(word) for word in process.command]
     if process.port is not None:
+        # Kubernetes itself waits: no image needs a shell for it (KEP-3960).
+        container["lifecycle"] = {"preStop": {"sleep": {"seconds": LEAVES_S}}}
         container["ports"] = [{"name": "app", "containerPort": process.port, "protocol": "TCP"}]
     for kind, check in (
         ("startupProbe", process.startup),
@@ -143,12 +149,29 @@ def _pod_template(workload: Workload, process: Process) -> dict[str, Any]:
             "enableServiceLinks": False,
             "securityContext": security,
             "serviceAccountName": SERVICE_ACCOUNT,
-            "terminationGracePeriodSeconds": workload.drain_s + 20,
+            "terminationGracePeriodSeconds": workload.drain_s + LEAVES_S + 10,
         },
     }
 
 
+def _spread(workload: Workload, process: Process) -> list[dict[str, Any]]:
+    """Instances of one release apart from each other, by zone and by node, where that can be had."""
+    return [
+        {
+            "labelSelector": {"matchLabels": selector(workload, process.name)},
+            "matchLabelKeys": ["pod-template-hash"],
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+        }
+        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    ]
+
+
 def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
+    template = _pod_template(workload, process)
+    # Whatever the number of instances: the template is not to change with it, or scaling would restart them.
+    template["spec"]["topologySpreadConstraints"] = _spread(workload, process)
     return document(
         "apps/v1",
         "Deployment",
@@ -157,12 +180,12 @@ def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
         workload_labels(workload, process.name),
         spec={
             "replicas": process.instances,
-            "minReadySeconds": 1,
+            "minReadySeconds": workload.min_ready_s,
             "progressDeadlineSeconds": workload.progress_deadline_s,
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector(workload, process.name)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": _pod_template(workload, process),
+            "template": template,
         },
     )
 
@@ -227,7 +250,7 @@ def release_job(workload: Workload) -> list[dict[str, Any]]:
         run_as_user=next((p.run_as_user for p in workload.processes if p.run_as_user), None),
     )
     template = _pod_template(workload, process)
-    template["spec"]["restartPolicy"] = "Never"
+    template["spec"] |= {"activeDeadlineSeconds": workload.release_timeout_s, "restartPolicy": "Never"}
     job = document(
         "batch/v1",
         "Job",
@@ -235,7 +258,7 @@ def release_job(workload: Workload) -> list[dict[str, Any]]:
         workload.placement.namespace,
         workload_labels(workload, "release"),
         spec={
-            "activeDeadlineSeconds": workload.release_timeout_s,
+            "activeDeadlineSeconds": workload.release_timeout_s + _REPORTS_S,
             "backoffLimit": 0,
             "template": template,
             "ttlSecondsAfterFinished": 3600,
