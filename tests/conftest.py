@@ -44,12 +44,23 @@ def _absent() -> dict[str, str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests on a real cluster are left out where there is none; `make test-cluster` runs them."""
     absent = _absent()
-    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
-    if os.environ.get("KOVRA_TEST_RAISING_POLICIES"):
-        left_out += [item for item in items if item not in left_out and not _meets_raising_policies(item)]
-    if left_out:
+    raising = bool(os.environ.get("KOVRA_TEST_RAISING_POLICIES"))
+
+    def runs(item: pytest.Item) -> bool:
+        here = not any(item.get_closest_marker(name) for name in absent)
+        return here and (not raising or _meets_raising_policies(item))
+
+    if left_out := [item for item in items if not runs(item)]:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    items[:] = sorted(filter(runs, items), key=_length)
+
+
+_LONGEST_FIRST = ("journeys", "entrypoints", "features", "foundation", "laws", "adapters")
+
+
+def _length(item: pytest.Item) -> int:
+    """Folders whose files take long come first: a long file at the end would run beside idle workers."""
+    return _LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0])
 
 
 def _meets_raising_policies(item: pytest.Item) -> bool:

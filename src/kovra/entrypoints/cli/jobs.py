@@ -39,10 +39,12 @@ def jobs_list(
 ) -> None:
     """Jobs that failed for good. They name an organization and a row, nothing else."""
     with speaking("jobs"):
-        from kovra.entrypoints import queue
         from kovra.settings import Settings
 
-        rows = [_shown(letter) for letter in asyncio.run(queue.dead_letters(Settings(), task=job, limit=limit))]
+        settings = Settings()
+        from kovra.entrypoints import queue
+
+        rows = [_shown(letter) for letter in asyncio.run(queue.dead_letters(settings, task=job, limit=limit))]
     show(rows, output, table(rows, "id", "job", "attempts", "organization", "row", "died_at") if rows else "none")
 
 

@@ -29,19 +29,23 @@ def add_to(app: typer.Typer) -> None:
 def api() -> None:
     """Serve the HTTP API."""
     with speaking("api"):
-        from kovra.entrypoints import serve
         from kovra.settings import Settings
 
-        serve.api(Settings())
+        settings = Settings()  # what is wrong with them is said at once
+        from kovra.entrypoints import serve
+
+        serve.api(settings)
 
 
 def worker() -> None:
     """Run jobs, watch the cluster, sweep what is due."""
     with speaking("worker"):
-        from kovra.entrypoints import worker as process
         from kovra.settings import Settings
 
-        asyncio.run(process.run(Settings()))
+        settings = Settings()
+        from kovra.entrypoints import worker as process
+
+        asyncio.run(process.run(settings))
 
 
 def streamer() -> None:
@@ -290,11 +294,13 @@ def keys_status() -> None:
 def ledger_verify() -> None:
     """Follow every organization's hash chain; exit code 1 when an event was changed, removed or put elsewhere."""
     with speaking("ledger"):
-        from kovra.entrypoints import ledger as chains
-        from kovra.foundation.ids import encode
         from kovra.settings import Settings
 
-        found = asyncio.run(chains.verify_all(Settings()))
+        settings = Settings()
+        from kovra.entrypoints import ledger as chains
+        from kovra.foundation.ids import encode
+
+        found = asyncio.run(chains.verify_all(settings))
     broken = [one for one in found if one.broken_at is not None]
     for one in broken:
         print(f"{encode('org', one.org_id)}: broken at event {one.broken_at}")
