@@ -13,6 +13,7 @@ import pytest
 
 from kovra.entrypoints import description
 from kovra.entrypoints.api import ROUTERS
+from kovra.entrypoints.openapi.meanings import MEANINGS
 from kovra.entrypoints.worker import handlers
 from kovra.features.deployments.rules.reasons import REASONS
 from kovra.features.organizations.roles import ROLES
@@ -109,7 +110,8 @@ def _error_codes() -> dict[str, str]:
 
 def test_codes_stand_in_their_page() -> None:
     lines = ["# Codes", "", "Generated from the source.", "", "## Problems", ""]
-    lines += [f"- `{code}`" for code in sorted(_error_codes())]
+    told = {code: f": {MEANINGS[code]}" for code in MEANINGS}
+    lines += [f"- `{code}`{told.get(code, '')}" for code in sorted(_error_codes().keys() | told)]
     lines += ["", "## Why deployments end", "", "| code | meaning | what to do |", "| --- | --- | --- |"]
     lines += [f"| `{code}` | {m.message} | {m.hint} |" for code, m in sorted(REASONS.items())]
     lines += ["", "## Events", "", "| type | meaning |", "| --- | --- |"]
