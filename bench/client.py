@@ -19,6 +19,8 @@ class Call:
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] | None = None
+    port: int | None = None
+    """Where it is asked, when not where the product is."""
 
     def bytes(self) -> bytes:
         """As it goes over the wire."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from pydantic import BaseModel
 from tests.support.postgres import TEMPLATE, TestDatabase, make_template
@@ -59,10 +61,9 @@ class Row(BaseModel):
 
 
 class References:
-    """The references, beside the product and outside its edge, on a pool of their own."""
+    """The references: an app of their own, on a pool of their own."""
 
-    def __init__(self, product: Any) -> None:
-        self._product = product
+    def __init__(self) -> None:
         self._pool: asyncpg.Pool | None = None
         self._bare = FastAPI(openapi_url=None)
         self._bare.get("/r0/{app_id}")(self._one)
@@ -81,19 +82,32 @@ class References:
         return [dict(r) for r in await self._fetch(f"select {COLUMNS} from apps order by id desc limit 20")]  # type: ignore[misc]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        known = scope["type"] == "http" and scope["path"].startswith(("/r0/", "/rl"))
-        await (self._bare if known else self._product)(scope, receive, send)
+        await self._bare(scope, receive, send)
 
 
 async def _nothing(_connection: Any) -> None:
     return None
 
 
-def serve(settings: Settings, port: int, sink: str) -> None:
-    """The product and its references in one process."""
+class _Quiet(uvicorn.Server):
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()
+
+
+def serve(settings: Settings, port: int, sink: str, reference: int | None = None) -> None:
+    """The product as it is served, and its references as uvicorn serves any app, in one process and one loop."""
     configure("bench", stream=Path(sink).open("w"), terminal=False)  # noqa: SIM115
-    app = References(create_app(settings))
-    uvicorn.run(app, **server_options(settings) | {"port": port, "loop": "uvloop", "http": "httptools"})
+    uvloop.run(_serve(create_app(settings), server_options(settings), port, reference))
+
+
+async def _serve(product: Any, options: dict[str, Any], port: int, reference: int | None) -> None:
+    alike = {"access_log": False, "log_config": None, "server_header": False, "date_header": True, "lifespan": "off"}
+    other = _Quiet(uvicorn.Config(References(), port=reference or 0, http="httptools", **alike))
+    beside = asyncio.create_task(other.serve()) if reference else None
+    await uvicorn.Server(uvicorn.Config(product, **options | {"port": port})).serve()
+    other.should_exit = True
+    if beside is not None:
+        await beside
 
 
 def cpu_s(pid: int) -> float:
@@ -132,22 +146,22 @@ async def ratios(measure: Measure, call: Call, reference: Call) -> list[list[flo
     return [list(figure) for figure in zip(*rounds, strict=True)]
 
 
-async def measure(port: int, pid: int) -> None:
+async def measure(port: int, reference: int, pid: int) -> None:
     """Alternate each call with its references and print the medians of the ratios."""
     app_id, headers = await world(f"http://127.0.0.1:{port}")
-    r0 = Call(method="GET", path=f"/r0/{decode('app', app_id)}")
-    rl = Call(method="GET", path="/rl")
+    r0 = Call(method="GET", path=f"/r0/{decode('app', app_id)}", port=reference)
+    rl = Call(method="GET", path="/rl", port=reference)
     one = Call(method="GET", path=f"/v1/apps/{app_id}", headers=headers)
     page = Call(method="GET", path="/v1/apps?limit=20", headers=headers)
     write = Call(method="POST", path="/v1/projects", headers=headers, body={"name": "P NEW", "slug": "pNEW"})
 
     async def rates(call: Call) -> tuple[float, ...]:
         began, used = time.perf_counter(), cpu_s(pid)
-        done = await together(port, call, connections=CONNECTIONS, seconds=ROUND_S)
+        done = await together(call.port or port, call, connections=CONNECTIONS, seconds=ROUND_S)
         return done / (time.perf_counter() - began), done / (cpu_s(pid) - used)
 
     async def latency(call: Call) -> tuple[float, ...]:
-        return (await alone(port, call, seconds=ROUND_S),)
+        return (await alone(call.port or port, call, seconds=ROUND_S),)
 
     print(f"{CONNECTIONS} connections, {ROUNDS} alternating rounds of {ROUND_S:.0f} s; load {os.getloadavg()[0]:.1f}")
     for name, call, reference in (
@@ -182,13 +196,13 @@ def main() -> None:
             environment="development", database_url=database.url, keyring_file=keyring, pepper=raw, cursor_key=raw,
             token_keys=json.dumps({"signing": "t", "keys": {"t": raw}}), bcrypt_cost=4, unlimited=True,
         )  # type: ignore[call-arg]  # fmt: skip
-        port = free_port()
+        port, reference = free_port(), free_port()
         process = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(settings, port, str(Path(folder) / "log")), daemon=True
+            target=serve, args=(settings, port, str(Path(folder) / "log"), reference), daemon=True
         )
         process.start()
         try:
-            asyncio.run(measure(port, process.pid or 0))
+            asyncio.run(measure(port, reference, process.pid or 0))
         finally:
             process.terminate()
             process.join(20)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from kovra.foundation.observability.logs import (
     bind,
     configure,
+    fact,
     is_configured,
     logger,
     speaker,
@@ -68,6 +69,7 @@ __all__ = [
     "VALUES_UNREADABLE",
     "bind",
     "configure",
+    "fact",
     "is_configured",
     "logger",
     "speaker",

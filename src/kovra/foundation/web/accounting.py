@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from kovra.foundation.access import Principal
 from kovra.foundation.ids import encode
-from kovra.foundation.observability import HTTP_REQUESTS, HTTP_SECONDS, logger
+from kovra.foundation.observability import HTTP_REQUESTS, HTTP_SECONDS, fact
 from kovra.foundation.web.eventstream import STREAMING
 from kovra.foundation.web.ratelimit import Verdict
 
@@ -54,7 +54,7 @@ def account(scope: Scope, exchange: Exchange) -> None:
     if exchange.principal is not None:
         facts["org_id"] = encode("org", exchange.principal.org_id)
         facts["actor"] = "token" if exchange.principal.kind == "token" else encode("usr", exchange.principal.user_id)
-    logger.info("request", **facts)
+    fact("request", **facts)
 
 
 # The library checks and locks at each look-up; methods, templates and statuses are few.

@@ -21,11 +21,10 @@ from starlette.convertors import StringConvertor
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kovra.foundation.web.heads import HEAD, Head
 from kovra.foundation.web.resolving import Resolver
 from kovra.foundation.web.routes import KovraRoute, accepts, conditional
 
-BODILESS: Final = "kovra.bodiless"
-"""Set in the scope by the edge: this request has no body to read."""
 _HANDLED: Final = (HTTPException, RequestValidationError, ResponseValidationError)
 _SHAPING: Final = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
 
@@ -62,7 +61,7 @@ class Direct:
             self._place(context)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "GET" and scope.get(BODILESS) and not scope.get("root_path"):
+        if scope["type"] == "http" and scope["method"] == "GET" and not scope.get("root_path"):
             found = self.route_of(scope["path"])
             if found is not None and await _answered(*found, scope, receive, send):
                 return
@@ -114,16 +113,20 @@ def _direct(context: Any) -> _Direct | None:
 
 async def _answered(known: _Direct, path: dict[str, str], scope: Scope, receive: Receive, send: Send) -> bool:
     """Whether the request was one that can be answered here."""
-    request = Request(scope, receive, send)
-    accept = request.headers.get("accept")
-    if accept is not None and accept != "*/*" and not any(accepts(accept, media) for media in known.offered):
+    head: Head = scope[HEAD]
+    accept = head.all(b"accept")
+    if accept and accept[0] != b"*/*" and not any(accepts(accept[0].decode("latin-1"), m) for m in known.offered):
         return False
-    arguments = known.resolver.arguments(path, request)
+    request = Request(scope, receive, send)
+    arguments = known.resolver.arguments(path, request) if head.bodiless else None
     if arguments is None:
         return False
     scope["route"], scope["endpoint"], scope["path_params"] = known.route, known.route.endpoint, path
     try:
-        response = await _respond(known, request, arguments)
+        if known.resolver.ends:
+            response = await _ended(known, request, arguments)
+        else:
+            response = await _made(known, request, arguments, None)
     except _HANDLED as raised:
         handlers = request.app.exception_handlers
         response = await next(handlers[kind] for kind in type(raised).__mro__ if kind in handlers)(request, raised)
@@ -131,10 +134,8 @@ async def _answered(known: _Direct, path: dict[str, str], scope: Scope, receive:
     return True
 
 
-async def _respond(known: _Direct, request: Request, arguments: list[dict[str, Any]]) -> Response:
-    """The answer; what had to end, such as the transaction, has ended well when it is there."""
-    if not known.resolver.ends:
-        return await _made(known, request, arguments, None)
+async def _ended(known: _Direct, request: Request, arguments: list[dict[str, Any]]) -> Response:
+    """The answer, when what had to end, such as the transaction, has ended well."""
     async with AsyncExitStack() as stack:
         return await _made(known, request, arguments, stack)
     raise RuntimeError("a dependency swallowed what its endpoint raised")
@@ -143,9 +144,7 @@ async def _respond(known: _Direct, request: Request, arguments: list[dict[str, A
 async def _made(
     known: _Direct, request: Request, arguments: list[dict[str, Any]], stack: AsyncExitStack | None
 ) -> Response:
-    said = Response()
-    said.raw_headers.clear()
-    said.status_code = 200
+    said = _Said()
     result = await known.resolver.call(request, said, arguments, stack)
     if not isinstance(result, Response):
         value, wrong = known.field.validate(result, loc=("response",))
@@ -155,3 +154,10 @@ async def _made(
         result = Response(body, status_code=said.status_code, media_type="application/json")
         result.raw_headers.extend(said.raw_headers)
     return conditional(request, result, tagged=known.tagged)
+
+
+class _Said(Response):
+    """Takes the status and the headers that an endpoint sets."""
+
+    def __init__(self) -> None:
+        self.status_code, self.raw_headers = 200, []

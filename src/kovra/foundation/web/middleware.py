@@ -13,7 +13,6 @@ import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -35,8 +34,8 @@ from kovra.foundation.web.accounting import HEALTH, Exchange, account, route_of
 from kovra.foundation.web.callers import Proven, network_of
 from kovra.foundation.web.cors import Origins
 from kovra.foundation.web.credentials import Credentials
-from kovra.foundation.web.direct import BODILESS
 from kovra.foundation.web.eventstream import STREAMING
+from kovra.foundation.web.heads import HEAD, Head
 from kovra.foundation.web.problems import (
     HeadersTooLarge,
     Problem,
@@ -48,7 +47,6 @@ from kovra.foundation.web.problems import (
 )
 from kovra.foundation.web.ratelimit import Bucket, RateLimiter, RateLimitOptions, Verdict
 
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SECURITY: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -111,9 +109,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(_request_id(scope), time.perf_counter(), _has_no_body(scope))
+        head = scope[HEAD] = Head.of(scope)
+        exchange = Exchange(head.request_id, time.perf_counter(), head.bodiless)
         scope["kovra.request_id"] = exchange.request_id
-        scope[BODILESS] = exchange.body_done
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         self._in_flight += 1
         HTTP_IN_FLIGHT.inc()
@@ -132,7 +130,8 @@ class Edge:
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A WebSocket: its gate asks for the credential; here only what can be refused before it opens."""
-        scope["kovra.request_id"] = _request_id(scope)
+        head = scope[HEAD] = Head.of(scope)
+        scope["kovra.request_id"] = head.request_id
         structlog.contextvars.bind_contextvars(request_id=scope["kovra.request_id"])
         began = time.perf_counter()
         try:
@@ -148,8 +147,8 @@ class Edge:
     def _admits(self, scope: Scope) -> bool:
         network = network_of(scope["client"][0] if scope.get("client") else "").encode()
         try:
-            self._check_sizes(scope)
-            self._check_host(scope)
+            self._check_sizes(scope, scope[HEAD])
+            self._check_host(scope[HEAD])
         except KovraError:
             return False
         plain = self._options.https_only and scope.get("scheme") != "wss"
@@ -189,38 +188,39 @@ class Edge:
 
     def _admit(self, scope: Scope, exchange: Exchange) -> None:
         """Everything that can be refused before routing; the principal is found here and demanded by the route."""
-        self._check_sizes(scope)
+        head: Head = scope[HEAD]
+        self._check_sizes(scope, head)
         if scope["path"] in HEALTH:
             exchange.ends = False
             return
-        self._check_host(scope)
+        self._check_host(head)
         exchange.ends = False
         if self._in_flight > self._options.max_in_flight:
             raise Unavailable("Too many requests at once.", code="overloaded")
         if self._options.https_only and scope.get("scheme") != "https":
             raise Forbidden("Use https.", code="https_needed")
-        self._find_principal(scope, exchange)
+        self._find_principal(scope, head, exchange)
         self._limit(scope, exchange)
-        self._check_body(scope)
+        self._check_body(head)
 
-    def _check_sizes(self, scope: Scope) -> None:
-        headers, limits = scope["headers"], self._options
-        if len(headers) > limits.max_headers or sum(len(n) + len(v) for n, v in headers) > limits.max_header_bytes:
+    def _check_sizes(self, scope: Scope, head: Head) -> None:
+        limits = self._options
+        if head.count > limits.max_headers or head.size > limits.max_header_bytes:
             raise HeadersTooLarge("The headers are too large, or too many.")
         if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > limits.max_target_bytes:
             raise TargetTooLong("The address is too long.")
 
-    def _check_host(self, scope: Scope) -> None:
+    def _check_host(self, head: Head) -> None:
         """Exactly one Host, and one of ours (RFC 9112 §3.2): two readers of a request must not differ about it."""
-        given = [value for name, value in scope["headers"] if name == b"host"]
+        given = head.all(b"host")
         if len(given) != 1:
             raise Malformed("Send exactly one Host header.", code="host_invalid")
         if self._options.hosts:
             if _HOST_PORT.sub("", given[0].decode("latin-1").lower()) not in self._options.hosts:
                 raise Malformed("This is not a name of this api.", code="host_invalid")
 
-    def _find_principal(self, scope: Scope, exchange: Exchange) -> None:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
+    def _find_principal(self, scope: Scope, head: Head, exchange: Exchange) -> None:
+        given = head.all(b"authorization")
         scope["kovra.principal"] = None
         if len(given) > 1:
             scope["kovra.refusal"] = Unauthenticated("Send one Authorization header.", code="credential_malformed")
@@ -264,14 +264,14 @@ class Edge:
         elif exchange.status == 401:
             self._proven.discard(_caller(exchange.principal))
 
-    def _check_body(self, scope: Scope) -> None:
-        for name, value in scope["headers"]:
-            if name == b"content-length" and not (value.isdigit() and len(value) < 20):
+    def _check_body(self, head: Head) -> None:
+        for value in head.all(b"content-length"):
+            if not (value.isdigit() and len(value) < 20):
                 raise Malformed("Content-Length must be a number.", code="length_invalid")
-            if name == b"content-length" and int(value) > self._options.max_body_bytes:
+            if int(value) > self._options.max_body_bytes:
                 raise self._too_large()
-            if name == b"content-encoding" and value.lower() != b"identity":
-                raise UnsupportedMedia("Send the body without Content-Encoding.")
+        if any(value.lower() != b"identity" for value in head.all(b"content-encoding")):
+            raise UnsupportedMedia("Send the body without Content-Encoding.")
 
     def _too_large(self) -> TooLarge:
         return TooLarge("The body is too large.", facts={"limit_bytes": self._options.max_body_bytes})
@@ -312,7 +312,7 @@ class Edge:
         return dressed
 
     def _headers(self, exchange: Exchange, scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
-        present = {name.lower() for name, _ in message.get("headers", ())}
+        present = [name for name, _ in message.get("headers", ())]  # ASGI has them in lower case
         added = [(b"x-request-id", exchange.request_id.encode()), *_SECURITY, *self._origins.headers(scope)]
         if b"content-security-policy" not in present:
             added.append(_API_POLICY)
@@ -337,20 +337,6 @@ def _limits(verdict: Verdict) -> list[tuple[bytes, bytes]]:
         (b"ratelimit-policy", f'"{bucket.name}";q={bucket.burst};w={bucket.window_s:.0f}'.encode()),
         (b"ratelimit", f'"{bucket.name}";r={verdict.remaining};t={math.ceil(verdict.reset_s)}'.encode()),
     ]
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value, "ascii")
-    return uuid4().hex
-
-
-def _has_no_body(scope: Scope) -> bool:
-    return not any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
-        for name, value in scope["headers"]
-    )
 
 
 def _caller(principal: Principal) -> bytes:

@@ -13,6 +13,43 @@ from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 
+class OneWrite:
+    """A transport whose writes of one moment leave together: the head of an answer with its body.
+
+    uvicorn writes them one after the other, and each is a call of the kernel and a packet. A first write waits for the
+    next one, or for the end of this turn of the loop when there is none, as before a stream's first event.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self.plain = transport
+        self._loop = loop
+        self._held: bytes | None = None
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.plain, name)
+
+    def write(self, data: bytes) -> None:
+        """Hold the first, send it with the second."""
+        if self._held is None:
+            self._held = data
+            self._loop.call_soon(self.flush)
+        else:
+            held, self._held = self._held, None
+            self.plain.writelines((held, data))
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self.plain.write(held)
+
+    def close(self) -> None:
+        """After what is held."""
+        self.flush()
+        self.plain.close()
+
+
 class PatientProtocol(HttpToolsProtocol):
     """Closes connections whose next request does not get to its body in time, and refuses what two readers may read differently."""
 
@@ -29,8 +66,14 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock runs from the first moment: a socket that says nothing is closed too."""
-        super().connection_made(transport)
+        super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]  # it has all of its names
         self._arm()
+
+    def handle_websocket_upgrade(self) -> None:
+        """A socket's frames are writes of their own."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        self.transport = self.transport.plain  # type: ignore[attr-defined]
+        super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing left to wait for."""

@@ -44,8 +44,6 @@ class _Step:
     query: list[Any]
     fixed: dict[str, Any]
     """What the query's fields are when they are not given."""
-    required: bool
-    """Whether a field of the query must be given."""
     requests: list[str]
     response: str | None
     found: list[tuple[str, int]] = field(default_factory=list)
@@ -59,7 +57,9 @@ class Resolver:
         self._steps = steps
         self.ends = any(step.ends for step in steps)
         """Whether a step needs a stack to be entered into."""
-        self._required = any(step.required for step in steps)
+        self._path = [(number, each) for number, step in enumerate(steps) for each in step.path]
+        self._query = [(number, each) for number, step in enumerate(steps) for each in step.query]
+        self._required = any(each.field_info.is_required() for _, each in self._query)
 
     @classmethod
     def of(cls, dependant: Dependant) -> Resolver | None:
@@ -69,10 +69,12 @@ class Resolver:
 
     def arguments(self, path: Mapping[str, Any], request: Request) -> list[dict[str, Any]] | None:
         """The parameters of every step, or None when one does not fit. Nothing has been called then."""
-        query = request.query_params if request.scope["query_string"] else None
-        if query is None and self._required:
+        arguments = [step.fixed.copy() for step in self._steps]
+        if not _read(self._path, path, arguments):
             return None
-        return _read(self._steps, path, query)
+        if request.scope["query_string"]:
+            return arguments if _read(self._query, request.query_params, arguments) else None
+        return None if self._required else arguments
 
     async def call(
         self, request: Request, response: Response, arguments: list[dict[str, Any]], stack: AsyncExitStack | None
@@ -91,24 +93,17 @@ class Resolver:
         return results[-1]
 
 
-def _read(steps: list[_Step], path: Mapping[str, Any], query: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
-    arguments = []
-    for step in steps:
-        values = step.fixed.copy()
-        for known, given in ((step.path, path), (step.query, query)):
-            if given is None:
-                continue
-            for wanted in known:
-                text = given.get(wanted.alias)
-                if text is None:
-                    if wanted.field_info.is_required():
-                        return None
-                    continue
-                values[wanted.name], wrong = wanted.validate(text)
-                if wrong:
-                    return None
-        arguments.append(values)
-    return arguments
+def _read(fields: list[tuple[int, Any]], given: Mapping[str, Any], arguments: list[dict[str, Any]]) -> bool:
+    """Put what is given into the arguments of each field's step; False when something does not fit or is missing."""
+    for number, wanted in fields:
+        text = given.get(wanted.alias)
+        if text is not None:
+            arguments[number][wanted.name], wrong = wanted.validate(text)
+            if wrong:
+                return False
+        elif wanted.field_info.is_required():
+            return False
+    return True
 
 
 def _flatten(dependant: Dependant, steps: list[_Step], known: dict[Any, int]) -> int | None:
@@ -143,7 +138,6 @@ def _step(dependant: Dependant) -> _Step | None:
         path=dependant.path_params,
         query=dependant.query_params,
         fixed={each.name: each.default for each in dependant.query_params if not each.field_info.is_required()},
-        required=any(each.field_info.is_required() for each in dependant.query_params),
         requests=[name for name in given if name],
         response=dependant.response_param_name,
     )

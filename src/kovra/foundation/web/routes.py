@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from kovra.foundation.web.bodies import read_json
 from kovra.foundation.web.etags import content, unchanged
 from kovra.foundation.web.eventstream import EventStream
+from kovra.foundation.web.heads import HEAD
 from kovra.foundation.web.idempotency import Idempotency, Replay
 from kovra.foundation.web.problems import NotAcceptable
 from kovra.foundation.web.sessions import registry_of
@@ -86,7 +87,7 @@ def conditional(request: Request, response: Response, *, tagged: bool) -> Respon
         return response
     if tagged and "etag" not in response.headers and isinstance(getattr(response, "body", None), bytes):
         response.headers["ETag"] = f'"{content(bytes(response.body))}"'
-    if "if-none-match" in request.headers and unchanged(request, response.headers.get("etag")):
+    if request.scope[HEAD].all(b"if-none-match") and unchanged(request, response.headers.get("etag")):
         return Response(status_code=304, headers={n: response.headers[n] for n in _KEPT if n in response.headers})
     return response
 
