@@ -85,10 +85,17 @@ SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
 """What a door finds due → the job that sees to it: deadlines passed, leases abandoned, windows over."""
 
 
-async def sweep(database: Database, rounds: Rounds) -> None:
-    """Ask the door what is due and enqueue it; a superfluous job finds nothing to do."""
+async def sweep(runner: Runner, database: Database, rounds: Rounds) -> None:
+    """Ask the door what is due and enqueue it, unless a job for it is there already.
+
+    A step of a deployment is enqueued all the same: the one that waits may wait for its turn behind the one to be ended.
+    """
     for kind, job in SWEPT:
-        await _enqueue_all(database, job, await rounds.turn(kind))
+        found = await rounds.turn(kind)
+        if found and job is not AdvanceDeployment:
+            waiting = await runner.waiting(job, [due.id for due in found])
+            found = [due for due in found if due.id not in waiting]
+        await _enqueue_all(database, job, found)
     await _enqueue_all(database, ResealValues, await database.door("stalled_rotations", Due, 200))
 
 
@@ -166,7 +173,8 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
             loops.start("runner", runner.work, drains=True)
             loops.start("rescue", runner.rescue)
             loops.start("watcher", lambda: lead(address.asyncpg(), WATCHER_LOCK, watcher.run))
-            loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, lambda: _sweeping(database, settings)))
+            sweeping = lambda: _sweeping(runner, database, settings)  # noqa: E731
+            loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, sweeping))
             if settings.log_store == "postgres":
                 loops.start(
                     "collector", lambda: lead(address.asyncpg(), LOGS_LOCK, lambda: _collect(settings, registry))
@@ -196,9 +204,9 @@ async def _collect(settings: Settings, registry: Registry) -> None:
         await LogCollector(database, client, masks, options).run()
 
 
-async def _sweeping(database: Database, settings: Settings) -> None:
+async def _sweeping(runner: Runner, database: Database, settings: Settings) -> None:
     rounds = Rounds(database)
-    await every(settings.sweep_s, "sweep", lambda: sweep(database, rounds))
+    await every(settings.sweep_s, "sweep", lambda: sweep(runner, database, rounds))
 
 
 async def run(settings: Settings) -> None:

@@ -177,6 +177,8 @@ class PurgeEnvironment(Job):
     """Remove a deleted environment's namespace and rows for good."""
 
     name: ClassVar[str] = "projects.purge_environment"
+    priority: ClassVar[int] = -10
+    """Nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,7 @@ class PurgeApp(Job):
     """Remove a deleted app's rows for good."""
 
     name: ClassVar[str] = "projects.purge_app"
+    priority: ClassVar[int] = -10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,3 +194,4 @@ class PurgeProject(Job):
     """Remove a deleted project's environments, apps and rows for good."""
 
     name: ClassVar[str] = "projects.purge_project"
+    priority: ClassVar[int] = -10

@@ -16,6 +16,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from procrastinate.connector import BaseConnector
@@ -79,6 +80,10 @@ with judge as (select from procrastinate_workers
     where id = %(worker_id)s and last_heartbeat > now() - make_interval(secs => %(stalled_s)s / 2))
 delete from procrastinate_workers
 where last_heartbeat < now() - make_interval(secs => %(stalled_s)s) and exists (select from judge) returning id
+"""
+_WAITING: Final = """
+select (args ->> 'id')::uuid as id from procrastinate_jobs
+where task_name = %(task)s and status in ('todo', 'doing') and args ->> 'id' = any(%(ids)s::text[])
 """
 _MOST_SPARED: Final = 10_000
 
@@ -203,6 +208,11 @@ class Desk(JobManager):
         self._heard += 1
         if self._ring is not None:
             self._ringing = asyncio.ensure_future(self._ring(channel="", notification=_SOMETHING))
+
+    async def waiting(self, task: str, ids: Iterable[UUID]) -> set[UUID]:
+        """Of these rows, those a job of this name is there for: waiting, or at work."""
+        facts = {"task": task, "ids": [str(i) for i in ids]}
+        return {row["id"] for row in await self.connector.execute_query_all_async(query=_WAITING, **facts)}
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """Write how a job ended, if it is still this worker's."""

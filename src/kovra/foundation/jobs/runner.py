@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -218,6 +218,13 @@ class Runner:
                 if kind is not None:
                     context = self._context(kind, UUID(payload["org_id"]))
                     await self._tell_the_end(context, kind(id=UUID(payload["id"])))
+
+    async def waiting(self, kind: type[Job], ids: Iterable[UUID]) -> set[UUID]:
+        """Of these rows, those a job of this kind is there for: waiting, or at work."""
+        try:
+            return await self._desk.waiting(kind.name, ids)
+        except ConnectorException as away:
+            raise Unavailable("The queue is not available right now.", code="database_unavailable") from away
 
     @property
     def worker_id(self) -> int | None:

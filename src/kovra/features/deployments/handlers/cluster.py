@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
 from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.errors import ClusterDenied
 from kovra.adapters.cluster.manifests import namespace_manifests, workload_manifests
 from kovra.adapters.cluster.status import PodFacts
 from kovra.adapters.cluster.workload import Isolation, ObjectRef, Quota, Workload
@@ -18,7 +20,12 @@ from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation.db.holder_keys import HolderKeyStore
+from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
+from kovra.foundation.observability import logger
+
+DENIED_AGAIN_S: Final = 30.0
+"""Credentials of ours that the cluster refuses are mended by people."""
 
 
 def workload_of(
@@ -36,6 +43,16 @@ def workload_of(
         instances=instances,
         restarted_at=restarted_at,
     )
+
+
+@contextmanager
+def denied_later() -> Iterator[None]:
+    """A job whose credentials the cluster refuses comes back now and then, and is no dead letter."""
+    try:
+        yield
+    except ClusterDenied as denied:
+        logger.error("cluster_denied", code=denied.error_code)
+        raise Retry(after_s=DENIED_AGAIN_S, why="the cluster refuses Kovra's credentials") from None
 
 
 async def wall_in(context: JobContext, row: AppEnvironmentRow) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.workload import ObjectRef, Placement
 from kovra.features.deployments import queries
-from kovra.features.deployments.handlers.cluster import take_out
+from kovra.features.deployments.handlers.cluster import denied_later, take_out
 from kovra.features.deployments.messages import AppPurged, EnvironmentPurged, ProjectPurged
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.messages import PurgeApp, PurgeEnvironment, PurgeProject
@@ -74,8 +74,9 @@ async def purge_app(context: JobContext, job: PurgeApp) -> None:
         if not _is_due(app):
             return
         pairs = await session.all(project_queries.ANY_APP_ENVIRONMENTS_UNDER, org_id=context.org_id, parent=job.id)
-    for pair in pairs:
-        await take_out(context, pair.id)
+    with denied_later():
+        for pair in pairs:
+            await take_out(context, pair.id)
     async with context.session() as session:
         app = await _app(session, job.id)
         if app is None or not _is_due(app):
@@ -122,8 +123,9 @@ async def _is_gone(context: JobContext, project_id: UUID, environment: Environme
     ref = ObjectRef(api_version="v1", kind="Namespace", namespace="", name=placement.namespace)
     client = context.registry.get(ClusterClient)
     context.check_time()
-    if not await client.remove(ref) or await client.find(ref) is None:
-        return True
+    with denied_later():
+        if not await client.remove(ref) or await client.find(ref) is None:
+            return True
     logger.info("namespace_still_there", namespace=placement.namespace)
     return False
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.errors import ClusterDenied
 from kovra.adapters.cluster.status import observe
 from kovra.features.deployments import queries
 from kovra.features.deployments.compose import placement_of
-from kovra.features.deployments.handlers.cluster import put_back, take_out
+from kovra.features.deployments.handlers.cluster import denied_later, put_back, take_out
 from kovra.features.deployments.messages import CheckHealth, ReapplyRelease
 from kovra.features.deployments.queries import Open
 from kovra.features.deployments.service import progress, rollback
@@ -24,9 +23,6 @@ from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
-
-DENIED_AGAIN_S = 30.0
-"""Credentials of ours that the cluster refuses are mended by people."""
 
 
 async def _open(session: TenantSession, app_environment_id: UUID) -> list[Open]:
@@ -51,10 +47,8 @@ async def retire(context: JobContext, job: RetireAppEnvironment) -> None:
                 await request_cancel(session, row, deployment.id, by="deleted")
     if open_ones:
         raise Retry(after_s=1, why="deployments are ending")
-    try:
+    with denied_later():
         await take_out(context, job.id)
-    except ClusterDenied:
-        raise Retry(after_s=DENIED_AGAIN_S, why="the cluster refuses Kovra's credentials") from None
 
 
 async def revive(context: JobContext, job: ReviveAppEnvironment) -> None:
@@ -73,13 +67,11 @@ async def reapply(context: JobContext, job: ReapplyRelease) -> None:
         row = await _alive(session, job.id)
         if row is None or await _open(session, job.id):
             return
-    try:
+    with denied_later():
         if row.current_release_id is not None and row.current_deployment_id is not None:
             await put_back(context, row.id, row.current_release_id, row.current_deployment_id)
         elif progress.is_unsettled(row):
             await take_out(context, row.id)
-    except ClusterDenied:
-        raise Retry(after_s=DENIED_AGAIN_S, why="the cluster refuses Kovra's credentials") from None
 
 
 async def check_health(context: JobContext, job: CheckHealth) -> None:
@@ -90,7 +82,8 @@ async def check_health(context: JobContext, job: CheckHealth) -> None:
             return
         release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=row.current_release_id)
     client = context.registry.get(ClusterClient)
-    status = await observe(client, placement_of(context.org_id, row), row.id)
+    with denied_later():
+        status = await observe(client, placement_of(context.org_id, row), row.id)
     verdict = judge(status, release.number, progress.instances_seen(row, release.processes), phase="done")
     is_over = row.watch_until is None or row.watch_until <= clock.now()
     if verdict.reason is None and not is_over:
