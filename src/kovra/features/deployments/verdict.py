@@ -21,6 +21,8 @@ class Verdict:
     good: bool = False
     reason: Reason | None = None
     waiting_for: str = ""
+    is_lost: bool = False
+    """What was applied is not in the cluster."""
     look_at: PodFacts | None = None
     """The pod whose last lines are evidence."""
 
@@ -30,7 +32,7 @@ def judge(status: WorkloadStatus, release_number: int, wanted: dict[str, int], *
     found = {p.name: p for p in status.processes}
     missing = sorted(wanted.keys() - found.keys())
     if missing:
-        return Verdict(waiting_for=f"{missing[0]}: not there yet")
+        return Verdict(is_lost=True, waiting_for=f"{missing[0]}: not there yet")
     waiting = ""
     for name in sorted(wanted):
         process = found[name]

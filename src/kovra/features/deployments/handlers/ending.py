@@ -10,14 +10,17 @@ from typing import Final
 from uuid import UUID
 
 from kovra.adapters.cluster.manifests import workload_manifests
+from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments.handlers.cluster import (
     apply_all,
+    prune,
     put_back,
     take_out,
     workload_of,
 )
 from kovra.features.deployments.handlers.steps import release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
+from kovra.features.deployments.queries import DeploymentRow
 from kovra.features.deployments.rules.reasons import Reason
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.opening import open_release
@@ -45,19 +48,24 @@ async def end(context: JobContext, step: Step, outcome: Outcome, why: Reason) ->
         row = await session.one(
             project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
         )
+    begun = progress.is_unsettled(row)
     # What a deployment in front of it has begun in the cluster is that one's business.
-    if d.ahead or not progress.is_unsettled(row):
+    if d.ahead or not (begun or d.progress.get("brought")):
         await _finish(context, step, outcome, why)
         return
+    restored = None
     try:
         async with asyncio.timeout(max(0.0, context.until - clock.monotonic()) * _SHARE):
-            restored = await _restored(context, step, row)
+            if begun:
+                restored = await _restored(context, step, row)
+            else:
+                await _take_away(context, row, d, outcome)
     except LeaseLost:
         raise
     except (KovraError, TimeoutError) as hindered:
         code = hindered.error_code if isinstance(hindered, KovraError) else "timed_out"
         logger.error("cluster_not_put_right", deployment=str(d.id), code=code)
-        await _finish(context, step, outcome, why.with_evidence(OWED), owed=True)
+        await _finish(context, step, outcome, why.with_evidence(OWED), owed=row)
         return
     await _finish(context, step, outcome, why, restored=restored)
 
@@ -69,13 +77,14 @@ async def _finish(
     why: Reason,
     *,
     restored: UUID | None = None,
-    owed: bool = False,
+    owed: AppEnvironmentRow | None = None,
 ) -> None:
     async with context.session() as session:
         if outcome is not Outcome.superseded:
             await progress.take_back(session, step)
         await progress.finish(session, step, outcome, reason=why, restored_release_id=restored)
-        if owed:
+        if owed is not None:
+            await progress.unsettled(session, owed)
             enqueue(session, ReapplyRelease(id=step.deployment.app_environment_id))
 
 
@@ -97,6 +106,17 @@ async def _restored(context: JobContext, step: Step, row: AppEnvironmentRow) -> 
             # What was recorded of a release that never served can go without any of its values.
             await take_out(context, row.id)
     return None
+
+
+async def _take_away(context: JobContext, row: AppEnvironmentRow, d: DeploymentRow, outcome: Outcome) -> None:
+    """Only its release command has been in the cluster. The Job of one that failed stays to be looked at for an hour."""
+    brought = [ObjectRef(**ref) for ref in d.progress["brought"]]
+    gone = {ref for ref in brought if outcome is not Outcome.failed or ref.kind != "Job"}
+    recorded = progress.inventory_of(row)
+    left = [ref for ref in recorded if ref not in gone]
+    await prune(context, recorded, left)
+    async with context.session() as session:
+        await progress.replace_inventory(session, row.id, recorded, left)
 
 
 async def _scale_away(context: JobContext, step: Step, row: AppEnvironmentRow) -> None:

@@ -40,15 +40,21 @@ async def _start(context: JobContext, step: Step) -> None:
     opened = await _opened(context, step)
     none = dict.fromkeys(opened.release.processes, 0)
     documents = release_job(workload_of(context, opened, deployment_id=d.id, instances=none))
-    job = refs_of(documents)[-1]
+    refs = refs_of(documents)
+    job = refs[-1]
+    # What only this deployment brings: it is taken away again when the deployment comes to nothing.
+    new = [ref.as_dict() for ref in refs if ref not in progress.inventory_of(opened.row)]
+    brought = d.progress.get("brought") or new
     status = await observe_job(context.registry.get(ClusterClient), job.namespace, job.name)
     if not status.found:
         await wall_in(context, opened.row)
         async with context.session() as session:
-            await progress.add_to_inventory(session, opened.row, refs_of(documents))
+            await progress.add_to_inventory(session, opened.row, refs)
+            await progress.remember(session, step, {"brought": brought})
         await apply_all(context, documents)
+    facts = {"brought": brought, "release_job": job.name, "waiting_for": "the release command"}
     async with context.session() as session:
-        await progress.remember(session, step, {"release_job": job.name, "waiting_for": "the release command"})
+        await progress.remember(session, step, facts)
         progress.again(session, d, after_s=POLL_S)
 
 

@@ -85,9 +85,23 @@ async def verify(context: JobContext, step: Step) -> None:
     if verdict.good:
         await _settle(context, step)
         return
+    if verdict.is_lost:
+        await _apply_again(context, step)
     async with context.session() as session:
         await progress.remember(session, step, {"good_since": None, "waiting_for": verdict.waiting_for})
         progress.again(session, d, after_s=POLL_S)
+
+
+async def _apply_again(context: JobContext, step: Step) -> None:
+    """The same once more: the cluster has lost its state, or the namespace was still being removed."""
+    d, store = step.deployment, context.registry.get(HolderKeyStore)
+    logger.warning("rollout_lost_by_cluster", deployment=str(d.id))
+    async with context.session() as session:
+        opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
+    facts = {"instances": d.progress["instances"], "restarted_at": d.progress.get("restarted_at")}
+    documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, **facts))
+    await wall_in(context, opened.row)
+    await apply_all(context, documents)
 
 
 async def _settle(context: JobContext, step: Step) -> None:

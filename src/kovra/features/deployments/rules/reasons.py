@@ -54,7 +54,9 @@ REASONS: Final[dict[str, Meaning]] = {
     "cluster_denied": Meaning("The cluster refuses Kovra's own credentials.", "The platform's operators are alerted."),
     "superseded_by": Meaning("A newer deployment took its place.", "Nothing to do."),
     "canceled_by": Meaning("It was canceled.", "Deploy again when you are ready."),
-    "nothing_changed": Meaning("There was nothing to do.", "Nothing to do."),
+    "nothing_changed": Meaning(
+        "What serves already is what was asked for.", "Restart it if you want new instances of the same release."
+    ),
     "gone": Meaning("The app or the environment was deleted meanwhile.", "Restore it, then deploy again."),
     "internal": Meaning("Kovra failed; this is not your fault.", "Deploy again; contact the platform if it persists."),
 }
