@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -70,8 +71,9 @@ def new_id() -> UUID:
     return UUID(int=value | (0x7 << 76) | (0x2 << 62))
 
 
+@lru_cache(maxsize=16_384)
 def encode(prefix: str, value: UUID) -> str:
-    """``app`` and a UUID → ``app_01jd…``."""
+    """``app`` and a UUID → ``app_01jd…``. What is polled is written again and again, so the last few are kept."""
     number, write = value.int, _TRIPLES
     head, middle, tail = write[number >> 120][1:], number >> 60 & _HALF, number & _HALF
     return (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import asyncpg
+from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -58,13 +60,21 @@ def command(construct: Executable) -> Statement[NoRow]:
 
 
 def rows_of(kind: type[T], records: list[asyncpg.Record]) -> list[T]:
-    """Records as rows of that dataclass.
+    """Records as rows of that dataclass, or as answers of that model where its fields are the columns of a hot read.
 
-    By position where the columns stand in the order of the fields, as those of statements of ours do: looking each
-    name up costs as much as all the rest of a row.
+    A dataclass by position where the columns stand in the order of the fields, as those of statements of ours do: looking
+    each name up costs as much as all the rest of a row. Models all at once, which costs a third of rows made into answers.
     """
     if not records:
         return []
+    if issubclass(kind, BaseModel):
+        checked: list[T] = _many(kind).validate_python([dict(record) for record in records])
+        return checked
     if tuple(records[0].keys()) == getattr(kind, "__match_args__", None):
         return [kind(*record) for record in records]
     return [kind(**record) for record in records]
+
+
+@lru_cache(maxsize=64)
+def _many(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]  # made at run time

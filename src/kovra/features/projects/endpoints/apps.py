@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Response
 
 from kovra.features.projects import queries, service
 from kovra.features.projects.endpoints.parameters import Images, ProjectFilter, SlugFilter, located
 from kovra.features.projects.queries.lists import APPS
-from kovra.features.projects.queries.rows import AppRow
 from kovra.features.projects.schemas import AppIn, AppOut, AppPatch
 from kovra.features.projects.service import NewApp, parents_of
 from kovra.foundation.access import Permission, Principal
-from kovra.foundation.db.pages import LARGEST, NEWEST, Position, reference
+from kovra.foundation.db.pages import LARGEST, NEWEST, Position, Whole, reference
 from kovra.foundation.errors import NotFound
 from kovra.foundation.ids import decode, encode
 from kovra.foundation.web.answers import refuses
@@ -28,6 +27,8 @@ from kovra.foundation.web.sessions import Session, Sessions
 router = APIRouter(route_class=KovraRoute, tags=["apps"])
 
 Include = Annotated[frozenset[str], including("project")]
+_HOT: Final = Whole[AppOut]()
+"""Apps as the hot read answers them: in the order of creation, as they are shown."""
 
 
 @router.get("/v1/apps", operation_id="listApps")
@@ -47,11 +48,11 @@ async def list_apps(
         return pages.answer(who.org_id, page, lambda row: AppOut.of(row, parents.projects.get(row.project_id)))
     project_id = decode("prj", project) if project else None
 
-    async def rows(after: Position | None, limit: int) -> list[AppRow]:
+    async def shown(after: Position | None, limit: int) -> list[AppOut]:
         named = project if not project_id else None
-        return await sessions.hot("hot_apps", AppRow, after.id if after else LARGEST, limit, project_id, named, slug)
+        return await sessions.hot("hot_apps", AppOut, after.id if after else LARGEST, limit, project_id, named, slug)
 
-    return pages.answer(who.org_id, await pages.page(who.org_id, APPS, rows), AppOut.of)
+    return pages.answer(who.org_id, await pages.page(who.org_id, _HOT, shown), lambda app: app)
 
 
 @router.post("/v1/apps", operation_id="createApp", status_code=201)
@@ -94,11 +95,11 @@ async def get_app(
         shown = AppOut.of(row, parents.projects.get(row.project_id))
         etags.answer(version_of(row.updated_at), shown.project)
         return shown
-    found = await sessions.hot("hot_app", AppRow, wanted)
+    found = await sessions.hot("hot_app", AppOut, wanted)
     if not found:
         raise NotFound("Not found.")
     etags.answer(version_of(found[0].updated_at))
-    return AppOut.of(found[0])
+    return found[0]
 
 
 @router.patch("/v1/apps/{app_id}", operation_id="updateApp")
