@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -37,6 +38,7 @@ class Database:
         self._pool = pool
         self._roles = roles
         self._allowed = {p: _role_array(p, roles) for p in Permission}
+        self._allowed_names = {p: list(_roles_with(p, roles)) for p in Permission}
         self._granted_by = {p: granted_by(p, roles) for p in Permission}
 
     @classmethod
@@ -128,8 +130,7 @@ class Database:
 
     async def door(self, name: str, row: type[T], *arguments: Any) -> list[T]:
         """Call a door function (SECURITY DEFINER, minimum returned); one statement of its own."""
-        places = ", ".join(f"${n}" for n in range(1, len(arguments) + 1))
-        return await self._rows(f"select * from {_name(name)}({places})", row, arguments)  # noqa: S608  # checked name
+        return await self._rows(_call(name, len(arguments)), row, arguments)
 
     async def hot(
         self, name: str, row: type[T], principal: Principal, permission: Permission, *arguments: Any
@@ -139,11 +140,10 @@ class Database:
         Its first five parameters are (org, user, session, token hash, right): the right is the array of allowed roles
         for a session and the permission's text in an array of one for a token.
         """
-        right = [permission.value] if principal.kind == "token" else list(_roles_with(permission, self._roles))
+        right = [permission.value] if principal.kind == "token" else self._allowed_names[permission]
         who = (principal.org_id, principal.user_id, principal.session_id, principal.token_hash or None, right)
-        places = ", ".join(f"${n}" for n in range(1, len(who) + len(arguments) + 1))
         try:
-            return await self._rows(f"select * from {_name(name)}({places})", row, (*who, *arguments))  # noqa: S608
+            return await self._rows(_call(name, len(who) + len(arguments)), row, (*who, *arguments))
         except Forbidden as refused:
             raise self._explained(permission, refused.facts.get("role")) from None
 
@@ -157,10 +157,13 @@ class Database:
         return rows_of(row, records)
 
 
-def _name(name: str) -> str:
+@lru_cache(maxsize=256)  # functions are few, and their texts are of every hot read
+def _call(name: str, arguments: int) -> str:
+    """The statement that calls a function of ours."""
     if not name.isidentifier():
         raise ValueError("a door is named by an identifier")
-    return name
+    places = ", ".join(f"${n}" for n in range(1, arguments + 1))
+    return f"select * from {name}({places})"  # noqa: S608  # checked name
 
 
 def _roles_with(permission: Permission, roles: RoleTable) -> list[Role]:
