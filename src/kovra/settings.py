@@ -45,14 +45,19 @@ class EnvironmentQuota(BaseModel):
     memory_mib: Annotated[int, Field(ge=128)]
     pods: Annotated[int, Field(ge=2)]
     jobs: Annotated[int, Field(ge=1)]
+    container_cpu_millis: Annotated[int, Field(ge=100)] = 4000  # one container at most
+    container_memory_mib: Annotated[int, Field(ge=128)] = 8192
+
+
+def _quota(cores: int, pods: int, jobs: int, *, largest: int) -> EnvironmentQuota:  # two GiB go with a core
+    one = {"container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest}
+    return EnvironmentQuota(cpu_millis=1000 * cores, memory_mib=2048 * cores, pods=pods, jobs=jobs, **one)
 
 
 _QUOTAS = {
-    "free": EnvironmentQuota(cpu_millis=8000, memory_mib=16 * 1024, pods=60, jobs=20),
-    "team": EnvironmentQuota(cpu_millis=16_000, memory_mib=32 * 1024, pods=120, jobs=40),
-    "business": EnvironmentQuota(cpu_millis=48_000, memory_mib=96 * 1024, pods=300, jobs=100),
-    "enterprise": EnvironmentQuota(cpu_millis=128_000, memory_mib=256 * 1024, pods=800, jobs=200),
-}
+    "free": _quota(8, 60, 20, largest=2), "team": _quota(16, 120, 40, largest=4),
+    "business": _quota(48, 300, 100, largest=8), "enterprise": _quota(128, 800, 200, largest=16),
+}  # fmt: skip
 
 
 class Registry(BaseModel):
@@ -200,7 +205,7 @@ class Settings(LogSettings):
     """Plan → what one environment may use; plans left out have the default quota."""
     min_ready_s: Annotated[int, Field(ge=0, le=60)] = 5
     """How long an instance must be ready before it counts, and the next old one may go."""
-    progress_deadline_s: int = 300
+    progress_deadline_s: Annotated[int, Field(ge=10, le=3600)] = 300
     """How long a rollout may make no progress before the cluster calls it failed."""
     deploy_deadline_s: Annotated[float, Field(gt=0)] = 900.0
     """How long a deployment may take over all, once it is its turn."""

@@ -148,11 +148,58 @@ def test_network_policies_deny_first_and_select_no_foreign_namespace() -> None:
     assert {"10.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"} <= set(private)
 
 
+def test_the_gateway_reaches_the_port_of_web_processes_and_no_other() -> None:
+    """The policy is the environment's, the number each app's: so it goes by the name every port has."""
+    policies = {d["metadata"]["name"]: d["spec"] for d in SETS["namespace"] if d["kind"] == "NetworkPolicy"}
+    (rule,) = policies["allow-gateway"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": "app"}]
+    web = next(d for d in SETS["workload"] if d["kind"] == "Deployment" and d["metadata"]["name"].endswith("-web"))
+    assert web["spec"]["template"]["spec"]["containers"][0]["ports"][0]["name"] == "app"
+
+
 def test_namespaces_are_injective_and_fit() -> None:
-    """T131."""
-    names = {replace(PLACEMENT, environment_id=UUID(int=n * 7919)).namespace for n in range(100_000)}
+    """T131: by the environment's id alone, whatever its slug or organization."""
+    slugs = ("kube-system", "default", "a" * 63, "../x", "kv-", "")
+    names = {
+        replace(PLACEMENT, organization_id=UUID(int=n), environment_id=UUID(int=n * 7919), environment_slug=slugs[n % 6])
+        .namespace
+        for n in range(100_000)
+    }  # fmt: skip
     assert len(names) == 100_000
-    assert all(len(n) <= 63 and n.startswith("kv-") for n in names)
+    assert all(re.fullmatch("kv-[0-9a-hjkmnp-tv-z]{26}", n) for n in names)
+
+
+def test_another_number_of_instances_leaves_the_pods_as_they_are() -> None:
+    """Scaling must start no rollout."""
+    templates = [
+        next(d["spec"]["template"] for d in workload_manifests(replace(WORKLOAD, processes=(replace(WEB, instances=n),)))
+             if d["kind"] == "Deployment")
+        for n in (0, 1, 7)
+    ]  # fmt: skip
+    assert templates[0] == templates[1] == templates[2]
+
+
+def test_values_reach_the_apps_container_alone() -> None:
+    """T141: there is no init container, no sidecar and no volume beside it."""
+    for name in ("workload", "workload-ingress", "release-job"):
+        for pod in pods(SETS[name]):
+            assert [c["name"] for c in pod["containers"]] == ["app"]
+            assert not {"initContainers", "ephemeralContainers", "volumes"} & set(pod)
+
+
+def test_commands_run_once_are_jobs_and_nothing_is_a_bare_pod() -> None:
+    """T136."""
+    assert [d["kind"] for d in SETS["release-job"]] == ["Secret", "Job"]
+    assert all(d["kind"] != "Pod" for documents in SETS.values() for d in documents)
+
+
+@pytest.mark.parametrize("drain_s", [0, 10, 120])
+def test_a_release_command_is_ended_by_the_kubelet_and_keeps_its_lines(drain_s: int) -> None:
+    """What the Job's own deadline ends is deleted with its log; it is for a pod that never starts, or never ends."""
+    job = release_job(replace(WORKLOAD, drain_s=drain_s))[-1]["spec"]
+    pod = job["template"]["spec"]
+    assert pod["activeDeadlineSeconds"] == WORKLOAD.release_timeout_s
+    assert job["activeDeadlineSeconds"] > pod["activeDeadlineSeconds"] + pod["terminationGracePeriodSeconds"]
 
 
 @settings(max_examples=60, deadline=None)

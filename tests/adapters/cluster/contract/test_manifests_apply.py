@@ -10,6 +10,7 @@ import pytest
 from kovra.adapters.cluster.client import MANAGER, ClusterClient, path_of
 from kovra.adapters.cluster.manifests import namespace_manifests
 from kovra.adapters.cluster.workload import Isolation, ObjectRef, Quota
+from kovra.features.projects.rules import SIZES
 from kovra.settings import Settings
 from tests.adapters.cluster.test_manifests import PLACEMENT, SETS
 
@@ -39,7 +40,15 @@ def test_a_larger_plan_never_has_a_smaller_quota() -> None:
     for smaller, larger in itertools.pairwise(quotas):
         for field in ("cpu_millis", "memory_mib", "pods", "jobs"):
             assert getattr(larger, field) > getattr(smaller, field)
+        assert larger.container_cpu_millis >= smaller.container_cpu_millis
+        assert larger.container_memory_mib >= smaller.container_memory_mib
     for quota in quotas:
         documents = namespace_manifests(Isolation(placement=PLACEMENT, quota=Quota(**quota.model_dump())))
         hard = next(d["spec"]["hard"] for d in documents if d["kind"] == "ResourceQuota")
         assert hard["limits.cpu"] == f"{quota.cpu_millis}m"
+        (limit,) = next(d["spec"]["limits"] for d in documents if d["kind"] == "LimitRange")
+        assert limit["max"]["cpu"] == f"{quota.container_cpu_millis}m"
+        assert limit["max"]["memory"] == f"{quota.container_memory_mib}Mi"
+        for size in SIZES.values():
+            assert size.cpu_millis <= quota.container_cpu_millis
+            assert size.memory_mib <= quota.container_memory_mib

@@ -19,8 +19,8 @@ from kovra.adapters.cluster.workload import HealthCheck, Process, Workload
 WEB = "web"
 LEAVES_S: Final = 10
 """How long an instance that is to end goes on answering before SIGTERM: until then gateways may still send to it."""
-_REPORTS_S: Final = 60
-"""How much longer a Job may live than its pod, which is ended first and stays, with its last lines."""
+_REPORTS_S: Final = 30
+"""How much longer a Job may live than its pod takes to end, which is ended first and stays, with its last lines."""
 
 
 def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
@@ -251,6 +251,7 @@ def release_job(workload: Workload) -> list[dict[str, Any]]:
     )
     template = _pod_template(workload, process)
     template["spec"] |= {"activeDeadlineSeconds": workload.release_timeout_s, "restartPolicy": "Never"}
+    ends_s = workload.release_timeout_s + template["spec"]["terminationGracePeriodSeconds"]
     job = document(
         "batch/v1",
         "Job",
@@ -258,7 +259,7 @@ def release_job(workload: Workload) -> list[dict[str, Any]]:
         workload.placement.namespace,
         workload_labels(workload, "release"),
         spec={
-            "activeDeadlineSeconds": workload.release_timeout_s + _REPORTS_S,
+            "activeDeadlineSeconds": ends_s + _REPORTS_S,
             "backoffLimit": 0,
             "template": template,
             "ttlSecondsAfterFinished": 3600,
