@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kovra.adapters.cluster import client as module
-from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.connect import from_kubeconfig
 from kovra.adapters.cluster.errors import (
     ClusterConflict,
@@ -190,3 +190,49 @@ async def test_a_watch_from_what_is_forgotten_is_expired(simulator: Simulator, c
     with pytest.raises(WatchExpired):
         async for _ in client.watch("v1", "Namespace", labels="", resource_version="1", timeout_s=2):
             pass
+
+
+async def test_a_watch_that_tells_nothing_is_dead_after_a_while(
+    simulator: Simulator, client: ClusterClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T220: a half-open connection looks like a quiet cluster, but for the bookmarks that do not come."""
+    monkeypatch.setattr(module, "QUIET_S", 0.2)
+    stalled = simulator.faults.add(Fault(watch=True, connection="stall"))
+    with pytest.raises(ClusterUnreachable):
+        async with asyncio.timeout(10):
+            async for _ in client.watch("v1", "Namespace", labels="", resource_version="", timeout_s=60):
+                pass
+    assert stalled.met == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1]",
+        b"1",
+        b"not json",
+        b'{"type": "ADDED"}',
+        b'{"type": "ADDED", "object": []}',
+        b'{"type": "ADDED", "object": {"metadata": 1}}',
+        b'{"type": "ADDED", "object": {"metadata": {}}}',
+        b'{"object": {"metadata": {"resourceVersion": "1"}}}',
+        b'{"type": "ERROR", "object": []}',
+        b'{"type": "ERROR", "object": {"code": 500, "message": "etcd is away"}}',
+    ],
+)
+async def test_what_is_no_event_breaks_the_watch_and_not_its_reader(
+    simulator: Simulator, client: ClusterClient, line: bytes
+) -> None:
+    simulator.faults.add(Fault(watch=True, body=line + b"\n"))
+    with pytest.raises(ClusterUnreachable):
+        async for _ in client.watch("v1", "Namespace", labels="", resource_version="", timeout_s=5):
+            pass
+
+
+def test_routes_go_first_and_what_pods_read_last() -> None:
+    """What is taken away in another order answers errors to visitors, or keeps pods from ending well."""
+    kinds = ("Secret", "Deployment", "PodDisruptionBudget", "Service", "HTTPRoute", "Job", "Ingress", "Namespace")
+    refs = [ObjectRef(api_version="v1", kind=kind, namespace="n", name=name) for kind in kinds for name in ("b", "a")]
+    order = [ref.kind for ref in to_remove(refs, [r for r in refs if r.name == "b"])]
+    assert (order[:3], order[6:]) == (["HTTPRoute", "Ingress", "Service"], ["Secret", "Namespace"])
+    assert set(order[3:6]) == {"Deployment", "Job", "PodDisruptionBudget"}

@@ -46,17 +46,26 @@ _TRIES: Final = 6
 AT_ONCE: Final = 16
 """Calls at the same time; watches and streams are not counted."""
 LARGEST_BYTES: Final = 32 * 2**20
+QUIET_S: Final = 150.0
+"""A watch that tells nothing for so long is dead: an API server sends a bookmark every minute."""
 LONGEST_WAIT_S: Final = 5.0
 """Between two tries of one call."""
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OWNER_LABELS: Final = frozenset({MANAGED_BY, "kovra.io/organization", "kovra.io/environment"})
-_LAST: Final = {"HTTPRoute": 0, "Ingress": 0, "Secret": 2, "ConfigMap": 2, "Namespace": 3}
-"""In what order objects are removed; what is not named goes in between."""
+_REMOVED: Final = {"HTTPRoute": 0, "Ingress": 0, "Service": 1, "Secret": 3, "ConfigMap": 3, "Namespace": 4}
+"""In what order objects are removed; what is not named runs, and goes in between."""
 _FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 _OWN: Final = aiohttp.ClientTimeout()
 """Calls that write are bounded by asyncio: aiohttp's timer swallows the caller's cancellation when both come in the same
 instant, as after a pause of the process, and who has lost the lease would write once more.
 """
+
+
+def to_remove(inventory: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> list[ObjectRef]:
+    """What was recorded as applied and is wanted no more, in the order it is to go: routes, then Services, before what
+    they lead to; what pods read when they start again, last.
+    """
+    return sorted(set(inventory) - set(keep), key=lambda ref: (_REMOVED.get(ref.kind, 2), ref))
 
 
 def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") -> str:
@@ -172,13 +181,6 @@ class ClusterClient:
         except ClusterConflict:  # it was made anew meanwhile: not what was recorded
             return False
 
-    async def prune(self, inventory: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:
-        """Delete what was recorded as applied and is wanted no more: routes before what they lead to, Secrets last.
-        What is not ours is never touched.
-        """
-        for ref in sorted(set(inventory) - set(keep), key=lambda ref: (_LAST.get(ref.kind, 1), ref)):
-            await self.remove(ref)
-
     async def logs(
         self, namespace: str, pod: str, *, container: str = "app", lines: int = 50, previous: bool = False
     ) -> str:
@@ -241,7 +243,9 @@ class ClusterClient:
         resource_version: str,
         timeout_s: int = 300,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Events since a resource version until the server closes; raises WatchExpired (410)."""
+        """Events since a resource version until the server closes; raises WatchExpired (410), and ClusterUnreachable when
+        it breaks, tells nothing for QUIET_S, or tells what is no event.
+        """
         query = [
             ("watch", "true"),
             ("allowWatchBookmarks", "true"),
@@ -251,13 +255,11 @@ class ClusterClient:
         ]
         try:
             path = path_of(api_version, kind, namespace)
-            response = await self._open("GET", path, query, None, "", timeout_s + 10.0)
+            lasts = aiohttp.ClientTimeout(total=timeout_s + 10.0, sock_read=QUIET_S)
+            response = await self._open("GET", path, query, None, "", lasts)
             try:
                 async for line in _lines(response.content):
-                    event = json.loads(line)
-                    if event.get("type") == "ERROR":
-                        raise error_of_status(event.get("object") or {})
-                    yield event
+                    yield _event(line)
             finally:
                 response.close()
         except ApiException as refused:
@@ -339,6 +341,21 @@ class ClusterClient:
             refused.headers = response.headers
             raise refused
         return response.response
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """An event of a watch, of the form that its readers count on; raises what an ERROR says."""
+    event: Any = json.loads(line)
+    item = event.get("object") if isinstance(event, dict) else None
+    if not isinstance(item, dict):
+        raise ValueError("no event")
+    if event.get("type") == "ERROR":
+        raise error_of_status(item)
+    metadata = item.get("metadata")
+    if not isinstance(metadata, dict) or "resourceVersion" not in metadata or "type" not in event:
+        raise ValueError("no object")
+    found: dict[str, Any] = event
+    return found
 
 
 async def _read(response: Any) -> bytes:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.manifests.labels import bare
 from kovra.adapters.cluster.refusals import is_passing
 from kovra.adapters.cluster.workload import ObjectRef, Placement
+
+_NOT_STARTED: Final = frozenset({"StartError", "ContainerCannotRun"})
+"""What container runtimes call the end of what never began: its command is not in the image, or cannot be run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,10 @@ class PodFacts:
     image_id: str
     unschedulable: str | None
     terminating: bool
+    cannot_start: str | None = None
+    """What the runtime said of a command it could not start."""
+    overdue: bool = False
+    """It was ended because it ran longer than it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +74,8 @@ class JobStatus:
     failed: bool
     timed_out: bool
     pods: tuple[PodFacts, ...]
+    refused: str | None = None
+    """Why its pod is refused for good."""
 
 
 def read_pod(pod: Mapping[str, Any]) -> PodFacts:
@@ -93,6 +102,8 @@ def read_pod(pod: Mapping[str, Any]) -> PodFacts:
         image_id=str(first.get("imageID") or ""),
         unschedulable=str(scheduled.get("message") or "") if unschedulable else None,
         terminating="deletionTimestamp" in metadata,
+        cannot_start=str(ended.get("message") or "") if ended.get("reason") in _NOT_STARTED else None,
+        overdue=status.get("reason") == "DeadlineExceeded",
     )
 
 
@@ -151,12 +162,22 @@ async def observe_job(client: ClusterClient, namespace: str, name: str) -> JobSt
     if job is None:
         return JobStatus(found=False, succeeded=False, failed=False, timed_out=False, pods=())
     conditions = {c["type"]: c for c in (job.get("status") or {}).get("conditions") or [] if c["status"] == "True"}
-    pods = await client.list("v1", "Pod", namespace, labels=f"batch.kubernetes.io/job-name={name}")
-    ends = [(conditions.get("Failed") or {}).get("reason"), *(p["status"].get("reason") for p in pods["items"])]
+    listed = await client.list("v1", "Pod", namespace, labels=f"batch.kubernetes.io/job-name={name}")
+    pods = tuple(read_pod(p) for p in listed["items"])
+    late = (conditions.get("Failed") or {}).get("reason") == "DeadlineExceeded"
     return JobStatus(
         found=True,
         succeeded="Complete" in conditions,
         failed="Failed" in conditions,
-        timed_out="Failed" in conditions and "DeadlineExceeded" in ends,
-        pods=tuple(read_pod(p) for p in pods["items"]),
+        timed_out=late or any(pod.overdue for pod in pods),
+        pods=pods,
+        refused=None if pods or conditions else await _refused_pod(client, namespace, job["metadata"]["uid"]),
     )
+
+
+async def _refused_pod(client: ClusterClient, namespace: str, uid: str) -> str | None:
+    """A Job has no condition that says so: what admission answers to its controller is an event, and nothing else."""
+    fields = f"involvedObject.uid={uid},reason=FailedCreate"
+    events = (await client.list("v1", "Event", namespace, fields=fields))["items"]
+    messages = [str(event.get("message") or "refused") for event in events]
+    return next((message for message in messages if not is_passing(message)), None)

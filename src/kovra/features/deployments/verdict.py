@@ -77,6 +77,8 @@ def _refused(message: str, phase: str) -> Reason:
 
 def _pod_failed(pod: PodFacts, phase: str) -> Reason | None:
     where = f"{pod.process} ({pod.name})"
+    if pod.cannot_start is not None:
+        return reason("config_invalid", phase, [f"{where}: {pod.cannot_start}"])
     if pod.waiting_reason in _PULL:
         message = pod.waiting_message or ""
         denied = any(word in message.lower() for word in ("denied", "unauthorized", "forbidden", "401", "403"))
@@ -107,11 +109,20 @@ def judge_job(status: JobStatus, *, phase: str) -> Verdict:
     pod = status.pods[-1] if status.pods else None
     if status.succeeded:
         return Verdict(good=True, look_at=pod)
+    if status.refused is not None:
+        return Verdict(reason=_refused(status.refused, phase))
+    never_began = _pod_failed(pod, phase) if pod is not None else None
+    if never_began is not None:
+        return Verdict(reason=never_began, look_at=pod)
     if status.failed:
-        how = "it ran longer than allowed" if status.timed_out else f"exit code {pod.exit_code if pod else 'unknown'}"
-        return Verdict(reason=reason("release_command_failed", phase, [f"release command: {how}"]), look_at=pod)
-    if pod is not None:
-        failed = _pod_failed(pod, phase)
-        if failed is not None:
-            return Verdict(reason=failed, look_at=pod)
+        evidence = [f"release command: {_ended(status, pod)}"]
+        return Verdict(reason=reason("release_command_failed", phase, evidence), look_at=pod)
     return Verdict(waiting_for="the release command is running")
+
+
+def _ended(status: JobStatus, pod: PodFacts | None) -> str:
+    if status.timed_out:
+        return "it ran longer than allowed"
+    if pod is not None and pod.oom_killed:
+        return f"killed for memory, exit code {pod.exit_code}"
+    return f"exit code {pod.exit_code if pod else 'unknown'}"

@@ -19,6 +19,7 @@ from kovra.features.deployments import queries
 from kovra.features.deployments.messages import AdvanceDeployment, CheckHealth, ReapplyRelease
 from kovra.features.deployments.states import Phase
 from kovra.features.projects import queries as project_queries
+from kovra.foundation import clock
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.due import Due, all_of
 from kovra.foundation.db.session import TenantSession
@@ -29,6 +30,10 @@ from kovra.foundation.observability import logger
 
 LABELS: Final = "app.kubernetes.io/managed-by=kovra,kovra.io/app-environment"
 _KINDS: Final = (("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"))
+RELIST_S: Final = 600.0
+"""So often everything is listed again although no watch has failed: what a watch never told is not lost for ever."""
+_PAUSE_S: Final = 0.5
+"""At least so long between two lists, or two watches that ended at once."""
 _QUIET_S: Final = 0.1
 """Changes of one app environment within this time wake one step."""
 
@@ -50,15 +55,18 @@ class ClusterWatcher:
 
     async def _forever(self, api_version: str, kind: str) -> None:
         while True:
+            begun = clock.monotonic()
             try:
-                await self._watch(api_version, kind)
+                await self._watch(api_version, kind, until=begun + RELIST_S)
             except WatchExpired:
-                continue
+                logger.info("watch_expired", kind=kind)
             except KovraError as error:
                 logger.warning("watch_interrupted", kind=kind, code=error.error_code)
-                await asyncio.sleep(0.5 + random.random())  # noqa: S311  # jitter
+                await asyncio.sleep(_PAUSE_S + random.random())  # noqa: S311  # jitter
+            await _slowly(begun)
 
-    async def _watch(self, api_version: str, kind: str) -> None:
+    async def _watch(self, api_version: str, kind: str, *, until: float) -> None:
+        """List, then watch from there; every stream the server closes is taken up again, until it is time to list anew."""
         # Before the list: what goes live while it is under way, or while this process is paused, is not lost.
         live = [due async for due in all_of(self._database, "live")] if kind == "Deployment" else []
         listed = await self._client.list(api_version, kind, labels=LABELS)
@@ -66,12 +74,13 @@ class ClusterWatcher:
             self._notice(item)
         await self._reapply_lost(live, listed["items"])
         version = str(listed["metadata"].get("resourceVersion", "0"))
-        while True:
+        while (begun := clock.monotonic()) < until:
             async for event in self._client.watch(api_version, kind, labels=LABELS, resource_version=version):
                 item = event["object"]
                 version = str(item["metadata"]["resourceVersion"])
                 if event["type"] != "BOOKMARK":
                     self._notice(item)
+            await _slowly(begun)
 
     def _notice(self, item: Mapping[str, Any]) -> None:
         labels = item["metadata"].get("labels") or {}
@@ -126,3 +135,8 @@ class ClusterWatcher:
                         enqueue(session, ReapplyRelease(id=due.id))
         if lost:
             logger.warning("releases_lost_by_cluster", count=lost)
+
+
+async def _slowly(begun: float) -> None:
+    """An API server that ends everything at once is not asked again at once."""
+    await asyncio.sleep(max(0.0, begun + _PAUSE_S - clock.monotonic()))

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.errors import ClusterConflict, ClusterForeign, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import namespace_manifests
 from kovra.adapters.cluster.workload import Isolation, ObjectRef, Placement
@@ -123,7 +123,7 @@ def owned(namespace: str, name: str, by: str = "kovra") -> dict[str, Any]:
     return document
 
 
-async def test_prune_removes_the_recorded_and_keeps_the_wanted_and_the_foreign(
+async def test_what_was_recorded_is_removed_and_the_wanted_and_the_foreign_are_kept(
     client: ClusterClient, namespace: str
 ) -> None:
     """T132: what was recorded and is somebody else's by now is not touched."""
@@ -131,7 +131,8 @@ async def test_prune_removes_the_recorded_and_keeps_the_wanted_and_the_foreign(
     for document in [*documents, owned(namespace, "foreign", by="other")]:
         await client.apply(document)
     foreign = ref(owned(namespace, "foreign"))
-    await client.prune([ref(documents[0]), ref(documents[1]), foreign], [ref(documents[0])])
+    for recorded in to_remove([ref(documents[0]), ref(documents[1]), foreign], [ref(documents[0])]):
+        await client.remove(recorded)
     assert await client.find(ref(documents[0])) is not None
     assert await client.find(ref(documents[1])) is None
     assert await client.find(ref(documents[2])) is not None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
-from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.errors import ClusterDenied
 from kovra.adapters.cluster.manifests import namespace_manifests, workload_manifests
 from kovra.adapters.cluster.status import PodFacts
@@ -79,7 +79,7 @@ async def apply_all(context: JobContext, documents: list[dict[str, Any]]) -> Non
 async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:
     """Delete what was recorded and is wanted no more, while this run's time lasts."""
     client = context.registry.get(ClusterClient)
-    for ref in sorted(set(recorded) - set(keep)):
+    for ref in to_remove(recorded, keep):
         context.check_time()
         await client.remove(ref)
 
