@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 
@@ -109,9 +110,11 @@ class _Wire:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema: Any = handler(source)
         text: CoreSchema = core_schema.str_schema()
+        # No function of Python's own between pydantic and the kept texts, where there is nothing to decide.
+        write: Any = partial(encode, self._prefix)
         if type(None) in get_args(source):
-            text = core_schema.nullable_schema(text)
-        schema["serialization"] = core_schema.plain_serializer_function_ser_schema(self._write, return_schema=text)
+            text, write = core_schema.nullable_schema(text), self._write
+        schema["serialization"] = core_schema.plain_serializer_function_ser_schema(write, return_schema=text)
         described: CoreSchema = schema
         return described
 
