@@ -14,6 +14,7 @@ from kovra.features.deployments.handlers.releasing import run_release_command
 from kovra.features.deployments.handlers.rollout import roll_out, verify
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps
 from kovra.features.deployments.messages import AdvanceDeployment, CancelDeployment
+from kovra.features.deployments.rules.masking import without_inner_names
 from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service import progress, turn
 from kovra.features.deployments.service.progress import LeaseLost, Step
@@ -105,7 +106,7 @@ async def _ending_of(context: JobContext, step: Step, steps: Steps) -> Ending | 
     except StepFailed as failed:
         return Outcome.failed, failed.why
     except ClusterRefused as refused:
-        return Outcome.failed, reason(refused.kind, phase, [refused.message])
+        return Outcome.failed, reason(refused.kind, phase, [without_inner_names(refused.message)])
     except ClusterDenied as denied:
         logger.error("cluster_denied", deployment=str(step.deployment.id))
         return Outcome.failed, reason("cluster_denied", phase, [denied.message])
@@ -160,3 +161,7 @@ async def give_up(context: JobContext, job: AdvanceDeployment | CancelDeployment
         except KovraError as hindered:
             logger.error("deployment_not_ended", deployment=str(job.id), code=hindered.error_code)
             raise
+        finally:
+            # An operator's next try need not wait for it to run out.
+            async with context.session() as session:
+                await progress.release_lease(session, step.deployment.id, step.fence)

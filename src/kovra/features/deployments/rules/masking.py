@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
 from kovra.foundation.keyring.values import SecretValue
 
+_INNER = re.compile(r'(?P<webhook>admission webhook) "[^"]*"| in (?:the )?namespace:? "?kv-[0-9a-z]{26}"?')
 SHORTEST = 8
 """Shorter values are too likely to be part of ordinary words."""
 
@@ -34,3 +36,8 @@ class Mask:
         for form in self._forms:
             text = text.replace(form, "***")
         return text
+
+
+def without_inner_names(message: str) -> str:
+    """What a cluster said, without the names of the platform's webhooks and of namespaces."""
+    return _INNER.sub(lambda found: found["webhook"] or "", message)
