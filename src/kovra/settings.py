@@ -375,7 +375,10 @@ class Settings(LogSettings):
         strict = self.production if self.strict_logins is None else self.strict_logins
         if strict:
             return LoginThrottleOptions()
-        return LoginThrottleOptions(per_account=100, per_stranger=100, per_network=10_000, sign_ups=10_000)
+        many = 10_000
+        return LoginThrottleOptions(
+            per_account=100, per_stranger=100, per_network=many, per_site=many, sign_ups=many, site_sign_ups=many
+        )
 
 
 def given(value: SecretStr | None) -> str | None:

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fastapi import FastAPI
 
 from kovra.foundation import tokens
 from kovra.foundation.ids import new_id
-from kovra.foundation.web.callers import Proven, network_of
+from kovra.foundation.web.callers import Proven, network_of, site_of
 from kovra.foundation.web.guard import guarded_routes
 from kovra.foundation.web.logins import LoginThrottle, LoginThrottleOptions
 from kovra.foundation.web.ratelimit import Bucket, RateLimiter, RateLimitOptions
@@ -31,6 +32,7 @@ SMALL = RateLimitOptions(
     deploy=Bucket(name="deploy", burst=3, window_s=3600),
     poll=Bucket(name="poll", burst=4, window_s=3600),
     public=Bucket(name="public", burst=6, window_s=3600),
+    site=Bucket(name="site", burst=15, window_s=3600),
 )
 
 
@@ -108,6 +110,35 @@ async def test_an_ipv6_network_is_one_client(product: Product) -> None:
         assert (await other.get("/v1/meta")).status_code == 200
 
 
+async def test_the_networks_of_an_ipv6_site_share_a_wider_bucket(product: Product, ada: Caller) -> None:
+    """T169: whoever owns a /48 has 65,536 networks, each with a bucket; who proved to live is not hit."""
+    app = another(product, edge={"limits": SMALL})
+    proven = {"Authorization": f"Bearer {ada.token}"}
+    async with client(app, "2001:db8:7::1") as who:
+        assert (await who.get("/v1/me", headers=proven)).status_code == 200
+    answers = []
+    for number in range(40):
+        async with client(app, f"2001:db8:7:{number:x}::1") as who:
+            answers.append(await who.get("/v1/meta"))
+    assert [a.status_code for a in answers] == [200] * 14 + [429] * 26
+    assert answers[-1].headers["ratelimit-policy"] == '"site";q=15;w=3600'
+    async with client(app, "2001:db8:8::1") as other, client(app, "2001:db8:7:ffff::1") as owner:
+        assert (await other.get("/v1/meta")).status_code == 200
+        assert (await owner.get("/v1/me", headers=proven)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "site"),
+    [
+        ("2001:db8:7:1::1", "20010db80007::/48"), ("2001:db8:7:ffff::1%eth0", "20010db80007::/48"),
+        ("192.0.2.1", None), ("::ffff:192.0.2.1", None), ("", None), ("unix:", None),
+    ],
+)  # fmt: skip
+def test_sites_are_of_ipv6_alone(address: str, site: str | None) -> None:
+    """T169."""
+    assert site_of(address) == site
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -144,6 +175,10 @@ def test_at_the_edge_of_a_window_there_is_no_second_burst(monkeypatch: pytest.Mo
         assert sum(given[start:end]) <= 10 + (end - start) * 0.1 + 1e-9
 
 
+def _any_account(throttle: LoginThrottle) -> Callable[[str], Awaitable[None]]:
+    return lambda address: throttle.login(f"{secrets.token_hex(4)}@example.test", address, known_network=True)
+
+
 async def test_logins_are_limited_across_replicas_and_closed_when_the_store_is_away(product: Product) -> None:
     """T168: two nodes share one bucket; without the database nobody logs in."""
     from kovra.foundation.db.database import Database
@@ -159,6 +194,11 @@ async def test_logins_are_limited_across_replicas_and_closed_when_the_store_is_a
     )
     assert sum(r is None for r in results) == 7
     assert all(isinstance(r, RateLimited) and r.retry_after_s > 0 for r in results if r is not None)
+
+    wide = LoginThrottleOptions(per_site=5, site_sign_ups=3, window_s=3600)
+    for tries, most in ((LoginThrottle(database, wide).sign_up, 3), (_any_account(LoginThrottle(database, wide)), 5)):
+        results = await asyncio.gather(*(tries(f"2001:db8:9:{n:x}::1") for n in range(9)), return_exceptions=True)
+        assert sum(r is None for r in results) == most, "T169: a /48 tries in all its networks together"
 
     class Away:
         async def door(self, *_: Any) -> Any:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
 def network_of(address: str) -> str:
     """The address limits count by: an IPv4 address itself, of IPv6 the /64 that any one caller owns."""
-    if ":" not in address:
+    parsed = _parsed(address)
+    if parsed is None:
         return address
+    return f"{int(parsed) >> 64:x}::/64" if isinstance(parsed, IPv6Address) else str(parsed)
+
+
+def site_of(address: str) -> str | None:
+    """Of IPv6 the /48 that one customer of a provider may own, with its 65,536 networks; else None."""
+    parsed = _parsed(address)
+    return f"{int(parsed) >> 80:x}::/48" if isinstance(parsed, IPv6Address) else None
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """What is not plain IPv4 or no address at all; IPv4 written as IPv6 is IPv4."""
+    if ":" not in address:
+        return None
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{int(parsed) >> 64:x}::/64"
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 class Proven:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from kovra.foundation.db.database import Database
 from kovra.foundation.errors import RateLimited
-from kovra.foundation.web.callers import network_of
+from kovra.foundation.web.callers import network_of, site_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,12 @@ class LoginThrottleOptions:
     """Of one account from all networks it was never logged in from."""
     per_network: int = 60
     """Of any account from one network."""
+    per_site: int = 240
+    """Of any account from all networks of an IPv6 /48."""
     sign_ups: int = 20
     """From one network."""
+    site_sign_ups: int = 80
+    """From all networks of an IPv6 /48."""
     window_s: float = 300.0
 
 
@@ -50,6 +54,8 @@ class LoginThrottle:
         network = network_of(address)
         await self._take(f"login:{account}:{network}", self._options.per_account)
         await self._take(f"login-network:{network}", self._options.per_network)
+        if site := site_of(address):
+            await self._take(f"login-site:{site}", self._options.per_site)
         if not known_network:
             await self._take(f"login-stranger:{account}", self._options.per_stranger)
 
@@ -60,6 +66,8 @@ class LoginThrottle:
     async def sign_up(self, address: str) -> None:
         """Before an account is made; raises RateLimited."""
         await self._take(f"sign-up:{network_of(address)}", self._options.sign_ups)
+        if site := site_of(address):
+            await self._take(f"sign-up-site:{site}", self._options.site_sign_ups)
 
     async def _take(self, key: str, burst: int) -> None:
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

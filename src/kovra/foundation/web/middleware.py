@@ -31,7 +31,7 @@ from kovra.foundation.errors import (
 )
 from kovra.foundation.observability import HTTP_IN_FLIGHT, logger
 from kovra.foundation.web.accounting import HEALTH, Exchange, account, route_of
-from kovra.foundation.web.callers import Proven, network_of
+from kovra.foundation.web.callers import Proven, network_of, site_of
 from kovra.foundation.web.cors import Origins
 from kovra.foundation.web.credentials import Credentials
 from kovra.foundation.web.eventstream import STREAMING
@@ -145,14 +145,13 @@ class Edge:
             structlog.contextvars.clear_contextvars()
 
     def _admits(self, scope: Scope) -> bool:
-        network = network_of(scope["client"][0] if scope.get("client") else "").encode()
         try:
             self._check_sizes(scope, scope[HEAD])
             self._check_host(scope[HEAD])
         except KovraError:
             return False
         plain = self._options.https_only and scope.get("scheme") != "wss"
-        return not plain and self._limiter.take(self._options.limits.public, network).allowed
+        return not plain and self._take_unknown(scope).allowed
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         outgoing = self._outgoing(send, exchange, scope)
@@ -231,15 +230,14 @@ class Edge:
                 scope["kovra.refusal"] = refused
 
     def _limit(self, scope: Scope, exchange: Exchange) -> None:
-        principal, limits = exchange.principal, self._options.limits
-        network = network_of(scope["client"][0] if scope.get("client") else "").encode()
+        principal = exchange.principal
         if principal is None:
-            verdict = self._limiter.take(limits.public, network)
+            verdict = self._take_unknown(scope)
         else:
             caller = _caller(principal)
             verdict = self._limiter.take(self._bucket(scope), caller)
             if verdict.allowed and caller not in self._proven:
-                public = self._limiter.take(limits.public, network)
+                public = self._take_unknown(scope)
                 verdict = verdict if public.allowed else public
         exchange.verdict = verdict
         if not verdict.allowed:
@@ -247,6 +245,16 @@ class Edge:
                 f"More than {verdict.bucket.burst} requests in {verdict.bucket.window_s:.0f} s.",
                 retry_after_s=verdict.reset_s,
             )
+
+    def _take_unknown(self, scope: Scope) -> Verdict:
+        """Count a caller that has proven nothing for its network, and of IPv6 for the network's site."""
+        address, limits = scope["client"][0] if scope.get("client") else "", self._options.limits
+        verdict = self._limiter.take(limits.public, network_of(address).encode())
+        site = site_of(address)
+        if site is not None and verdict.allowed:
+            wider = self._limiter.take(limits.site, site.encode())
+            return verdict if wider.allowed else wider
+        return verdict
 
     def _bucket(self, scope: Scope) -> Bucket:
         limits = self._options.limits

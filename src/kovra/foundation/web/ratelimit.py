@@ -25,11 +25,14 @@ class RateLimitOptions:
     deploy: Bucket = field(default=Bucket(name="deploy", burst=120, window_s=60))
     poll: Bucket = field(default=Bucket(name="poll", burst=1200, window_s=60))
     public: Bucket = field(default=Bucket(name="public", burst=300, window_s=60))
+    """Without a credential that has proven to live, from one network: an IPv4 address, an IPv6 /64."""
+    site: Bucket = field(default=Bucket(name="site", burst=1500, window_s=60))
+    """The same from all networks of an IPv6 /48, which one caller may own whole."""
 
     @classmethod
     def unlimited(cls) -> RateLimitOptions:
         """Buckets no benchmark empties; the work per request stays the same."""
-        names = ("general", "deploy", "poll", "public")
+        names = ("general", "deploy", "poll", "public", "site")
         return cls(**{name: Bucket(name=name, burst=10_000_000, window_s=1) for name in names})
 
 
