@@ -82,6 +82,21 @@ async def test_a_repeated_making_makes_one_organization(product: Product) -> Non
     ]
 
 
+async def test_a_repeated_sign_up_makes_one_person(product: Product) -> None:
+    """T201: its answer is a login, which is not kept: who lost it logs in."""
+    body, nobody = signup(), product.nobody()
+    sent = [nobody.send("POST", "/v1/auth/signup", body, Idempotency_Key="once") for _ in range(3)]
+    answers = sorted(await asyncio.gather(*sent), key=lambda a: a.status_code)
+    assert [a.status_code for a in answers] == [201, 409, 409]
+    assert {a.json()["code"] for a in answers[1:]} == {"email_taken"}
+    rows = await product.sql(
+        "select count(*) as n from memberships m join users u on u.id = m.user_id where u.email = $1", body["email"]
+    )
+    assert rows[0]["n"] == 1
+    login = await nobody.send("POST", "/v1/auth/login", {"email": body["email"], "password": body["password"]})
+    assert login.json()["organization"]["id"] == answers[0].json()["organization"]["id"]
+
+
 async def test_a_taken_slug_leaves_nothing_behind(product: Product) -> None:
     ada, bob = await product.sign_up(), await product.sign_up()
     response = await ada.send("POST", "/v1/organizations", {"name": "X", "slug": bob.organization["slug"]})
