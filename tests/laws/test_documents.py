@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import inspect
+import itertools
 import json
 import os
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import PydanticUndefinedType
+from pydantic_settings import BaseSettings
 
 from kovra.entrypoints import description
 from kovra.entrypoints.api import ROUTERS
 from kovra.entrypoints.openapi.meanings import MEANINGS
+from kovra.entrypoints.streamer import StreamerSettings
 from kovra.entrypoints.worker import handlers
 from kovra.features.deployments.rules.reasons import REASONS
 from kovra.features.organizations.roles import ROLES
@@ -21,9 +28,14 @@ from kovra.foundation.access import Role
 from kovra.foundation.events import CATALOGUE
 from kovra.foundation.jobs.messages import Job
 from kovra.foundation.web.guard import guarded_routes, guarded_sockets
+from kovra.foundation.web.logins import LoginThrottleOptions
+from kovra.foundation.web.ratelimit import RateLimitOptions
+from kovra.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "kovra"
+_INJECTED = {"KOVRA_RELEASE", "KOVRA_ENVIRONMENT"}
+"""What workloads are given, not processes of ours."""
 
 
 def same(path: str, text: str) -> None:
@@ -119,6 +131,78 @@ def test_codes_stand_in_their_page() -> None:
     same("docs/reference/codes.md", "\n".join(lines) + "\n")
 
 
+def _meanings(kind: type[BaseSettings]) -> dict[str, str]:
+    """Setting → the text below it in the source, of a class and of those it is made of."""
+    found: dict[str, str] = {}
+    for part in reversed([c for c in kind.__mro__ if c.__module__.startswith("kovra.")]):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+        assert isinstance(tree, ast.ClassDef)
+        for field, after in itertools.pairwise(tree.body):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+            ):
+                found[ast.unparse(field.target)] = " ".join(str(after.value.value).replace("``", "`").split())
+    return found
+
+
+def _shown_default(value: Any) -> str:
+    """A default as it would stand in the environment."""
+    match value:
+        case PydanticUndefinedType():
+            return "needed"
+        case None | () | "":
+            return ""
+        case bool():
+            return f"`{str(value).lower()}`"
+        case float():
+            return f"`{value:g}`"
+        case _:
+            return f"`{value}`"
+
+
+def test_settings_stand_in_their_page_each_with_its_meaning() -> None:
+    lines = ["# Settings", "", "Generated from the source. Every setting is a variable of the environment, read once."]
+    parts: tuple[tuple[str, type[BaseSettings]], ...] = (
+        ("The api, the worker and the operators' commands", Settings),
+        ("The streamer", StreamerSettings),
+    )
+    for title, kind in parts:
+        meanings = _meanings(kind)
+        lines += ["", f"## {title}", "", "| variable | default | meaning |", "| --- | --- | --- |"]
+        for name, field in kind.model_fields.items():
+            assert name in meanings, f"{kind.__name__}.{name} says nothing of its meaning"
+            default = _shown_default(field.default if field.default_factory is None else None)
+            lines.append(f"| `KOVRA_{name.upper()}` | {default} | {meanings[name].replace('|', chr(92) + '|')} |")
+    same("docs/reference/settings.md", "\n".join(lines) + "\n")
+
+
+def test_the_page_of_limits_is_right() -> None:
+    page = (ROOT / "docs" / "operating" / "running.md").read_text()
+    buckets, logins = RateLimitOptions(), LoginThrottleOptions()
+    for field in dataclasses.fields(buckets):
+        bucket = getattr(buckets, field.name)
+        assert (f"| `{field.name}` | {bucket.burst} |" in page, bucket.window_s) == (True, 60.0)
+    assert logins.window_s == 300
+    for line in (
+        f"| {logins.per_account} | at one account from one network |",
+        f"| {logins.per_stranger} | at one account from all networks",
+        f"| {logins.per_network} | at any account from one network; {logins.per_site} from one IPv6 /48 |",
+        f"| {logins.sign_ups} | sign-ups from one network; {logins.site_sign_ups} from one IPv6 /48 |",
+    ):
+        assert line in page
+
+
+def test_pages_name_no_variable_that_nobody_reads() -> None:
+    read = {f"KOVRA_{name.upper()}" for kind in (Settings, StreamerSettings) for name in kind.model_fields}
+    for file in [*SOURCE.rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "Makefile", ROOT / ".ci" / "run"]:
+        read |= set(re.findall(r"KOVRA_(?:PG_BIN|TEST_[A-Z]+|URL|TOKEN|RUN_ID|UPDATE_GOLDEN)", file.read_text()))
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        named = set(re.findall(r"KOVRA_[A-Z][A-Z_]*[A-Z]", page.read_text()))
+        assert named <= read | _INJECTED, (page.name, named - read - _INJECTED)
+
+
 def test_every_job_has_exactly_one_handler() -> None:
     def all_jobs(kind: type[Job]) -> set[type[Job]]:
         return {kind} | {inner for below in kind.__subclasses__() for inner in all_jobs(below)}
@@ -167,8 +251,6 @@ def test_files_stay_short() -> None:
 
 def test_the_security_address_is_one() -> None:
     """Wherever a page names whom to write to, it is the setting's."""
-    from kovra.settings import Settings
-
     address = Settings.model_fields["security_contact"].default
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     named = {found for page in pages for found in re.findall(r"security@[\w.-]+\w", page.read_text())}

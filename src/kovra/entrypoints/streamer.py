@@ -74,10 +74,13 @@ class StreamerSettings(BaseSettings):
     eks: EksAddress | None = None
     """Instead: an EKS cluster, as JSON."""
     streamer_host: str = "127.0.0.1"
+    """The address it listens on."""
     streamer_port: int = 8443
+    """Its port, for the api alone: mutual TLS."""
     streamer_certificate: Path
     """Its certificate (``serverAuth``), for the name by which the api calls it."""
     streamer_key: Path
+    """The key of that certificate."""
     streamer_authority: Path
     """The authority that issued the api's client certificate."""
     grant_public_keys: SecretStr
@@ -89,6 +92,7 @@ class StreamerSettings(BaseSettings):
     shell_total_s: Annotated[float, Field(gt=0)] = 4 * 3600.0
     """Any shell ends after so long."""
     streams_per_organization: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Streams of one organization at once."""
     streams: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Streams at once, over all organizations."""
     streamer_metrics_port: int = 9092

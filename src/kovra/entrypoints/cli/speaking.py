@@ -27,7 +27,7 @@ def speaking(verb: str) -> Iterator[None]:
     except KovraError as error:
         facts = {"code": error.error_code, "reason": error.message, "hint": error.hint}
     except ValidationError as error:
-        facts = {"code": "settings_invalid", "reason": _wrong(error), "hint": "See src/kovra/settings.py."}
+        facts = {"code": "settings_invalid", "reason": _wrong(error), "hint": "See docs/reference/settings.md."}
     except OSError as error:
         about = f": {error.filename}" if error.filename else ""
         facts = {"code": "system_refused", "reason": f"{error.strerror or type(error).__name__}{about}", "hint": None}

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kovra.adapters.cluster.address import EksAddress
 from kovra.foundation.errors import KovraError
 from kovra.foundation.keyring.documents import parse, read_file
 from kovra.foundation.observability import configure
+from kovra.settings.shapes import QUOTAS, EnvironmentQuota, Registry
 
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 
@@ -34,50 +35,6 @@ if TYPE_CHECKING:
     from kovra.foundation.outbound.tls import TlsFiles
     from kovra.foundation.web.logins import LoginThrottleOptions
     from kovra.foundation.web.middleware import EdgeOptions
-
-
-class EnvironmentQuota(BaseModel):
-    """What one environment may use in all; a rollout's surge comes out of it too."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cpu_millis: Annotated[int, Field(ge=100)]
-    memory_mib: Annotated[int, Field(ge=128)]
-    pods: Annotated[int, Field(ge=2)]
-    jobs: Annotated[int, Field(ge=1)]
-    container_cpu_millis: Annotated[int, Field(ge=100)] = 4000  # one container at most
-    container_memory_mib: Annotated[int, Field(ge=128)] = 8192
-
-
-def _quota(cores: int, pods: int, jobs: int, *, largest: int) -> EnvironmentQuota:  # two GiB go with a core
-    one = {"container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest}
-    return EnvironmentQuota(cpu_millis=1000 * cores, memory_mib=2048 * cores, pods=pods, jobs=jobs, **one)
-
-
-_QUOTAS = {
-    "free": _quota(8, 60, 20, largest=2), "team": _quota(16, 120, 40, largest=4),
-    "business": _quota(48, 300, 100, largest=8), "enterprise": _quota(128, 800, 200, largest=16),
-}  # fmt: skip
-
-
-class Registry(BaseModel):
-    """Where the control plane reaches a registry that has another name for pods."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    endpoint: str
-    """``http(s)://host:port``."""
-    plain_http: bool = False
-    """Whether http is meant; without it the endpoint must be https."""
-    allow_private: bool = False
-    """Whether its address may be a private one; without it the address is checked as a tenant's is."""
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Registry:
-        parts = urlsplit(self.endpoint)
-        if parts.scheme != ("http" if self.plain_http else "https") or not parts.hostname or "@" in parts.netloc:
-            raise ValueError("endpoint must be https://host[:port], or http:// with plain_http")
-        return self
 
 
 class SettingInvalid(KovraError):
@@ -96,6 +53,7 @@ class LogSettings(BaseSettings):
     service: str | None = None
     """The process's name in its log lines; None: the verb's."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged."""
 
     def configure(self, verb: str) -> str:
         """Set the logs of this process up; returns its name in them."""
@@ -117,9 +75,11 @@ class Settings(LogSettings):
     admin_url: SecretStr | None = None
     """The server as its superuser, for `kovra bootstrap` alone; `kovra dev` bootstraps the server it is given."""
     migrator_password: SecretStr | None = None
-    """What `kovra bootstrap` gives the roles that log in."""
+    """What `kovra bootstrap` gives kovra_migrator."""
     app_password: SecretStr | None = None
+    """What it gives kovra_app."""
     backup_password: SecretStr | None = None
+    """What it gives kovra_backup."""
     pool_max: Annotated[int, Field(ge=1, le=200)] = 16
     """Connections per process."""
     pool_wait_s: Annotated[float, Field(gt=0, le=30)] = 5.0
@@ -132,6 +92,7 @@ class Settings(LogSettings):
     kms_key_id: str | None = None
     """ARN or alias of the AWS KMS key that wraps the keyring document's keys; None: they are in the clear."""
     kms_region: str = "us-east-1"
+    """The AWS region of the KMS key."""
     kms_environment: str = "production"
     """Part of the encryption context: the keys of one installation do not open in another."""
     kms_endpoint: str | None = None
@@ -147,7 +108,9 @@ class Settings(LogSettings):
     token_keys: SecretStr | None = None
     """JSON ``{"signing": kid, "keys": {kid: base64 of 32 private bytes}}`` (Ed25519)."""
     bcrypt_cost: Annotated[int, Field(ge=4, le=16)] = 12
+    """Two to this power rounds per password; at least 12 in production. Raising it hashes anew at each next login."""
     issuer: str = "https://kovra.dev"
+    """Who signs access tokens (``iss``); the same on every replica."""
 
     live_per_organization: Annotated[int, Field(ge=1)] = 1000
     """Live streams (sockets and event streams) of one organization, per process."""
@@ -157,11 +120,13 @@ class Settings(LogSettings):
     """Over how long a process that is told to end spreads the ends of its streams."""
 
     host: str = "127.0.0.1"
+    """The address the process listens on; 0.0.0.0 in a container."""
     port: int = 8080
+    """The api's port; /healthz and /readyz are on it too."""
     metrics_port: int = 9090
-    """/metrics, on loopback or inside the cluster; 0: not served."""
+    """/metrics of the api, never to be reached from outside; 0: not served."""
     public_url: str = "http://127.0.0.1:8080"
-    """How people reach the api; never taken from a request."""
+    """How people reach the api, https in production; never taken from a request."""
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Addresses or networks whose X-Forwarded-For and -Proto are believed, comma-separated; never ``*``.
 
@@ -171,11 +136,13 @@ class Settings(LogSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Exact origins of the dashboard, comma-separated."""
     max_body_bytes: int = 1024 * 1024
+    """Larger bodies of requests are refused with 413."""
     unlimited: bool = False
     """Switches rate limits off, for benchmarks; refused in production."""
     strict_logins: bool | None = None
     """Whether logins and sign-ups are throttled as in production; None: in production alone."""
     security_contact: str = "security@kovra.dev"
+    """Whom /.well-known/security.txt names."""
 
     kubeconfig: Path | None = None
     """The cluster that environments live in; None: the service account of the pod."""
@@ -184,9 +151,11 @@ class Settings(LogSettings):
     apps_domain: str = "apps.localhost"
     """Apps answer under ``<app>-<env>-<id>.<apps domain>``."""
     apps_scheme: Literal["http", "https"] = "https"
+    """The scheme in app addresses."""
     apps_port: int | None = None
     """A port in app addresses, where the standard one is not used."""
     routing: Literal["gateway", "ingress"] = "gateway"
+    """What routes to apps: Gateway API's HTTPRoute, or Ingress."""
     registries: dict[str, Registry] = Field(default_factory=dict)
     """Registry name → where the control plane reaches it; the only exemption from the outbound rules."""
     image_platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$")] = "linux/amd64"
@@ -200,7 +169,7 @@ class Settings(LogSettings):
     settling_s: float = 10.0
     """How long a rollout must stay good before it counts as live."""
     quotas: dict[Literal["free", "team", "business", "enterprise"], EnvironmentQuota] = Field(
-        default_factory=lambda: dict(_QUOTAS)  # type: ignore[arg-type]  # the keys are the plans
+        default_factory=lambda: dict(QUOTAS)  # type: ignore[arg-type]  # the keys are the plans
     )
     """Plan → what one environment may use; plans left out have the default quota."""
     min_ready_s: Annotated[int, Field(ge=0, le=60)] = 5
@@ -228,8 +197,9 @@ class Settings(LogSettings):
     victorialogs_url: str | None = None
     """``http(s)://host:port`` of VictoriaLogs."""
     victorialogs_account: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """The tenant in VictoriaLogs that holds this installation's lines: its AccountID."""
     victorialogs_project: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """The tenant in VictoriaLogs that holds this installation's lines."""
+    """Its ProjectID."""
     log_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
     """How long stored lines are kept."""
     log_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 64
@@ -243,6 +213,7 @@ class Settings(LogSettings):
     streamer_certificate: Path | None = None
     """The certificate (``clientAuth``) this process shows the streamer."""
     streamer_key: Path | None = None
+    """The key of that certificate."""
     streamer_authority: Path | None = None
     """The authority that issued the streamer's certificate."""
     grant_keys: SecretStr | None = None

@@ -1,0 +1,53 @@
+"""Settings that have parts: quotas of environments, registries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class EnvironmentQuota(BaseModel):
+    """What one environment may use in all; a rollout's surge comes out of it too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpu_millis: Annotated[int, Field(ge=100)]
+    memory_mib: Annotated[int, Field(ge=128)]
+    pods: Annotated[int, Field(ge=2)]
+    jobs: Annotated[int, Field(ge=1)]
+    container_cpu_millis: Annotated[int, Field(ge=100)] = 4000
+    container_memory_mib: Annotated[int, Field(ge=128)] = 8192
+    """One container at most."""
+
+
+def _quota(cores: int, pods: int, jobs: int, *, largest: int) -> EnvironmentQuota:  # two GiB go with a core
+    one = {"container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest}
+    return EnvironmentQuota(cpu_millis=1000 * cores, memory_mib=2048 * cores, pods=pods, jobs=jobs, **one)
+
+
+QUOTAS: Final = {
+    "free": _quota(8, 60, 20, largest=2), "team": _quota(16, 120, 40, largest=4),
+    "business": _quota(48, 300, 100, largest=8), "enterprise": _quota(128, 800, 200, largest=16),
+}  # fmt: skip
+
+
+class Registry(BaseModel):
+    """Where the control plane reaches a registry that has another name for pods."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: str
+    """``http(s)://host:port``."""
+    plain_http: bool = False
+    """Whether http is meant; without it the endpoint must be https."""
+    allow_private: bool = False
+    """Whether its address may be a private one; without it the address is checked as a tenant's is."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Registry:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme != ("http" if self.plain_http else "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("endpoint must be https://host[:port], or http:// with plain_http")
+        return self
