@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from kovra.entrypoints.api import server_options
-from kovra.settings import Settings
+from kovra.settings import SettingInvalid, Settings
 from tests.support.product import Caller, Product
 from tests.support.serving import PRODUCTION, Served, another, serving
 
@@ -224,5 +224,5 @@ def test_only_addresses_and_networks_are_trusted(value: str) -> None:
 def test_production_does_not_start_where_it_would_refuse_everybody(product: Product) -> None:
     settings = {**product.settings.model_dump(), **PRODUCTION}
     for name, value in (("trusted_proxies", ()), ("public_url", "http://api.example.test")):
-        with pytest.raises(ValueError, match="KOVRA_TRUSTED_PROXIES"):
+        with pytest.raises(SettingInvalid, match="KOVRA_TRUSTED_PROXIES"):
             server_options(Settings.model_validate({**settings, name: value}))

@@ -29,7 +29,7 @@ from kovra.foundation.web.credentials import Credentials
 from kovra.foundation.web.guard import guarded_routes, guarded_sockets
 from kovra.foundation.web.lists import known_parameters
 from kovra.foundation.web.protocol import PatientProtocol
-from kovra.settings import Settings
+from kovra.settings import SettingInvalid, Settings
 
 ROUTERS: Final = (
     projects.router,
@@ -98,10 +98,10 @@ def create_app(settings: Settings, *, wire: Wire = api_registry) -> Application:
 def server_options(settings: Settings) -> dict[str, Any]:
     """Options of uvicorn: no access log of its own (ours holds no query), proxies believed only when named.
 
-    Raises ValueError where production would refuse every request: without a proxy that speaks https for it.
+    Raises SettingInvalid where production would refuse every request: without a proxy that speaks https for it.
     """
     if settings.production and not (settings.trusted_proxies and settings.public_url.startswith("https://")):
-        raise ValueError("KOVRA_TRUSTED_PROXIES and an https KOVRA_PUBLIC_URL are needed in production")
+        raise SettingInvalid("KOVRA_TRUSTED_PROXIES and an https KOVRA_PUBLIC_URL are needed in production.")
     return {
         "host": settings.host,
         "port": settings.port,
