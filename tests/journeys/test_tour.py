@@ -46,6 +46,8 @@ class Dev:
         while "Kovra is running" not in (folder / "dev.log").read_text():
             assert self.process.poll() is None and time.monotonic() < end, (folder / "dev.log").read_text()
             time.sleep(0.1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=10) as answer:
+            assert answer.status == 200, "the banner says that it is ready"
         self.secrets = json.loads((folder / "data" / "secrets.json").read_text())
 
     def run(self, command: str, standard_input: str = "") -> subprocess.CompletedProcess[str]:
