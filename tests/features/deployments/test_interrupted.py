@@ -145,3 +145,23 @@ async def test_a_cluster_that_is_away_for_a_while_is_waited_for(running: Product
         assert namespace(app) not in found["waiting_for"]
     assert (await app.finished(started))["outcome"] == "live"
     assert await ends(app, started) == ["live"]
+
+
+async def test_watches_that_break_change_no_verdict(running: Product) -> None:
+    """T221: expired, told twice, silent, closed; each deployment has one verdict."""
+    app = await (await running.sign_up()).app()
+    assert running.simulator is not None
+    broken = [
+        Fault(watch=True, status=410, times=3), Fault(watch=True, connection="repeat", times=3),
+        Fault(watch=True, connection="stall", times=3),
+    ]  # fmt: skip
+    for fault in broken:
+        running.simulator.faults.add(fault)
+    for image in (OK, OTHER):
+        running.simulator.close_watches()
+        started = await app.start(image=image)
+        assert (await app.finished(started))["outcome"] == "live"
+        assert await ends(app, started) == ["live"]
+    assert broken[0].met
+    running.simulator.faults.clear()
+    running.simulator.close_watches()
