@@ -49,10 +49,11 @@ unit: set-up ## All tests, in parallel; then what uses a database again, on poli
 	$(PYTEST) $(ARGS)
 	KOVRA_TEST_RAISING_POLICIES=1 $(PYTEST) -q $(ARGS)
 
+test-postgres: TESTS ?= tests/laws tests/foundation tests/features tests/journeys --ignore tests/journeys/test_tour.py
 test-postgres: set-up ## What uses the database, on another PostgreSQL (15 or newer): KOVRA_PG_BIN names its programs
 	@test -x "$$KOVRA_PG_BIN/postgres" || { echo "set KOVRA_PG_BIN to the folder of initdb and postgres, such as /usr/lib/postgresql/15/bin"; exit 2; }
 	@"$$KOVRA_PG_BIN/postgres" --version
-	$(PYTEST) -q tests/laws tests/foundation tests/features tests/journeys --ignore tests/journeys/test_tour.py $(ARGS)
+	$(PYTEST) -q $(TESTS) $(ARGS)
 
 test-cluster: set-up ## Tests on real Kubernetes: KOVRA_TEST_KUBECONFIG or KUBEBUILDER_ASSETS, and KOVRA_TEST_REGISTRY
 	@test -n "$$KOVRA_TEST_KUBECONFIG$$KUBEBUILDER_ASSETS" || { echo "set KOVRA_TEST_KUBECONFIG (a cluster for tests) or KUBEBUILDER_ASSETS (etcd, kube-apiserver); see CONTRIBUTING.md"; exit 2; }

@@ -24,7 +24,7 @@ from kovra.foundation.keyring.documents import write_file
 from kovra.foundation.keyring.masters import MasterSet, generate
 from kovra.foundation.observability import configure
 from kovra.settings import Settings
-from tests.support.postgres import TestDatabase, clone, postgres
+from tests.support.postgres import TestDatabase, clone, postgres, stop_server
 from tests.support.product import Product
 
 __all__ = ["postgres"]
@@ -66,6 +66,12 @@ def _length(item: pytest.Item) -> int:
 def _meets_raising_policies(item: pytest.Item) -> bool:
     """Uses the run's database, and is not about an unset variable; others would only be run twice."""
     return "postgres" in getattr(item, "fixturenames", ()) and item.get_closest_marker("unset_tenant") is None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Fixtures are gone by now."""
+    stop_server()
 
 
 def pytest_report_header() -> list[str]:

@@ -100,7 +100,7 @@ async def make_template(server: Server) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The run's server: whichever worker comes first starts it, and waits for the others before it stops it."""
+    """The run's server: whichever worker comes first starts it; see `stop_server`."""
     root = tmp_path_factory.getbasetemp()
     folder = _folder(root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root)
     running: EmbeddedPostgres | None = None
@@ -116,17 +116,29 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             known |= {"port": server.port, "password": server.password}
         server = Server(port=known["port"], password=known["password"])
         known["users"] = known.get("users", 0) + 1
+    if running is not None:
+        _OURS.append((running, folder))
     yield server
     with _users(folder) as known:
         known["users"] -= 1
-    if running is not None:
-        for _ in range(600):
+
+
+_OURS: list[tuple[EmbeddedPostgres, Path]] = []
+"""The server this worker has started."""
+
+
+def stop_server(patience_s: float = 900.0) -> None:
+    """At the end of the session, outside of any test's time limit: others may still be at a long file."""
+    for running, folder in _OURS:
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end:
             with _users(folder) as known:
                 if known["users"] == 0:
                     break
             time.sleep(0.2)
         running.stop()
         shutil.rmtree(folder, ignore_errors=True)
+    _OURS.clear()
 
 
 @contextlib.contextmanager
