@@ -283,7 +283,7 @@ class Container:
         self.ended = {
             "exitCode": how.code, "reason": how.reason, "startedAt": self._began_at, "finishedAt": now(),
             "containerID": self.identity(),
-        }  # fmt: skip
+        } | ({"message": how.message} if how.message else {})  # fmt: skip
         if at - self._began >= FORGIVEN_S:
             self._pause_s = 0.0
         self.next_at = at + SETTLES_S

@@ -1,6 +1,7 @@
 """Programs: what runs in a container, by the image's name and the command; the test images' own program, simulated.
 
-``/testapp`` does what it does in the test images (serve, crash, oom, hang, task). Other commands are not known: of a task
+``/testapp`` does what it does in the test images (serve, crash, oom, hang, task), which hold no other file: another absolute
+path cannot be started there, as on any node. Other commands are not known: of a task
 (a pod that is not restarted) they end well at once, but for ``exit N`` and ``sleep SECONDS``; else they serve.
 """
 
@@ -14,9 +15,13 @@ from kovra.adapters.cluster.simulator.images import Image
 from kovra.adapters.cluster.simulator.logs import Log
 
 Object = dict[str, Any]
-Mode = Literal["serve", "crash", "oom", "hang", "task", "command"]
+Mode = Literal["serve", "crash", "oom", "hang", "task", "command", "missing"]
 SOON_S: Final = 0.3
 _TESTAPP: Final = "/testapp"
+_NOT_STARTED: Final = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+    'unable to start container process: error during container init: exec: "{0}": stat {0}: no such file or directory'
+)
 NEVER: Final = float("inf")
 
 
@@ -59,6 +64,8 @@ class Program:
         match self.mode:
             case "oom":
                 return Exit(code=137, reason="OOMKilled")
+            case "missing":
+                return Exit(code=128, reason="StartError", message=_NOT_STARTED.format(self.words[0]))
             case "task":
                 log.write(*(f"line {n} of {self.lines}" for n in range(1, self.lines + 1)))
             case "command":
@@ -98,6 +105,8 @@ def program_of(image: Image, container: Object, environment: Mapping[str, str], 
         return _testapp(tuple(args) if args and image.known else image.command, known, image)
     if words[0] == _TESTAPP:
         return _testapp(words[1:] or ("",), known, image)
+    if image.known and words[0].startswith("/"):
+        return Program(mode="missing", words=words, lasts_s=0.0)
     if words[0] in ("exit", "sleep") and len(words) > 1 and words[1].isdigit():
         number = min(int(words[1]), 10**6)
         if words[0] == "exit":
