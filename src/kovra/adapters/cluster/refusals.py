@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from kovra.adapters.cluster.errors import (
 )
 from kovra.foundation.errors import KovraError
 
+_LIMITS: Final = re.compile(
+    r"(exceeded|failed) quota: |(maximum|minimum) \S+ usage per |\S+ max limit to request ratio per "
+)
 _MALFORMED: Final = ("failed to create typed patch object", "failed to convert new object")
 
 
@@ -65,6 +69,11 @@ def error_of_status(status: Mapping[str, Any], retry_after: str = "") -> KovraEr
     )
 
 
+def is_over_limits(message: str) -> bool:
+    """A refusal by a ResourceQuota or a LimitRange; several limits at once stand in brackets."""
+    return _LIMITS.search(message) is not None
+
+
 def is_passing(message: str) -> bool:
     """A refusal of a namespace that is only just being made: its account or the use of its quota is not known yet."""
     return ("serviceaccount" in message and "not found" in message) or "status unknown for quota" in message
@@ -72,7 +81,7 @@ def is_passing(message: str) -> bool:
 
 def _forbidden(message: str) -> KovraError:
     """403 means admission as well as RBAC; the message tells them apart."""
-    if "exceeded quota" in message or "forbidden: maximum" in message:
+    if is_over_limits(message):
         return ClusterRefused(message, kind="quota_exceeded")
     if "violates PodSecurity" in message or "admission" in message:
         return ClusterRefused(message, kind="admission_refused")

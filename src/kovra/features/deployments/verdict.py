@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from kovra.adapters.cluster.refusals import is_over_limits
 from kovra.adapters.cluster.status import JobStatus, PodFacts, ProcessFacts, WorkloadStatus
 from kovra.features.deployments.rules.masking import without_inner_names
 from kovra.features.deployments.rules.reasons import Reason, reason
@@ -72,7 +73,7 @@ def _failed(process: ProcessFacts, phase: str) -> Verdict | None:
 
 def _refused(message: str, phase: str) -> Reason:
     message = without_inner_names(message)
-    if "exceeded quota" in message or "maximum" in message:
+    if is_over_limits(message):
         return reason("quota_exceeded", phase, [message])
     return reason("admission_refused", phase, [message])
 
