@@ -64,7 +64,8 @@ def running_values(running: Product, app: App) -> dict[str, str]:
     """What the pods get."""
     assert running.simulator is not None
     namespace = f"kv-{app.environment['id'][4:]}"
-    (pod,) = running.simulator.store.list("Pod", namespace)
+    pods = running.simulator.store.list("Pod", namespace)
+    (pod,) = (pod for pod in pods if "deletionTimestamp" not in pod["metadata"])  # the former one may still drain
     (name,) = {source["secretRef"]["name"] for source in pod["spec"]["containers"][0]["envFrom"]}
     secret = running.simulator.store.find("Secret", namespace, name)
     assert secret is not None

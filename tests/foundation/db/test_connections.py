@@ -109,6 +109,16 @@ async def test_a_connection_the_server_ended_makes_room_for_another(pool: Connec
     pool.release(third)
 
 
+async def test_closing_does_not_wait_for_connections_the_server_has_ended(pool: Connections) -> None:
+    one, two = await pool.acquire(), await pool.acquire()
+    for connection in (one, two):
+        pool.release(connection)
+        connection.terminate()
+    async with asyncio.timeout(5):
+        await pool.close()
+    assert pool._size == 0
+
+
 async def test_old_and_idle_connections_are_closed(pool: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = await pool.acquire(), await pool.acquire()
     pool.release(one)

@@ -105,7 +105,9 @@ class Connections:
         """Close every connection, waiting for those in use."""
         self._closing = True
         while self._size:
-            connection = self._next() or await self._awaited()
+            connection = self._next()
+            if connection is None and self._size:  # else the last ones had been closed by the server
+                connection = await self._awaited()
             if connection is not None:
                 await self._part(connection)
 
