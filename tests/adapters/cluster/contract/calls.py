@@ -82,7 +82,7 @@ _VERSION: Final = re.compile(r"(in record \(|record: |ResourceVersion: |than )\d
 _PATCHED: Final = re.compile(r'(Invalid value: )\\"\{.*?\}\\"(: json)')
 """What a patch leads to is shown whole where it cannot be."""
 _CONTROLLERS: Final = frozenset({"kube-controller-manager", "kubelet", "kube-scheduler", "kube-apiserver"})
-_WATCHED: Final = frozenset({"Deployment", "ReplicaSet", "Job", "Pod", "ResourceQuota", "PodDisruptionBudget"})
+_WATCHED: Final = frozenset({"Scale", "Deployment", "ReplicaSet", "Job", "Pod", "ResourceQuota", "PodDisruptionBudget"})
 _DIFFERENCE: Final = re.compile(r"(previously negative\)).*", re.DOTALL)
 """What was tried to change in a pod is told as a difference of the server's own structures."""
 _PODS: Final = re.compile(r'(pods \\"\w+)-[a-z0-9]{8,10}-[a-z0-9]{5}')
@@ -120,12 +120,18 @@ def _walked(value: Any, shows_status: bool) -> Any:
     return found
 
 
+def _owner(fields: Object) -> tuple[str, ...]:
+    return tuple(str(fields.get(name, "")) for name in ("manager", "operation", "subresource", "apiVersion"))
+
+
 def _metadata(metadata: Object) -> Object:
     found = {k: ("<version>" if k == "resourceVersion" else v) for k, v in metadata.items()}
     if "continue" in found:
         found["continue"] = "<continue>" if found["continue"] else ""
     if isinstance(found.get("managedFields"), list):
-        found["managedFields"] = [m for m in found["managedFields"] if m.get("manager") not in _CONTROLLERS]
+        # Servers put them in the order of their times, which have seconds: what lies between two calls decides.
+        ours = [m for m in found["managedFields"] if m.get("manager") not in _CONTROLLERS]
+        found["managedFields"] = sorted(ours, key=_owner)
     annotations = found.get("annotations")
     if isinstance(annotations, dict):
         left = {k: v for k, v in annotations.items() if not k.startswith("deployment.kubernetes.io/")}
