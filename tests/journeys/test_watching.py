@@ -19,7 +19,7 @@ from websockets.exceptions import WebSocketException
 
 from tests.support.installation import Installation, installation
 
-WATCHERS, APPS, ROUNDS = 60, 5, 2
+WATCHERS, APPS, ROUNDS = 30, 5, 2
 
 
 class Person:
@@ -133,7 +133,7 @@ async def test_nothing_is_lost_when_the_api_and_the_database_are_killed(product:
         outcomes += await asyncio.gather(*deploying)
     assert set(outcomes) == {"live"}
     written = await _sequences(person, start)
-    for _ in range(200):
+    for _ in range(1200):
         if all(w.seen and w.seen[-1] >= written[-1] for w in watchers):
             break
         await asyncio.sleep(0.05)
