@@ -15,23 +15,16 @@ import re
 import secrets
 import statistics
 import struct
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import httpx
-from tests.support.postgres import TEMPLATE, TestDatabase, make_template
 
-from bench.run import cpu_s, serve
+from bench.run import cpu_s, started
 from kovra.foundation.db import dsn
-from kovra.foundation.db.embedded import EmbeddedPostgres, free_port
 from kovra.foundation.ids import decode
-from kovra.foundation.keyring.documents import write_file
-from kovra.foundation.keyring.masters import MasterSet, generate
-from kovra.settings import Settings
 
 CLIENTS, SECONDS, RATES = 500, 5.0, (20, 40, 80, 120)
 _TIME = re.compile(rb'"t":([0-9.]+)')
@@ -196,32 +189,8 @@ async def measure(url: str, port: int, pid: int, database: str) -> None:
 
 def main() -> None:
     """Start everything, measure, stop."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)
-        postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
-        server = postgres.start()
-        asyncio.run(make_template(server))
-        database = TestDatabase(server=server, name=TEMPLATE)
-        keyring = Path(folder) / "keyring.json"
-        write_file(keyring, [generate(MasterSet.edge, 1), generate(MasterSet.core, 1)])
-        raw = base64.b64encode(b"k" * 32).decode()
-        os.environ["BENCH_SUPERUSER"] = server.url("postgres", server.password, TEMPLATE)
-        settings = Settings(
-            environment="development", database_url=database.url, keyring_file=keyring, pepper=raw, cursor_key=raw,
-            token_keys=json.dumps({"signing": "t", "keys": {"t": raw}}), bcrypt_cost=4, unlimited=True,
-            live_per_actor=CLIENTS, live_per_organization=CLIENTS,
-        )  # type: ignore[call-arg]  # fmt: skip
-        port = free_port()
-        process = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(settings, port, str(Path(folder) / "log")), daemon=True
-        )
-        process.start()
-        try:
-            asyncio.run(measure(f"http://127.0.0.1:{port}", port, process.pid or 0, database.url))
-        finally:
-            process.terminate()
-            process.join(20)
-            postgres.stop()
+    with started(live_per_actor=CLIENTS, live_per_organization=CLIENTS) as found:
+        asyncio.run(measure(f"http://127.0.0.1:{found.port}", found.port, found.pid, found.database.url))
 
 
 if __name__ == "__main__":

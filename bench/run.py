@@ -17,7 +17,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -94,20 +95,19 @@ class _Quiet(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def serve(settings: Settings, port: int, sink: str, reference: int | None = None) -> None:
+def serve(settings: Settings, port: int, sink: str, reference: int) -> None:
     """The product as it is served, and its references as uvicorn serves any app, in one process and one loop."""
     configure("bench", stream=Path(sink).open("w"), terminal=False)  # noqa: SIM115
     uvloop.run(_serve(create_app(settings), server_options(settings), port, reference))
 
 
-async def _serve(product: Any, options: dict[str, Any], port: int, reference: int | None) -> None:
+async def _serve(product: Any, options: dict[str, Any], port: int, reference: int) -> None:
     alike = {"access_log": False, "log_config": None, "server_header": False, "date_header": True, "lifespan": "off"}
-    other = _Quiet(uvicorn.Config(References(), port=reference or 0, http="httptools", **alike))
-    beside = asyncio.create_task(other.serve()) if reference else None
+    other = _Quiet(uvicorn.Config(References(), port=reference, http="httptools", **alike))
+    beside = asyncio.create_task(other.serve())
     await uvicorn.Server(uvicorn.Config(product, **options | {"port": port})).serve()
     other.should_exit = True
-    if beside is not None:
-        await beside
+    await beside
 
 
 def cpu_s(pid: int) -> float:
@@ -180,8 +180,19 @@ def shown(found: list[float]) -> str:
     return f"{statistics.median(found):.2f} [{min(found):.2f}..{max(found):.2f}]"
 
 
-def main() -> None:
-    """Start everything, measure, stop."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The product in a process of its own."""
+
+    port: int
+    reference: int
+    pid: int
+    database: TestDatabase
+
+
+@contextlib.contextmanager
+def started(**more: Any) -> Iterator[Started]:
+    """An embedded PostgreSQL and the api on it, with the references beside; ``more``: settings."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         postgres = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
@@ -194,7 +205,7 @@ def main() -> None:
         raw = base64.b64encode(b"k" * 32).decode()
         settings = Settings(
             environment="development", database_url=database.url, keyring_file=keyring, pepper=raw, cursor_key=raw,
-            token_keys=json.dumps({"signing": "t", "keys": {"t": raw}}), bcrypt_cost=4, unlimited=True,
+            token_keys=json.dumps({"signing": "t", "keys": {"t": raw}}), bcrypt_cost=4, unlimited=True, **more,
         )  # type: ignore[call-arg]  # fmt: skip
         port, reference = free_port(), free_port()
         process = multiprocessing.get_context("spawn").Process(
@@ -202,11 +213,17 @@ def main() -> None:
         )
         process.start()
         try:
-            asyncio.run(measure(port, reference, process.pid or 0))
+            yield Started(port, reference, process.pid or 0, database)
         finally:
             process.terminate()
             process.join(20)
             postgres.stop()
+
+
+def main() -> None:
+    """Start everything, measure, stop."""
+    with started() as found:
+        asyncio.run(measure(found.port, found.reference, found.pid))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,21 +24,7 @@ from kovra.foundation.db.embedded import free_port
 from tests.support.commands import Served, kovra
 from tests.support.product import App, Caller, Product
 
-
-@pytest.fixture(scope="module")
-async def served(running: Product) -> AsyncIterator[Served]:
-    made = Served(running)
-    await made.open()
-    yield made
-    await made.close()
-
-
-@pytest.fixture(autouse=True)
-def _environment(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("KOVRA_") and "TEST" not in name and "PG" not in name]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KOVRA_URL", served.url)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("at_served")
 
 
 @pytest.fixture(scope="module")

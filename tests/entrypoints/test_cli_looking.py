@@ -7,23 +7,13 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from kovra.entrypoints.cli.watching import ago
 from kovra.foundation import clock
-from tests.support.commands import Served, kovra
+from tests.support.commands import kovra
 from tests.support.product import App, Caller, Product
-
-
-@pytest.fixture(scope="module")
-async def served(running: Product) -> AsyncIterator[Served]:
-    made = Served(running)
-    await made.open()
-    yield made
-    await made.close()
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +26,8 @@ async def shop(running: Product) -> App:
 
 
 @pytest.fixture(autouse=True)
-def _environment(served: Served, shop: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("KOVRA_") and "TEST" not in name and "PG" not in name]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KOVRA_URL", served.url)
+def _as_its_owner(at_served: None, shop: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOVRA_TOKEN", shop.caller.token or "")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
 def named(app: App) -> str:

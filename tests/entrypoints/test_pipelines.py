@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,6 @@ GITHUB_RUN = {
     "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "acme/shop", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1",
     "GITHUB_JOB": "deploy",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-async def served(running: Product) -> AsyncIterator[Served]:
-    made = Served(running)
-    await made.open()
-    yield made
-    await made.close()
 
 
 @pytest.fixture

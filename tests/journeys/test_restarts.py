@@ -59,6 +59,8 @@ async def interrupted(product: Installation, person: Person, name: str, by: Call
         if held.met and (await person.call("GET", f"/v1/deployments/{started['id']}"))["phase"] == "verifying":
             break
         await asyncio.sleep(0.05)
+    else:
+        raise AssertionError(f"{name} is not being judged")
     await by()
     held.times = held.met
     return await verdict(person, started)

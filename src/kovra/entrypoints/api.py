@@ -46,7 +46,8 @@ ROUTERS: Final = (
 )
 """Every router of the product; a route that names no policy stops the start.
 
-What is asked most comes first: each request tries the routes one after the other, those of a router twice.
+What is asked most comes first: what cannot be answered directly, such as a request with a body, tries the routes one after
+the other, those of a router twice.
 """
 
 Wire = Callable[[Settings], AbstractAsyncContextManager[Registry]]

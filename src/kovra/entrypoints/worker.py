@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from kovra.adapters.cluster.client import ClusterClient
@@ -173,7 +174,7 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
             loops.start("runner", runner.work, drains=True)
             loops.start("rescue", runner.rescue)
             loops.start("watcher", lambda: lead(address.asyncpg(), WATCHER_LOCK, watcher.run))
-            sweeping = lambda: _sweeping(runner, database, settings)  # noqa: E731
+            sweeping = partial(_sweeping, runner, database, settings)
             loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, sweeping))
             if settings.log_store == "postgres":
                 loops.start(

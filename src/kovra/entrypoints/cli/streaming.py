@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,7 +16,7 @@ _FOR_GOOD: Final = ("credential_ended", "permission_missing", "not_found")
 """Ends of a stream after which it cannot be opened again."""
 
 
-def follow(client: Client, path: str, query: dict[str, Any], *, ends: str) -> Iterator[tuple[str, Any]]:
+def follow(client: Client, path: str, query: dict[str, Any], *, ends: str) -> Generator[tuple[str, Any]]:
     """(kind, data) of each event, for ever; what happened while the stream was broken is not missed.
 
     ``ends``: the kind that says that the server ends it. Raises ApiRefused when it cannot be opened again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import webbrowser
@@ -147,15 +148,21 @@ def events(
 
 
 def _newest(client: Client, query: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The newest facts, oldest first. The list begins with the oldest, so only its last pages are kept."""
-    found: list[dict[str, Any]] = []
-    for page in _pages(client, query):
-        found = (found + page)[-count:] if count else []
-    return found
+    """The newest facts, oldest first. The list begins where it is told to, so it is asked for ever longer ends of it."""
+    if not count:
+        return []
+    with contextlib.closing(follow(client, "/v1/events", {}, ends="ended")) as stream:
+        _, ready = next(stream)  # a stream begins by telling where
+    span = count
+    while True:
+        start = max(0, ready["seq"] - span)
+        found = [fact for page in _pages(client, query, start) for fact in page]
+        if len(found) >= count or not start:
+            return found[-count:]
+        span *= 8
 
 
-def _pages(client: Client, query: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-    after = 0
+def _pages(client: Client, query: dict[str, Any], after: int) -> Iterator[list[dict[str, Any]]]:
     while True:
         page = client.call("GET", f"/v1/events?{urlencode(query | {'after': after, 'limit': 200})}")
         yield page["data"]

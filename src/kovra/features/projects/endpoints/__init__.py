@@ -9,7 +9,7 @@ from kovra.foundation.web.routes import KovraRoute
 __all__ = ["router", "snapshot"]
 
 router = APIRouter(route_class=KovraRoute)
-# What is polled comes first: each request tries the routes one after the other.
+# What is asked most comes first: a request with a body tries the routes one after the other.
 router.include_router(apps.router)
 router.include_router(app_environments.router)
 router.include_router(projects.router)

@@ -104,12 +104,7 @@ class _Connection:
         self._messages: deque[Subscribe | Unsubscribe | Ping | Malformed] = deque()
         self._received: deque[float] = deque()
         self._idle_since = clock.monotonic()
-        self._pulse = Pulse(self._wake)
-        self._viewer: Viewer | None = None
-
-    def _wake(self) -> None:
-        if self._viewer is not None:
-            self._viewer.woken.set()
+        self._pulse: Pulse
 
     async def serve(self) -> None:
         """Until either side ends it."""
@@ -118,9 +113,8 @@ class _Connection:
                 access = await session.access()
             hub = self._registry.get(Hub)
             viewer = await hub.watch(self._principal, access, None)
-            self._viewer = viewer
             try:
-                async with self._pulse:
+                async with Pulse(viewer.woken.set) as self._pulse:
                     await self._both(viewer)
             finally:
                 hub.leave(viewer)
