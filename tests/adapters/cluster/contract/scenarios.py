@@ -438,6 +438,8 @@ ADMISSION: Final = [
     post("limitranges", limit_range(spec={"limits": [
         {"type": "Container", "default": {"cpu": "100m", "memory": "128Mi"}, "max": {"cpu": "2", "memory": "1Gi"},
          "min": {"cpu": "10m"}, "maxLimitRequestRatio": {"cpu": "4"}}, {"type": "Pod", "max": {"cpu": "3"}}]})),
+    # The API server's admission learns of a new LimitRange a moment after it is stored.
+    post("pods", pod("p4"), query={"dryRun": "All"}, until="LimitRanger plugin set"),
     post("pods", pod("p4")),
     post("pods", pod("p5", container(resources={"limits": {"cpu": "4"}}))),
     post("pods", pod("p6", container(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "5m"}}))),

@@ -21,6 +21,8 @@ from tests.adapters.cluster.contract.scenarios import SCENARIOS
 ANSWERS = Path(__file__).parent / "answers"
 RECORDED_ON = "35"
 """The minor version of Kubernetes the record was made on: others word some refusals otherwise."""
+CONTROLLERS_S = 90
+"""How long a call may be asked again: a namespace is emptied after five seconds at the soonest, and behind others."""
 
 
 async def ask(client: ClusterClient, call: Call, namespace: str, answers: list[Any]) -> tuple[int, Any]:
@@ -41,7 +43,7 @@ async def ask(client: ClusterClient, call: Call, namespace: str, answers: list[A
 
 
 async def answered(client: ClusterClient, call: Call, namespace: str, answers: list[Any]) -> tuple[int, Any]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(CONTROLLERS_S):
         while True:
             status, body = await ask(client, call, namespace, answers)
             if call.until in json.dumps(body):
@@ -63,6 +65,7 @@ async def played(client: ClusterClient, calls: list[Call], namespace: str) -> li
     return record
 
 
+@pytest.mark.timeout(2 * CONTROLLERS_S)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_the_same_calls_get_the_same_answers(
     client: ClusterClient, namespace: str, api_server: str, name: str
