@@ -127,3 +127,11 @@ def test_evidence_is_masked_in_every_form() -> None:
     text = "a p@ss w0rd/long b p%40ss%20w0rd%2Flong c cEBzcyB3MHJkL2xvbmc= d short"
     assert mask(text) == "a *** b *** c ***= d short"
     assert repr(mask) == "Mask(***)"
+
+
+def test_ready_counts_the_release_in_question_alone_and_no_more_than_are_wanted() -> None:
+    pods = (POD, POD, POD, replace(POD, ready=False), replace(POD, terminating=True))
+    worker = replace(GOOD, name="worker", release="2", pods=(POD,))
+    status = WorkloadStatus(processes=(replace(GOOD, pods=pods), worker))
+    found = judge(status, 3, {"web": 2, "worker": 1, "gone": 1}, phase="verifying")
+    assert found.ready == {"web": 2, "worker": 0}

@@ -35,6 +35,17 @@ class DeploymentMoved(Event):
 
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentProgressed(Event):
+    """More of a deployment's instances are ready than ever before in it, by process: ``{"web": {"ready", "wanted"}}``."""
+
+    type: ClassVar[str] = "deployment.progressed"
+    prefix: ClassVar[str] = "dep"
+    app_environment_id: str
+    instances: dict[str, dict[str, int]]
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentFinished(Event):
     """A deployment ended; ``outcome`` is final."""
 

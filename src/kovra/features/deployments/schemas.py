@@ -60,6 +60,13 @@ class PhaseOut(Output):
     ended_at: str | None
 
 
+class InstancesOut(Output):
+    """How far a process of a deployment's release has come."""
+
+    ready: int
+    wanted: int
+
+
 class QueueOut(Output):
     """Its place in the queue."""
 
@@ -88,6 +95,10 @@ class DeploymentOut(Output):
     restored_release: Annotated[UUID | None, wire("rel")]
     waiting_for: str | None
     phases: list[PhaseOut]
+    instances: dict[str, InstancesOut] | None = Field(
+        description="By process, as the cluster last showed them; null before `verifying`.",
+        examples=[{"web": {"ready": 2, "wanted": 3}}],
+    )
     queue: QueueOut | None
     deadline_at: Time | None
     created_at: Time

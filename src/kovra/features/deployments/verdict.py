@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from kovra.adapters.cluster.refusals import is_over_limits
@@ -27,14 +28,19 @@ class Verdict:
     """What was applied is not in the cluster."""
     look_at: PodFacts | None = None
     """The pod whose last lines are evidence."""
+    ready: Mapping[str, int] = field(default_factory=dict)
+    """How many of the wanted instances of each process are ready."""
 
 
 def judge(status: WorkloadStatus, release_number: int, wanted: dict[str, int], *, phase: str) -> Verdict:
     """Judge the processes of one release."""
     found = {p.name: p for p in status.processes}
+    ready = {
+        name: min(_ready(found[name], str(release_number)), wanted[name]) for name in sorted(wanted.keys() & found)
+    }
     missing = sorted(wanted.keys() - found.keys())
     if missing:
-        return Verdict(is_lost=True, waiting_for=f"{missing[0]}: not there yet")
+        return Verdict(is_lost=True, waiting_for=f"{missing[0]}: not there yet", ready=ready)
     waiting = ""
     for name in sorted(wanted):
         process = found[name]
@@ -42,19 +48,24 @@ def judge(status: WorkloadStatus, release_number: int, wanted: dict[str, int], *
         if failed is not None:
             return failed
         waiting = waiting or _missing(process, wanted[name], str(release_number))
-    return Verdict(good=not waiting, waiting_for=waiting)
+    return Verdict(good=not waiting, waiting_for=waiting, ready=ready)
 
 
 def _missing(process: ProcessFacts, wanted: int, release: str) -> str:
     """What is not yet as it should be; empty when all is."""
     if not process.observed or process.release != release or process.wanted != wanted:
         return f"{process.name}: the cluster has not seen the release yet"
-    ready = sum(1 for pod in process.pods if pod.ready and not pod.terminating)
+    ready = _ready(process, release)
     if process.updated < wanted or ready < wanted or process.available < wanted:
         return f"{process.name}: {ready} of {wanted} instances ready"
     if process.replicas > wanted:
         return f"{process.name}: {process.replicas - wanted} old instances still stopping"
     return ""
+
+
+def _ready(process: ProcessFacts, release: str) -> int:
+    """Instances of this release that are ready."""
+    return sum(1 for pod in process.pods if pod.ready and not pod.terminating) if process.release == release else 0
 
 
 def _failed(process: ProcessFacts, phase: str) -> Verdict | None:

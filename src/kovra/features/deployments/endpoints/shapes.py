@@ -8,6 +8,7 @@ from uuid import UUID
 from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
 from kovra.features.deployments.schemas import (
     DeploymentOut,
+    InstancesOut,
     PhaseOut,
     QueueOut,
     ReasonOut,
@@ -54,6 +55,7 @@ def deployment_out(row: DeploymentRow, parents: Parents = NONE, addresses: AppAd
         restored_release=row.restored_release_id,
         waiting_for=waiting if row.outcome is None else None,
         phases=[PhaseOut(**p) for p in row.phases],
+        instances=_instances(row),
         queue=queue,
         deadline_at=row.deadline_at,
         created_at=row.created_at,
@@ -65,17 +67,26 @@ def deployment_out(row: DeploymentRow, parents: Parents = NONE, addresses: AppAd
     )
 
 
+def _instances(row: DeploymentRow) -> dict[str, InstancesOut] | None:
+    wanted: dict[str, int] | None = row.progress.get("instances")
+    if wanted is None:
+        return None
+    ready = row.progress.get("ready") or {}
+    return {name: InstancesOut(ready=ready.get(name, 0), wanted=wanted[name]) for name in sorted(wanted)}
+
+
 def _pair(app_environment_id: UUID, parents: Parents, addresses: AppAddresses | None) -> AppEnvironmentOut | None:
     found = parents.app_environments.get(app_environment_id)
     return AppEnvironmentOut.of(found, addresses) if found and addresses else None
 
 
 def deployment_tag(row: DeploymentRow) -> str:
-    """The ETag: changes with the phase, the outcome, the place in the queue and what it waits for.
+    """The ETag: changes with the phase, the outcome, the place in the queue, what it waits for and what is ready.
 
     Not with `updated_at`, which changes with every look at the cluster: that alone is no news to who waits.
     """
-    waits = hashlib.blake2b(str(row.progress.get("waiting_for") or "").encode(), digest_size=4).hexdigest()
+    awaited = f"{row.progress.get('waiting_for') or ''} {sorted((row.progress.get('ready') or {}).items())}"
+    waits = hashlib.blake2b(awaited.encode(), digest_size=4).hexdigest()
     return f"{row.phase}-{row.outcome or 'open'}-{row.ahead}-{int(row.cancel_requested_at is not None)}-{waits}"
 
 

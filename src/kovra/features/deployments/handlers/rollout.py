@@ -24,7 +24,7 @@ from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Outcome, Phase, Source
-from kovra.features.deployments.verdict import judge
+from kovra.features.deployments.verdict import Verdict, judge
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation import clock
@@ -83,12 +83,13 @@ async def verify(context: JobContext, step: Step) -> None:
         evidence = [opened.mask(line) for line in verdict.reason.evidence]
         raise StepFailed(reason(verdict.reason.code, d.phase, [*evidence, *lines]))
     if verdict.good:
-        await _settle(context, step)
+        await _settle(context, step, verdict)
         return
     if verdict.is_lost:
         await _apply_again(context, step)
     async with context.session() as session:
-        await progress.remember(session, step, {"good_since": None, "waiting_for": verdict.waiting_for})
+        facts = {"good_since": None, "waiting_for": verdict.waiting_for}
+        await progress.seen(session, step, verdict.ready, facts)
         progress.again(session, d, after_s=POLL_S)
 
 
@@ -104,7 +105,7 @@ async def _apply_again(context: JobContext, step: Step) -> None:
     await apply_all(context, documents)
 
 
-async def _settle(context: JobContext, step: Step) -> None:
+async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:
     d = step.deployment
     needed = context.registry.get(Steps).settling_s
     since = d.progress.get("good_since")
@@ -112,7 +113,8 @@ async def _settle(context: JobContext, step: Step) -> None:
     if since is None or now - float(since) < needed:
         async with context.session() as session:
             if since is None:
-                await progress.remember(session, step, {"good_since": now, "waiting_for": "the settling time"})
+                facts = {"good_since": now, "waiting_for": "the settling time"}
+                await progress.seen(session, step, verdict.ready, facts)
             progress.again(session, d, after_s=max(needed - (now - float(since or now)), 0.02))
         return
     applied = [ObjectRef(**ref) for ref in d.progress.get("applied", [])]

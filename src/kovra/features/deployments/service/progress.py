@@ -16,6 +16,7 @@ from kovra.features.deployments.messages import (
     CheckHealth,
     DeploymentFinished,
     DeploymentMoved,
+    DeploymentProgressed,
     HealthChanged,
     ReleaseCreated,
 )
@@ -125,6 +126,24 @@ async def remember(session: TenantSession, step: Step, progress: Mapping[str, An
     )
     if not kept:
         raise LeaseLost("The step was taken over.")
+
+
+async def seen(session: TenantSession, step: Step, ready: Mapping[str, int], facts: Mapping[str, Any]) -> None:
+    """Keep how many instances are ready, and tell it when they are more than ever in this deployment.
+
+    One whose instances come and go tells no more often than it has instances: the ledger is kept for ever.
+    """
+    before, now = step.deployment.progress, sum(ready.values())
+    most = int(before.get("most_ready") or 0)
+    await remember(session, step, {**facts, "ready": dict(ready), "most_ready": max(most, now)})
+    if now > most:
+        wanted = before["instances"]
+        progressed = DeploymentProgressed(
+            subject_id=step.deployment.id,
+            app_environment_id=encode("aev", step.deployment.app_environment_id),
+            instances={name: {"ready": ready.get(name, 0), "wanted": wanted[name]} for name in sorted(wanted)},
+        )
+        record(session, progressed, scope=step.deployment.scope, origin="worker")
 
 
 async def finish(
