@@ -15,7 +15,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Every process would compile all that it imports, again and again: 5 seconds for each start of a program.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-postgres test-cluster set-up lint types laws unit golden openapi migration bench clean
+.PHONY: help run test test-postgres test-cluster set-up lint types laws unit golden openapi docs migration bench clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ golden: set-up ## Write the golden manifests and generated documents anew; read 
 
 openapi: set-up ## Print the description of the API
 	@$(BIN)/kovra openapi
+
+docs: set-up ## Build the site of docs/ into site/; whatever is wrong with it ends this
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q -f docs/website/mkdocs.yml
 
 migration: set-up ## A new migration: make migration NAME="add something"
 	$(BIN)/alembic revision -m "$(NAME)"
