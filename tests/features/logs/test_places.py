@@ -93,7 +93,7 @@ def test_what_is_written_is_read_and_no_line_can_pretend_to_be_two(
     text: str, pod: str, release: int | None, count: int
 ) -> None:
     """T189: a line is data, whatever it holds."""
-    there = [Line(NOW, 3, pod, "web", release, text), Dropped(count, pod)]
+    there = [Line(NOW, 3, pod, "web", release, text), Dropped(count, pod, (NOW, 2))]
     raw = protocol.written(there)
     assert raw.count(b"\n") == 2
     assert [protocol.read(one) for one in raw.split(b"\n")] == [*there, None]

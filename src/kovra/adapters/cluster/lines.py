@@ -53,6 +53,8 @@ class Dropped:
 
     count: int
     pod: str
+    to: Mark
+    """The last of them: they are all there was between the line given before and this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ class Window:
         self._added = 0
         self._bytes = 0
         self._came: deque[tuple[float, tuple[int, str, int]]] = deque()
-        self._dropped: dict[str, int] = {}
+        self._dropped: dict[str, Dropped] = {}
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -63,11 +63,12 @@ class Window:
             self._came.append((now, latest))
         while len(self._heap) > self._most_lines or self._bytes > self._most_bytes:
             line = self._pop()
-            self._dropped[line.pod] = self._dropped.get(line.pod, 0) + 1
+            before = self._dropped.get(line.pod)
+            self._dropped[line.pod] = Dropped(1 if before is None else before.count + 1, line.pod, line.mark)
 
     def ripe(self, now: float, *, hold_s: float = WINDOW_S) -> list[Line | Dropped]:
         """What has been held long enough, in order; first what had to be left out."""
-        found: list[Line | Dropped] = [Dropped(count, pod) for pod, count in self._dropped.items()]
+        found: list[Line | Dropped] = [*self._dropped.values()]
         self._dropped.clear()
         horizon = None
         while self._came and now - self._came[0][0] >= hold_s:

@@ -63,11 +63,15 @@ class Place:
 
     def take(self, line: Line) -> bool:
         """Go on to this line; False when the reader has been there."""
-        key = pod_key(line.pod)
-        if (line.time_ns, line.number) <= self.pods.get(key, (self.base, _LAST)):
+        return self.pass_over(line.pod, line.mark)
+
+    def pass_over(self, pod: str, mark: Mark) -> bool:
+        """Go on to this mark of a pod, whatever lies before it; False when the reader has been there."""
+        key = pod_key(pod)
+        if mark <= self.pods.get(key, (self.base, _LAST)):
             return False
-        self.pods[key] = (line.time_ns, line.number)
-        self.newest = max(self.newest, line.time_ns)
+        self.pods[key] = mark
+        self.newest = max(self.newest, mark[0])
         if self.newest - self.base > LATE_NS + _SLACK_NS or len(self.pods) > MOST_PODS:
             self._forget()
         return True
@@ -151,7 +155,7 @@ def written(items: Iterable[Line | Dropped]) -> bytes:
 
 def _document(item: Line | Dropped) -> dict[str, object]:
     if isinstance(item, Dropped):
-        return {"dropped": item.count, "pod": item.pod}
+        return {"dropped": item.count, "pod": item.pod, "to": item.to}
     return {
         "time": item.time_ns,
         "number": item.number,
@@ -169,7 +173,8 @@ def read(raw: bytes) -> Line | Dropped | None:
     try:
         known = json.loads(raw)
         if "dropped" in known:
-            return Dropped(int(known["dropped"]), str(known["pod"]))
+            time, number = known["to"]
+            return Dropped(int(known["dropped"]), str(known["pod"]), (int(time), int(number)))
         return Line(
             int(known["time"]),
             int(known["number"]),

@@ -51,4 +51,4 @@ def test_a_slow_reader_is_told_how_many_lines_of_which_pod_it_missed() -> None:
     assert {item.pod: item.count for item in found if isinstance(item, Dropped)} == {"a": 2495, "b": 2495}
     assert [item.time_ns for item in found if isinstance(item, Line)] == list(range(4990, 5000))
     window.add([line(6000, text="y" * 600), line(6001, text="y" * 600)], 1001.0)
-    assert window.ripe(1002.0) == [Dropped(1, "a"), line(6001, text="y" * 600)]
+    assert window.ripe(1002.0) == [Dropped(1, "a", (6000, 0)), line(6001, text="y" * 600)]

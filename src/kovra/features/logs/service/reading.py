@@ -5,7 +5,7 @@ pod's lines in the same order with the same marks, and a reader's place says whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 from kovra.adapters.cluster.lines import Dropped, Line
 from kovra.features.logs.protocol import LARGEST_TAIL, LogRequest, Place, nanoseconds
 from kovra.features.logs.service.live import Streamer, StreamerAway
+from kovra.features.logs.service.seam import Seam
 from kovra.features.logs.service.store import Edge, LogStore, OpenSession, Wanted
 from kovra.foundation import clock
 
@@ -47,7 +48,15 @@ class Live:
     live: bool
 
 
-Batch = list[Line | Dropped | Live]
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Lines that came from the store while live ones do, too."""
+
+    lines: list[Line]
+
+
+Batch = Sequence[Line | Dropped | Live]
+_Queue = asyncio.Queue[list[Line | Dropped] | _Stored | Live]
 
 
 class LogReader:
@@ -135,18 +144,20 @@ class LogReader:
                 yield list(found.lines)
                 place.adopt(found.place)
                 more = found.more
-        queue: asyncio.Queue[Batch] = asyncio.Queue(4)
-        tasks = [asyncio.create_task(self._live(wanted, place, queue))]
+        queue: _Queue = asyncio.Queue(4)
+        seam = Seam(place)
+        tasks = [asyncio.create_task(self._live(wanted, place, seam, queue))]
         if self._store is not None:
             tasks.append(asyncio.create_task(self._late(self._store, opens, wanted, place, queue)))
         try:
             while True:
                 try:
                     async with asyncio.timeout(LOOK_S):
-                        batch = await queue.get()
+                        came = await queue.get()
                 except TimeoutError:
-                    batch = []
-                yield batch
+                    came = []
+                for batch in _parts(came, seam):
+                    yield batch
                 for task in tasks:
                     if task.done():
                         task.result()
@@ -155,36 +166,47 @@ class LogReader:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _live(self, wanted: Wanted, place: Place, queue: asyncio.Queue[Batch]) -> None:
+    async def _live(self, wanted: Wanted, place: Place, seam: Seam, queue: _Queue) -> None:
         """The streamer, again and again; each time from where the reader is."""
         failures = 0
         said: bool | None = None
         while self._streamer is not None:
             try:
                 asked = LogRequest(place=place.copy(), follow=True)
+                seam.connected()
                 async with aclosing(self._streamer.lines(wanted.target, asked)) as batches:
                     async for batch in batches:
                         failures = 0
                         if said is not True:
                             said = True
-                            await queue.put([Live(True)])
-                        await queue.put(list(batch))
+                            await queue.put(Live(True))
+                        await queue.put(batch)
             except StreamerAway:
                 pass
             if said is not False and failures:
                 said = False
-                await queue.put([Live(False)])
+                await queue.put(Live(False))
             await asyncio.sleep(_AGAIN_S[min(failures, len(_AGAIN_S) - 1)])
             failures += 1
-        await queue.put([Live(False)])
+        await queue.put(Live(False))
 
-    async def _late(
-        self, store: LogStore, opens: OpenSession, wanted: Wanted, place: Place, queue: asyncio.Queue[Batch]
-    ) -> None:
+    async def _late(self, store: LogStore, opens: OpenSession, wanted: Wanted, place: Place, queue: _Queue) -> None:
         """What is stored and was not read live: of pods that died, or while the streamer is away."""
         everything = Wanted(target=wanted.target)
         while True:
             await asyncio.sleep(STORED_EVERY_S)
             found = await store.after(opens, everything, place.copy(), PAGE)
             if found.lines:
-                await queue.put(list(found.lines))
+                await queue.put(_Stored(found.lines))
+
+
+def _parts(came: list[Line | Dropped] | _Stored | Live, seam: Seam) -> Iterable[Batch]:
+    """Batches that the caller takes one after the other."""
+    match came:
+        case Live():
+            return [[came]]
+        case _Stored(lines):
+            seam.stored(lines)
+            return [lines]
+        case _:
+            return seam.live(came)
