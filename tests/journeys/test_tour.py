@@ -121,7 +121,7 @@ def steady(line: str) -> str:
 
 @pytest.mark.timeout(240)
 def test_the_tour_prints_what_the_readme_shows(dev: Dev) -> None:
-    shown_phases = {"  queued", "  preparing", "  rolling_out", "  verifying", "  done"}
+    phases = ("  queued", "  preparing", "  rolling_out", "  verifying", "  done")
     run = commands()
     assert len(run) >= 9
     for command, shown in run:
@@ -132,7 +132,7 @@ def test_the_tour_prints_what_the_readme_shows(dev: Dev) -> None:
         assert done.returncode == expected, (command, done.stdout, done.stderr)
         printed = {steady(line) for line in (done.stderr + done.stdout).splitlines()}
         for line in shown:
-            if line not in shown_phases:
+            if not line.startswith(phases):
                 assert steady(line) in printed, (command, line, done.stdout, done.stderr)
 
 

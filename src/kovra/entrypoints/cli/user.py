@@ -14,6 +14,7 @@ from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, fi
 from kovra.entrypoints.cli.output import Output, show, table
 from kovra.entrypoints.cli.pipelines import pipeline
 from kovra.entrypoints.cli.values import config, secrets
+from kovra.entrypoints.cli.verdicts import Place
 from kovra.entrypoints.cli.waiting import difference, exit_code, wait
 from kovra.entrypoints.client import ApiRefused, Client
 
@@ -181,7 +182,7 @@ def deploy(
         ended = wait(client, started, timeout)
     run.summarize(app, environment, ended)
     with run.quoted():
-        code = exit_code(ended, output)
+        code = exit_code(ended, output, Place(app=app, environment=environment))
     raise typer.Exit(code)
 
 
@@ -204,4 +205,5 @@ def rollback(
     if not waits:
         show(answer, output, f"{answer['id']} {answer['phase']}")
         return
-    raise typer.Exit(exit_code(wait(client, answer, timeout), output))
+    ended = wait(client, answer, timeout)
+    raise typer.Exit(exit_code(ended, output, Place(app=app, environment=environment)))

@@ -11,6 +11,7 @@ import typer
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Deploys, Form, Seconds, Where, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
+from kovra.entrypoints.cli.verdicts import Place
 from kovra.entrypoints.cli.waiting import exit_code, wait
 from kovra.entrypoints.client import ApiRefused, Client
 
@@ -137,7 +138,8 @@ def _change(
         "PATCH", f"/v1/app-environments/{pair['id']}/{what}" + ("?deploy=true" if deploy else ""), body
     )
     if deploy:
-        raise typer.Exit(exit_code(wait(client, answer, timeout), output))
+        ended = wait(client, answer, timeout)
+        raise typer.Exit(exit_code(ended, output, Place(app=app, environment=environment)))
     changed = answer["revision"] != pair["config_revision"]
     said = "staged for the next deployment" if changed else "nothing changed"
     show(answer, output, f"revision {answer['revision']}, {said}")

@@ -7,6 +7,8 @@ import time
 from typing import Any, Final
 
 from kovra.entrypoints.cli.output import Output, show
+from kovra.entrypoints.cli.progress import Display, Stopwatch, shown
+from kovra.entrypoints.cli.verdicts import Place, ended_phases, live_line, state, verdict
 from kovra.entrypoints.client import ApiRefused, Client
 
 _EXITS: Final = {"live": 0, "failed": 1, "canceled": 2, "superseded": 2, "skipped": 0}
@@ -16,61 +18,64 @@ _PAUSE_S: Final = 1.0
 
 
 def wait(client: Client, deployment: dict[str, Any], timeout_s: int) -> dict[str, Any]:
-    """Poll until the end or the time is over; each change of phase is a line."""
+    """Poll until the end or the time is over, and show each change: phases, and instances that become ready."""
     path = f"/v1/deployments/{deployment['id']}"
     deadline = time.monotonic() + timeout_s
-    shown = ""
     silent = False
-    sys.stderr.write(f"deployment {deployment['id']}\n")
-    while True:
-        shown = _progress(deployment, shown)
-        left = deadline - time.monotonic()
-        if deployment["outcome"] is not None or left <= 0:
-            return deployment
-        try:
-            deployment = client.call("GET", f"{path}?wait={max(1, min(_POLL_S, int(left)))}", tries=1)
-        except ApiRefused as refused:
-            if not refused.passes:
-                raise
-            if not silent:
-                sys.stderr.write(f"  {refused} The deployment goes on; trying again.\n")
-            silent = True
-            time.sleep(max(0.0, min(refused.retry_after_s or _PAUSE_S, deadline - time.monotonic())))
-            continue
-        if silent:
-            sys.stderr.write("  The API answers again.\n")
-        silent = False
+    with shown() as display:
+        display.say(f"deployment {deployment['id']}")
+        progress = _Progress(display)
+        while True:
+            progress.show(deployment)
+            left = deadline - time.monotonic()
+            if deployment["outcome"] is not None or left <= 0:
+                return deployment
+            try:
+                deployment = client.call("GET", f"{path}?wait={max(1, min(_POLL_S, int(left)))}", tries=1)
+            except ApiRefused as refused:
+                if not refused.passes:
+                    raise
+                if not silent:
+                    display.say(f"  {refused} The deployment goes on; trying again.")
+                silent = True
+                time.sleep(max(0.0, min(refused.retry_after_s or _PAUSE_S, deadline - time.monotonic())))
+                continue
+            if silent:
+                display.say("  The API answers again.")
+            silent = False
 
 
-def _progress(deployment: dict[str, Any], shown: str) -> str:
-    line = str(deployment["phase"])
-    queue = deployment.get("queue")
-    if queue and queue["position"]:
-        line += f" (behind {queue['position']})"
-    if line != shown:
-        sys.stderr.write(f"  {line}\n")
-        sys.stderr.flush()
-    return line
+class _Progress:
+    """A deployment on a display: a line for each phase that is over, and what is now."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._over = 0
+        self._phase = ""
+        self._since = Stopwatch()
+
+    def show(self, deployment: dict[str, Any]) -> None:
+        """Show what is new of it."""
+        if deployment["phase"] != self._phase:
+            self._phase, self._since = deployment["phase"], Stopwatch()
+        if not self._display.live:
+            self._display.state(f"  {state(deployment)}")
+            return
+        over = ended_phases(deployment)
+        for phase, took in over[self._over :]:
+            self._display.say(f"  {phase:<12} {took:>10}")
+        self._over = len(over)
+        since, unicode = self._since, self._display.unicode
+        self._display.state("", lambda columns: live_line(deployment, since, columns, unicode=unicode))
 
 
-def exit_code(deployment: dict[str, Any], output: Output) -> int:
-    """Show the verdict, and return the exit code of the reference."""
+def exit_code(deployment: dict[str, Any], output: Output, place: Place | None = None) -> int:
+    """Show the verdict and the command to try next, and return the exit code of the reference."""
     outcome = deployment["outcome"]
-    release = deployment["release"]
-    text = f"{outcome or 'still ' + deployment['phase']}: release {release['number'] if release else '-'}"
-    reason = deployment.get("reason")
-    if reason:
-        lines = [
-            f"{reason['code']}: {reason['message']}",
-            *(f"  | {line}" for line in reason["evidence"]),
-            reason["hint"],
-        ]
-        if deployment.get("restored_release"):
-            lines.append("The previous release serves again.")
-        text += "\n" + "\n".join(lines)
-    show(deployment, output, text)
+    show(deployment, output, verdict(deployment, place))
     if outcome is None:
-        sys.stderr.write("It goes on without this command; `kovra apps show` tells what serves.\n")
+        follow = place.command("status {app}") if place else "kovra apps show"
+        sys.stderr.write(f"It goes on without this command; `{follow}` tells what serves.\n")
         return TIMED_OUT
     return _EXITS[outcome]
 

@@ -59,7 +59,8 @@ def _missing(process: ProcessFacts, wanted: int, release: str) -> str:
     if process.updated < wanted or ready < wanted or process.available < wanted:
         return f"{process.name}: {ready} of {wanted} instances ready"
     if process.replicas > wanted:
-        return f"{process.name}: {process.replicas - wanted} old instances still stopping"
+        old = process.replicas - wanted
+        return f"{process.name}: {old} old {'instance' if old == 1 else 'instances'} still stopping"
     return ""
 
 
