@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import time_machine
 
+from kovra.client import AddressWrong, ApiRefused, Client, address
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.output import Output
 from kovra.entrypoints.cli.waiting import exit_code
-from kovra.entrypoints.client import AddressWrong, ApiRefused, Client, address
 from kovra.foundation import clock
 from kovra.foundation.db.embedded import free_port
 from tests.support.commands import Served, kovra
@@ -245,7 +245,7 @@ def test_addresses_are_checked(url: str) -> None:
 
 
 async def test_who_does_not_answer_or_is_not_kovra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kovra.entrypoints.client.time.sleep", lambda _s: None)
+    monkeypatch.setattr("kovra.client.session.time.sleep", lambda _s: None)
     monkeypatch.setenv("KOVRA_URL", f"http://127.0.0.1:{free_port()}")
     done = await kovra("whoami")
     assert (done.code, "does not answer" in done.err, "make run" in done.err) == (1, True, True)
@@ -267,7 +267,7 @@ async def test_who_does_not_answer_or_is_not_kovra_is_said(monkeypatch: pytest.M
 
 async def test_what_passes_is_tried_again_with_the_same_idempotency_key(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("kovra.entrypoints.client.time.sleep", slept.append)
+    monkeypatch.setattr("kovra.client.session.time.sleep", slept.append)
     heads: list[str] = []
 
     async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

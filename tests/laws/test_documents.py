@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings
 
 from kovra.entrypoints import description
 from kovra.entrypoints.api import ROUTERS
+from kovra.entrypoints.clients import operations, python
 from kovra.entrypoints.openapi.meanings import MEANINGS
 from kovra.entrypoints.streamer import StreamerSettings
 from kovra.entrypoints.worker import handlers
@@ -54,6 +55,19 @@ def document() -> dict[str, Any]:
 def test_the_description_of_the_api_is_as_it_was_reviewed(document: dict[str, Any]) -> None:
     """T187."""
     same("docs/reference/openapi.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def test_the_python_client_is_the_one_that_the_description_makes(document: dict[str, Any]) -> None:
+    """A changed endpoint without `make golden` is red here."""
+    folder = Path("src/kovra/client")
+    made = python.files(operations.read(document))
+    for kind in ("models", "operations"):
+        for file in (ROOT / folder / kind).glob("*.py"):
+            if os.environ.get("KOVRA_UPDATE_GOLDEN") and f"{kind}/{file.name}" not in made:
+                file.unlink()
+            assert not file.exists() or f"{kind}/{file.name}" in made, f"{file} is no part of the client any more"
+    for path, text in made.items():
+        same(str(folder / path), text)
 
 
 def test_operations_have_stable_ids_and_say_their_permission(document: dict[str, Any]) -> None:

@@ -1,0 +1,31 @@
+"""Shapes of logs. Generated from the description of the API by `make golden`; not to be edited."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class LineOut(TypedDict):
+    """One line an app wrote."""
+
+    time: str
+    """RFC 3339 with nanoseconds, as the container runtime noted it."""
+    pod: str
+    process: str
+    """The process of the app, or `release` for the release command."""
+    release: int | None
+    """The release's number."""
+    line: str
+    """At most 16 KiB; what is longer is cut and ends in an ellipsis."""
+
+
+class LogPage(TypedDict):
+    """Lines in order of time."""
+
+    object: NotRequired[Literal["log_page"]]
+    data: list[LineOut]
+    next: str | None
+    """With `since`: later lines; else earlier ones."""
+    has_more: bool
+    live: bool
+    """False: the cluster could not be asked, and the newest lines may be missing."""

@@ -1,0 +1,43 @@
+"""Shapes of secrets. Generated from the description of the API by `make golden`; not to be edited."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class ListOfSecretOut(TypedDict):
+    """ListOfSecretOut."""
+
+    data: list[SecretOut]
+    next: NotRequired[str | None]
+    has_more: NotRequired[bool]
+
+
+class SecretOut(TypedDict):
+    """A secret without its value, which nobody reads back."""
+
+    name: str
+    object: NotRequired[Literal["secret"]]
+    version: int
+    digest: str | None
+    """Keyed: equal within one key version means equal values."""
+    digest_key_version: int | None
+    in_use: bool
+    """Whether the newest config revision names this version."""
+    actor: str
+    created_at: str
+
+
+class SecretsIn(TypedDict):
+    """A map of changes: null removes."""
+
+    secrets: dict[str, str | None]
+
+
+class SecretsOut(TypedDict):
+    """The secrets by name."""
+
+    object: NotRequired[Literal["secrets"]]
+    app_environment_id: str
+    revision: int
+    data: list[SecretOut]

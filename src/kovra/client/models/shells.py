@@ -1,0 +1,26 @@
+"""Shapes of shells. Generated from the description of the API by `make golden`; not to be edited."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class ShellIn(TypedDict):
+    """What to run. Its words are handed over as they are: no shell takes them apart."""
+
+    process: NotRequired[str]
+    """In an instance of this process."""
+    command: list[str]
+    tty: NotRequired[bool]
+    """With a terminal: one output, line editing, signals by keys."""
+
+
+class ShellTicketOut(TypedDict):
+    """A one-use ticket for one command."""
+
+    object: NotRequired[Literal["shell_ticket"]]
+    ticket: str
+    """Send it as the subprotocol `ticket.<ticket>`; it works once."""
+    url: str
+    protocol: NotRequired[Literal["kovra.exec.v1"]]
+    expires_at: str
