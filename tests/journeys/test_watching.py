@@ -132,7 +132,7 @@ async def test_nothing_is_lost_when_the_api_and_the_database_are_killed(product:
             await asyncio.to_thread(product.postgres.restart, immediate=True)
         outcomes += await asyncio.gather(*deploying)
     assert set(outcomes) == {"live"}
-    written = await _sequences(person, start)
+    written = await sequences(person, start)
     for _ in range(1200):
         if all(w.seen and w.seen[-1] >= written[-1] for w in watchers):
             break
@@ -142,7 +142,7 @@ async def test_nothing_is_lost_when_the_api_and_the_database_are_killed(product:
         task.cancel()
     ends = await asyncio.gather(*following, return_exceptions=True)
     assert not [e for e in ends if isinstance(e, Exception)]
-    written = await _sequences(person, start)
+    written = await sequences(person, start)
     for watcher in watchers:
         assert watcher.seen == written[: len(watcher.seen)]
         assert len(watcher.seen) >= len(written) - 2, "what came last may have been under way"
@@ -150,7 +150,7 @@ async def test_nothing_is_lost_when_the_api_and_the_database_are_killed(product:
     await person.client.aclose()
 
 
-async def _sequences(person: Person, after: int) -> list[int]:
+async def sequences(person: Person, after: int) -> list[int]:
     found: list[int] = []
     while True:
         page = await person.call("GET", f"/v1/events?limit=200&after={found[-1] if found else after}")
