@@ -64,7 +64,7 @@ async def _facts(person: Person, tag: str) -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.skipif(browser.found() is None, reason="NO BROWSER: install Chromium, or name one in KOVRA_CHROMIUM")
+@pytest.mark.skipif(browser.found() is None, reason="NO BROWSER: install Chromium, or name one in KOVRA_TEST_BROWSER")
 async def test_a_page_resumes_by_sequence_over_both_ways(page: Page, product: Installation) -> None:
     """T217: the network is cut, the api is killed, the api is replaced; nothing is lost, nothing comes twice."""
     person = Person(product)

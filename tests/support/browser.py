@@ -20,8 +20,8 @@ _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chr
 
 
 def found() -> str | None:
-    """The program: as `KOVRA_CHROMIUM` says, or what is installed."""
-    given = os.environ.get("KOVRA_CHROMIUM")
+    """The program: as `KOVRA_TEST_BROWSER` says, or what is installed."""
+    given = os.environ.get("KOVRA_TEST_BROWSER")
     return given or next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
