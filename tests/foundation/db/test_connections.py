@@ -5,29 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from kovra.foundation import clock
-from kovra.foundation.db import dsn
-from kovra.foundation.db.connections import Connection, Connections, PoolOptions
+from kovra.foundation.db import connections, dsn
+from kovra.foundation.db.connections import Connect, Connection, Connections, PoolOptions
 from tests.support.postgres import TestDatabase
 
 
-@pytest.fixture
-async def pool(database: TestDatabase) -> AsyncIterator[Connections]:
+def connecting(database: TestDatabase) -> Connect:
     address = dsn.parse(database.url, production=False).asyncpg()
 
     async def connect() -> Connection:
         made: Connection = await asyncpg.connect(**address, connection_class=Connection)
         return made
 
-    made = Connections(connect, PoolOptions(min_size=1, max_size=2, acquire_timeout_s=0.1))
+    return connect
+
+
+@pytest.fixture
+async def pool(database: TestDatabase) -> AsyncIterator[Connections]:
+    made = Connections(connecting(database), PoolOptions(min_size=1, max_size=2, acquire_timeout_s=20))
     await made.open()
     yield made
     await made.close()
     assert made._size == 0
+    assert not made._open
 
 
 async def _backend(connection: Connection) -> int:
@@ -45,8 +51,10 @@ async def test_the_one_that_came_back_last_is_lent_first(pool: Connections) -> N
 
 async def test_callers_beyond_the_bound_wait_in_turn_and_not_for_ever(pool: Connections) -> None:
     one, two = await pool.acquire(), await pool.acquire()
+    pool._options = replace(pool._options, acquire_timeout_s=0.05)
     with pytest.raises(TimeoutError):
         await pool.acquire()
+    pool._options = replace(pool._options, acquire_timeout_s=20)
     waiting = [asyncio.create_task(pool.acquire()) for _ in range(2)]
     await asyncio.sleep(0)
     pool.release(one)
@@ -117,6 +125,20 @@ async def test_closing_does_not_wait_for_connections_the_server_has_ended(pool: 
     async with asyncio.timeout(5):
         await pool.close()
     assert pool._size == 0
+
+
+async def test_closing_does_not_wait_for_ever_for_what_is_not_given_back(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Connections(connecting(database), PoolOptions(min_size=1, max_size=2))
+    await pool.open()
+    kept = await pool.acquire()
+    monkeypatch.setattr(connections, "GIVEN_BACK_S", 0.05)
+    async with asyncio.timeout(5):
+        await pool.close()
+    assert kept.is_closed()
+    pool.release(kept)
+    assert (pool._size, pool._open) == (0, set())
 
 
 async def test_old_and_idle_connections_are_closed(pool: Connections, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from kovra.foundation import clock
 
 _CLOSE_S: Final = 5.0
 """How long the server may take to let a connection go."""
+GIVEN_BACK_S: Final = 10.0
+"""How long callers may keep theirs once the pool closes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ class Connections:
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._size = 0
         """Open, lent or being opened."""
+        self._open: set[Connection] = set()
         self._closing = False
         self._parting: set[asyncio.Task[None]] = set()
 
@@ -102,8 +105,16 @@ class Connections:
             self._drop(self._idle.popleft())
 
     async def close(self) -> None:
-        """Close every connection, waiting for those in use."""
+        """Close every connection, waiting for those in use; what is not given back in time is broken off."""
         self._closing = True
+        try:
+            async with asyncio.timeout(GIVEN_BACK_S):
+                await self._all_back()
+        except TimeoutError:
+            for connection in self._open:
+                connection.terminate()
+
+    async def _all_back(self) -> None:
         while self._size:
             connection = self._next()
             if connection is None and self._size:  # else the last ones had been closed by the server
@@ -117,6 +128,7 @@ class Connections:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
+            self._open.discard(connection)
             self._size -= 1
         return None
 
@@ -127,6 +139,7 @@ class Connections:
         except BaseException:
             self._freed()
             raise
+        self._open.add(connection)
         connection.opened_at = connection.returned_at = clock.monotonic()
         return connection
 
@@ -157,6 +170,7 @@ class Connections:
     def _drop(self, connection: Connection) -> None:
         """Close it behind the caller's back: a statement that was given up is canceled on the server first."""
         if connection.is_closed():
+            self._open.discard(connection)
             self._freed()
             return
         task = asyncio.get_running_loop().create_task(self._part(connection))
@@ -170,6 +184,7 @@ class Connections:
             if not connection.is_closed():
                 connection.terminate()
         finally:
+            self._open.discard(connection)
             self._freed()
 
     def _freed(self) -> None:
