@@ -13,7 +13,7 @@ class AppEnvironmentOut(TypedDict):
     """An app in an environment."""
 
     id: str
-    object: NotRequired[Literal["app_environment"]]
+    object: Literal["app_environment"]
     project_id: str
     app_id: str
     environment_id: str
@@ -53,8 +53,8 @@ class ListOfAppEnvironmentOut(TypedDict):
     """ListOfAppEnvironmentOut."""
 
     data: list[AppEnvironmentOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class ReleaseRef(TypedDict):

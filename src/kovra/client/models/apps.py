@@ -25,7 +25,7 @@ class AppOut(TypedDict):
     """An app."""
 
     id: str
-    object: NotRequired[Literal["app"]]
+    object: Literal["app"]
     project_id: str
     name: str
     slug: str
@@ -35,8 +35,8 @@ class AppOut(TypedDict):
     drain_s: int
     created_at: str
     updated_at: str
-    deleted_at: NotRequired[str | None]
-    purge_at: NotRequired[str | None]
+    deleted_at: str | None
+    purge_at: str | None
     project: NotRequired[ProjectOut | None]
     """Only when it was asked for with `include`."""
 
@@ -76,8 +76,8 @@ class ListOfAppOut(TypedDict):
     """ListOfAppOut."""
 
     data: list[AppOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class ProcessIn(TypedDict):

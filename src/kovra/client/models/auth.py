@@ -9,8 +9,8 @@ class ListOfSessionOut(TypedDict):
     """ListOfSessionOut."""
 
     data: list[SessionOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class LoginIn(TypedDict):
@@ -24,7 +24,7 @@ class LoginIn(TypedDict):
 class MeOut(TypedDict):
     """Who calls, and what this credential may do."""
 
-    object: NotRequired[Literal["me"]]
+    object: Literal["me"]
     kind: Literal["session", "token"]
     user: UserOut | None
     """None: an api token calls."""
@@ -57,7 +57,7 @@ class OrganizationOut(TypedDict):
     """The organization this credential opens."""
 
     id: str
-    object: NotRequired[Literal["organization"]]
+    object: Literal["organization"]
     name: str
     slug: str
     plan: str
@@ -69,7 +69,7 @@ class OrganizationRef(TypedDict):
     """An organization of mine, and my role there; an api token has none."""
 
     id: str
-    object: NotRequired[Literal["organization"]]
+    object: Literal["organization"]
     name: str
     slug: str
     plan: str
@@ -95,7 +95,7 @@ class SessionOut(TypedDict):
     """One login of the caller."""
 
     id: str
-    object: NotRequired[Literal["session"]]
+    object: Literal["session"]
     current: bool
     user_agent: str
     ip: str
@@ -117,7 +117,7 @@ class SignupOut(TypedDict):
     """A pair of tokens, and who has signed up."""
 
     access_token: str
-    token_type: NotRequired[Literal["Bearer"]]
+    token_type: Literal["Bearer"]
     expires_in: int
     refresh_token: str | None
     """None when it was asked for as a cookie."""
@@ -136,7 +136,7 @@ class TokenRef(TypedDict):
     """The api token that calls."""
 
     id: str
-    object: NotRequired[Literal["token"]]
+    object: Literal["token"]
     name: str
     expires_at: str | None
 
@@ -145,7 +145,7 @@ class TokensOut(TypedDict):
     """A pair of tokens for one organization."""
 
     access_token: str
-    token_type: NotRequired[Literal["Bearer"]]
+    token_type: Literal["Bearer"]
     expires_in: int
     refresh_token: str | None
     """None when it was asked for as a cookie."""
@@ -157,7 +157,7 @@ class UserOut(TypedDict):
     """A person."""
 
     id: str
-    object: NotRequired[Literal["user"]]
+    object: Literal["user"]
     email: str
     name: str
 

@@ -18,7 +18,7 @@ class ConfigIn(TypedDict):
 class ConfigOut(TypedDict):
     """The newest config revision: vars in the clear, secrets by version."""
 
-    object: NotRequired[Literal["config"]]
+    object: Literal["config"]
     app_environment_id: str
     revision: int
     vars: dict[str, str]
@@ -29,7 +29,7 @@ class DeploymentOut(TypedDict):
     """A deployment."""
 
     id: str
-    object: NotRequired[Literal["deployment"]]
+    object: Literal["deployment"]
     app_id: str
     environment_id: str
     app_environment_id: str

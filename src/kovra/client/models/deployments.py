@@ -22,7 +22,7 @@ class DeploymentIn(TypedDict):
 class DiffOut(TypedDict):
     """What a rollback would change: names only."""
 
-    object: NotRequired[Literal["rollback_diff"]]
+    object: Literal["rollback_diff"]
     image: dict[str, str] | None
     processes: list[str]
     config: dict[str, list[str]]
@@ -34,8 +34,8 @@ class ListOfDeploymentOut(TypedDict):
     """ListOfDeploymentOut."""
 
     data: list[DeploymentOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class RestoreIn(TypedDict):

@@ -24,7 +24,7 @@ class EnvironmentOut(TypedDict):
     """An environment."""
 
     id: str
-    object: NotRequired[Literal["environment"]]
+    object: Literal["environment"]
     project_id: str
     name: str
     slug: str
@@ -34,8 +34,8 @@ class EnvironmentOut(TypedDict):
     overlap_policy: Literal["queue_latest", "queue_all", "override", "reject"]
     created_at: str
     updated_at: str
-    deleted_at: NotRequired[str | None]
-    purge_at: NotRequired[str | None]
+    deleted_at: str | None
+    purge_at: str | None
     project: NotRequired[ProjectOut | None]
     """Only when it was asked for with `include`."""
 
@@ -54,8 +54,8 @@ class ListOfEnvironmentOut(TypedDict):
     """ListOfEnvironmentOut."""
 
     data: list[EnvironmentOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 ListEnvironmentsSort: TypeAlias = Literal["-created_at", "created_at", "-name", "name", "-slug", "slug"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class EventOut(TypedDict):
     """One fact of the organization's ledger."""
 
     id: str
-    object: NotRequired[Literal["event"]]
+    object: Literal["event"]
     seq: int
     """Gapless within the organization; resume by it."""
     type: str
@@ -37,8 +37,8 @@ class EventsOut(TypedDict):
 class TicketOut(TypedDict):
     """A one-use ticket for the event socket."""
 
-    object: NotRequired[Literal["ws_ticket"]]
+    object: Literal["ws_ticket"]
     ticket: str
     """Send it as the subprotocol `ticket.<ticket>`; it works once."""
-    protocol: NotRequired[Literal["kovra.v1"]]
+    protocol: Literal["kovra.v1"]
     expires_at: str

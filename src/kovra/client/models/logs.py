@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 
 class LineOut(TypedDict):
@@ -22,7 +22,7 @@ class LineOut(TypedDict):
 class LogPage(TypedDict):
     """Lines in order of time."""
 
-    object: NotRequired[Literal["log_page"]]
+    object: Literal["log_page"]
     data: list[LineOut]
     next: str | None
     """With `since`: later lines; else earlier ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from kovra.client.models.auth import Role, UserOut
 
@@ -11,23 +11,23 @@ class ListOfMemberOut(TypedDict):
     """ListOfMemberOut."""
 
     data: list[MemberOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class ListOfRoleOut(TypedDict):
     """ListOfRoleOut."""
 
     data: list[RoleOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class MemberOut(TypedDict):
     """A member of the organization."""
 
     id: str
-    object: NotRequired[Literal["member"]]
+    object: Literal["member"]
     user: UserOut
     role: Role
     created_at: str
@@ -44,7 +44,7 @@ class RoleOut(TypedDict):
     """A role and everything it may do."""
 
     name: Role
-    object: NotRequired[Literal["role"]]
+    object: Literal["role"]
     permissions: list[str]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 
 class MetricsOut(TypedDict):
     """What an app uses."""
 
-    object: NotRequired[Literal["metrics"]]
+    object: Literal["metrics"]
     source: Literal["cluster", "store"]
     """The cluster itself knows only the present."""
     at: str

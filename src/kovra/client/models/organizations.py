@@ -10,7 +10,7 @@ from kovra.client.models.auth import OrganizationRef
 class EncryptionOut(TypedDict):
     """The organization's keys and how far re-sealing is."""
 
-    object: NotRequired[Literal["encryption"]]
+    object: Literal["encryption"]
     keys: list[KeyVersionOut]
     rotations: list[RotationOut]
 
@@ -31,8 +31,8 @@ class ListOfOrganizationRef(TypedDict):
     """ListOfOrganizationRef."""
 
     data: list[OrganizationRef]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class OrganizationPatch(TypedDict):

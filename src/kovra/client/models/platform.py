@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 
 class Health(TypedDict):
     """That the process answers."""
 
-    status: NotRequired[Literal["ok"]]
+    status: Literal["ok"]
 
 
 class Jwk(TypedDict):
@@ -31,7 +31,7 @@ class Jwks(TypedDict):
 class Meta(TypedDict):
     """What this installation is."""
 
-    object: NotRequired[Literal["meta"]]
+    object: Literal["meta"]
     version: str
     environment: Literal["development", "production"]
     simulated: bool

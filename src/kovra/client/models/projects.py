@@ -9,8 +9,8 @@ class ListOfProjectOut(TypedDict):
     """ListOfProjectOut."""
 
     data: list[ProjectOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class ProjectIn(TypedDict):
@@ -25,14 +25,14 @@ class ProjectOut(TypedDict):
     """A project."""
 
     id: str
-    object: NotRequired[Literal["project"]]
+    object: Literal["project"]
     name: str
     slug: str
     description: str
     created_at: str
     updated_at: str
-    deleted_at: NotRequired[str | None]
-    purge_at: NotRequired[str | None]
+    deleted_at: str | None
+    purge_at: str | None
 
 
 class ProjectPatch(TypedDict):

@@ -11,15 +11,15 @@ class ListOfReleaseOut(TypedDict):
     """ListOfReleaseOut."""
 
     data: list[ReleaseOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class ReleaseOut(TypedDict):
     """A release."""
 
     id: str
-    object: NotRequired[Literal["release"]]
+    object: Literal["release"]
     app_environment_id: str
     number: int
     image: str
@@ -31,7 +31,7 @@ class ReleaseOut(TypedDict):
     copied_from: str | None
     actor: str
     created_at: str
-    rollbackable: NotRequired[RollbackableOut | None]
+    rollbackable: RollbackableOut | None
     app_environment: NotRequired[AppEnvironmentOut | None]
     """Only when it was asked for with `include`."""
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, TypedDict
 
 
 class ListOfSecretOut(TypedDict):
     """ListOfSecretOut."""
 
     data: list[SecretOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class SecretOut(TypedDict):
     """A secret without its value, which nobody reads back."""
 
     name: str
-    object: NotRequired[Literal["secret"]]
+    object: Literal["secret"]
     version: int
     digest: str | None
     """Keyed: equal within one key version means equal values."""
@@ -37,7 +37,7 @@ class SecretsIn(TypedDict):
 class SecretsOut(TypedDict):
     """The secrets by name."""
 
-    object: NotRequired[Literal["secrets"]]
+    object: Literal["secrets"]
     app_environment_id: str
     revision: int
     data: list[SecretOut]

@@ -18,9 +18,9 @@ class ShellIn(TypedDict):
 class ShellTicketOut(TypedDict):
     """A one-use ticket for one command."""
 
-    object: NotRequired[Literal["shell_ticket"]]
+    object: Literal["shell_ticket"]
     ticket: str
     """Send it as the subprotocol `ticket.<ticket>`; it works once."""
     url: str
-    protocol: NotRequired[Literal["kovra.exec.v1"]]
+    protocol: Literal["kovra.exec.v1"]
     expires_at: str

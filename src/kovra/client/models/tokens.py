@@ -9,15 +9,15 @@ class ListOfTokenOut(TypedDict):
     """ListOfTokenOut."""
 
     data: list[TokenOut]
-    next: NotRequired[str | None]
-    has_more: NotRequired[bool]
+    next: str | None
+    has_more: bool
 
 
 class TokenCreatedOut(TypedDict):
     """A fresh api token with its secret, shown this once."""
 
     id: str
-    object: NotRequired[Literal["token"]]
+    object: Literal["token"]
     name: str
     permissions: list[str]
     project_id: str | None
@@ -56,7 +56,7 @@ class TokenOut(TypedDict):
     """An api token; its secret is in the answer to its creation alone."""
 
     id: str
-    object: NotRequired[Literal["token"]]
+    object: Literal["token"]
     name: str
     permissions: list[str]
     project_id: str | None

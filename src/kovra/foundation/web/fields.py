@@ -34,9 +34,9 @@ class Input(BaseModel):
 
 
 class Output(BaseModel):
-    """A response body."""
+    """A response body. What has a default is answered as well, and described so."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
 
 def storable(value: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection
 
 from kovra.foundation.db.pages import NEWEST, Cursors, Listing, Page, Position, Whole
@@ -25,6 +25,8 @@ _NO_FILTER: Final = frozenset({"limit", "cursor", "sort", "include"})
 
 class ListOf(BaseModel, Generic[T]):
     """One page of a collection."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     data: list[T]
     next: str | None = None
