@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from kovra.entrypoints.client import ApiRefused, Client
+from kovra.client import ApiRefused, Client
 from kovra.entrypoints.devfolder import DataFolder
+
+if TYPE_CHECKING:
+    from kovra.client.models import SignupOut, TokensOut
 
 IMAGE = "registry.test/kovra/ok:1"
 
@@ -28,36 +32,40 @@ def make(url: str, folder: DataFolder, *, deploys: bool) -> None:
 def _person(url: str, name: str, password: str) -> Client | None:
     """Sign up, or log in; None for somebody who has another password by now."""
     nobody = Client(url, token=None)
-    credentials = {"email": f"{name.lower()}@example.test", "password": password}
-    organization = {"name": name, "slug": name.lower()}
+    email, slug = f"{name.lower()}@example.test", name.lower()
+    tokens: SignupOut | TokensOut
     try:
-        tokens = nobody.call("POST", "/v1/auth/signup", {**credentials, "name": name, "organization": organization})
+        tokens = nobody.sign_up(
+            {"email": email, "password": password, "name": name, "organization": {"name": name, "slug": slug}}
+        )
     except ApiRefused as refused:
         if refused.code != "email_taken":
             raise
         try:
-            tokens = nobody.call("POST", "/v1/auth/login", credentials)
+            tokens = nobody.log_in({"email": email, "password": password})
         except ApiRefused:
             return None
     return Client(url, token=tokens["access_token"])
 
 
 def _shop(owner: Client, *, deploys: bool) -> None:
-    _once(owner, "/v1/projects", {"name": "Shop", "slug": "shop"})
-    _once(owner, "/v1/environments", {"project": "shop", "name": "Staging", "slug": "staging", "kind": "staging"})
-    image = {"image": IMAGE} if deploys else {}
-    _once(owner, "/v1/apps", {"project": "shop", "name": "Web", "slug": "web", **image})
-    app = owner.call("GET", "/v1/apps?project=shop&slug=web")["data"][0]
-    production = owner.call("GET", "/v1/environments?project=shop&slug=production")["data"][0]
-    pairs = owner.call("GET", f"/v1/app-environments?app={app['id']}&environment={production['id']}")
-    owner.call("PATCH", f"/v1/app-environments/{pairs['data'][0]['id']}/config", {"vars": {"GREETING": "hello"}})
-    if deploys and not owner.call("GET", f"/v1/deployments?app={app['id']}")["data"]:
-        owner.call("POST", f"/v1/apps/{app['id']}/deployments", {"environment": "production"})
+    _once(lambda: owner.create_project({"name": "Shop", "slug": "shop"}))
+    _once(
+        lambda: owner.create_environment({"project": "shop", "name": "Staging", "slug": "staging", "kind": "staging"})
+    )
+    image = IMAGE if deploys else None
+    _once(lambda: owner.create_app({"project": "shop", "name": "Web", "slug": "web", "image": image}))
+    app = owner.list_apps(project="shop", slug="web")["data"][0]
+    production = owner.list_environments(project="shop", slug="production")["data"][0]
+    pair = owner.list_app_environments(app=app["id"], environment=production["id"])["data"][0]
+    owner.update_config(pair["id"], {"vars": {"GREETING": "hello"}})
+    if deploys and not owner.list_deployments(app=app["id"])["data"]:
+        owner.create_deployment(app["id"], {"environment": "production"})
 
 
-def _once(owner: Client, path: str, body: dict[str, Any]) -> None:
+def _once(make: Callable[[], object]) -> None:
     try:
-        owner.call("POST", path, body)
+        make()
     except ApiRefused as refused:
         if refused.status != 409:  # it is there already
             raise

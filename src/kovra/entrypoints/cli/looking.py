@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Where, find_pair
 from kovra.entrypoints.cli.output import Output, harmless
-from kovra.entrypoints.cli.streaming import follow
-from kovra.entrypoints.client import Client
+
+if TYPE_CHECKING:
+    from kovra.client.models import LineOut
+    from kovra.client.streams import Told
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -38,12 +39,15 @@ def logs(
 ) -> None:
     """Show what an app writes: the newest lines, or everything since a time, and with -f what comes."""
     client = kept.connect()
-    query: dict[str, Any] = {"limit": lines if since is None else 1000}
-    query |= {"since": moment(since)} if since else {}
-    query |= {"process": process} if process else {}
-    query |= {"q": contains} if contains else {}
-    path = f"/v1/app-environments/{find_pair(client, app, environment)['id']}/logs"
-    found = _followed(client, path, query) if follow else _paged(client, path, query)
+    begin, count = (moment(since), 1000) if since else (None, lines)
+    place = find_pair(client, app, environment)["id"]
+    found: Iterable[LineOut]
+    if follow:
+        found = _lines(client.follow_logs(place, since=begin, process=process, q=contains, limit=count))
+    elif since:
+        found = client.iter_logs(place, since=begin, process=process, q=contains, limit=count)
+    else:
+        found = client.read_logs(place, process=process, q=contains, limit=count)["data"]
     try:
         for line in found:
             print(json.dumps(line) if output is Output.json else shown(line), flush=follow)
@@ -63,22 +67,13 @@ def moment(text: str) -> str:
     return given.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def shown(line: dict[str, Any]) -> str:
+def shown(line: LineOut) -> str:
     """A line of a log for a terminal."""
     return f"{line['time'][:23]}Z {line['process']}.{line['pod'].rsplit('-', 1)[-1]} | {harmless(line['line'])}"
 
 
-def _paged(client: Client, path: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    while True:
-        page = client.call("GET", f"{path}?{urlencode(query)}")
-        yield from page["data"]
-        if "since" not in query or not page["next"]:
-            return
-        query = query | {"cursor": page["next"]}
-
-
-def _followed(client: Client, path: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for kind, data in follow(client, path, query, ends="end"):
+def _lines(stream: Iterable[Told]) -> Iterator[LineOut]:
+    for kind, data in stream:
         if kind == "line":
             yield data
         elif kind == "dropped":
@@ -100,6 +95,6 @@ def execute(
     words = command[1:] if command[:1] == ["--"] else command
     if not words:
         raise typer.BadParameter("name a command after --")
-    path = f"/v1/app-environments/{find_pair(client, app, environment)['id']}/actions/exec"
-    made = client.call("POST", path, {"process": process, "command": words, "tty": terminal})
+    place = find_pair(client, app, environment)["id"]
+    made = client.open_shell(place, {"process": process, "command": words, "tty": terminal})
     raise typer.Exit(run(client.url, made["ticket"], tty=terminal))

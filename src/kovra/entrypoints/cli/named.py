@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kovra.client import ApiRefused
 from kovra.entrypoints.cli.output import Output
-from kovra.entrypoints.client import ApiRefused, Client
+
+if TYPE_CHECKING:
+    from kovra.client import Client
+    from kovra.client.models import AppEnvironmentOut, AppOut
 
 Where = Annotated[str, typer.Option("--environment", "-e", help="Environment.")]
 AppName = Annotated[str, typer.Argument(help="project/app", metavar="PROJECT/APP")]
@@ -18,30 +21,27 @@ Waits = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the verd
 Seconds = Annotated[int, typer.Option("--timeout", help="Seconds to wait.", min=1, max=24 * 3600)]
 
 
-def find_app(client: Client, name: str) -> dict[str, Any]:
+def find_app(client: Client, name: str) -> AppOut:
     """The app of project/app; raises BadParameter or ApiRefused (404)."""
     project, _, slug = name.partition("/")
     if not project or not slug:
         raise typer.BadParameter("Name the app as project/app.")
-    found = client.call("GET", f"/v1/apps?project={quote(project, safe='')}&slug={quote(slug, safe='')}")["data"]
+    found = client.list_apps(project=project, slug=slug)["data"]
     if not found:
         raise _absent(f"There is no app {name}.", "kovra apps list")
-    only: dict[str, Any] = found[0]
-    return only
+    return found[0]
 
 
-def find_pair(client: Client, name: str, environment: str) -> dict[str, Any]:
+def find_pair(client: Client, name: str, environment: str) -> AppEnvironmentOut:
     """The app in the environment."""
     app = find_app(client, name)
-    project = app["project_id"]
-    inside = client.call("GET", f"/v1/environments?project={project}&slug={quote(environment, safe='')}")["data"]
+    inside = client.list_environments(project=app["project_id"], slug=environment)["data"]
     if not inside:
         raise _absent(f"There is no environment {environment}.", "kovra environments list")
-    pairs = client.call("GET", f"/v1/app-environments?app={app['id']}&environment={inside[0]['id']}")["data"]
+    pairs = client.list_app_environments(app=app["id"], environment=inside[0]["id"])["data"]
     if not pairs:
         raise _absent(f"{name} is not in {environment}.", "kovra apps list")
-    only: dict[str, Any] = pairs[0]
-    return only
+    return pairs[0]
 
 
 def _absent(detail: str, command: str) -> ApiRefused:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from kovra.client import ApiRefused
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.looking import moment
 from kovra.entrypoints.cli.named import Form
 from kovra.entrypoints.cli.output import Output, show, table
-from kovra.entrypoints.client import ApiRefused, Client
+
+if TYPE_CHECKING:
+    from kovra.client import Client
+    from kovra.client.models import MemberOut, Permission, Role, RotateIn, TokenIn, TokenOut
 
 members = typer.Typer(help="Members of the organization.", no_args_is_help=True)
 tokens = typer.Typer(help="Api tokens, for pipelines and programs.", no_args_is_help=True)
@@ -30,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 @members.command("list")
 def members_list(output: Form = Output.text) -> None:
     """Everybody, with their roles."""
-    rows = kept.connect().pages("/v1/members?limit=200")
+    rows = list(kept.connect().iter_members(limit=200))
     shown = [row | {"email": row["user"]["email"], "name": row["user"]["name"]} for row in rows]
     show(rows, output, table(shown, "email", "name", "role", "id"))
 
@@ -43,7 +46,7 @@ def members_role(
 ) -> None:
     """Give somebody another role; it counts at once."""
     client = kept.connect()
-    changed = client.call("PATCH", f"/v1/members/{_member(client, person)['id']}", {"role": role})
+    changed = client.change_role(_member(client, person)["id"], {"role": cast("Role", role)})
     show(changed, output, f"{changed['user']['email']} is {changed['role']}")
 
 
@@ -52,15 +55,14 @@ def members_remove(person: Person, output: Form = Output.text) -> None:
     """Take somebody out of the organization; their logins here end at once."""
     client = kept.connect()
     found = _member(client, person)
-    client.call("DELETE", f"/v1/members/{found['id']}")
+    client.remove_member(found["id"])
     show({"id": found["id"], "removed": True}, output, f"{found['user']['email']} is no member any more")
 
 
-def _member(client: Client, person: str) -> dict[str, Any]:
-    for row in client.pages("/v1/members?limit=200"):
+def _member(client: Client, person: str) -> MemberOut:
+    for row in client.iter_members(limit=200):
         if person in (row["id"], row["user"]["email"]):
-            found: dict[str, Any] = row
-            return found
+            return row
     raise ApiRefused(
         404, {"code": "not_found", "detail": f"There is no member {person}.", "hint": "kovra members list"}
     )
@@ -69,12 +71,12 @@ def _member(client: Client, person: str) -> dict[str, Any]:
 @tokens.command("list")
 def tokens_list(output: Form = Output.text) -> None:
     """All api tokens; what they are is shown nowhere."""
-    rows = kept.connect().pages("/v1/tokens?limit=200")
+    rows = list(kept.connect().iter_tokens(limit=200))
     shown = [row | {"permissions": len(row["permissions"]), "place": _place(row)} for row in rows]
     show(rows, output, table(shown, "name", "place", "permissions", "expires_at", "last_used_at", "id"))
 
 
-def _place(token: dict[str, Any]) -> str:
+def _place(token: TokenOut) -> str:
     places = (token["environment_id"], token["app_id"], token["project_id"])
     return next((place for place in places if place), "everywhere")
 
@@ -92,14 +94,15 @@ def tokens_create(
     output: Form = Output.text,
 ) -> None:
     """Make an api token. It is printed once, alone on stdout, and kept nowhere."""
-    body: dict[str, Any] = {"name": name, "permissions": permission}
-    chosen = {
+    body: TokenIn = {
+        "name": name,
+        "permissions": cast("list[Permission]", permission),
         "project": project,
         "app": app,
         "environment": environment,
         "expires_at": moment(expires) if expires else None,
     }
-    made = kept.connect().call("POST", "/v1/tokens", body | {k: v for k, v in chosen.items() if v})
+    made = kept.connect().create_token(body)
     sys.stderr.write(f"Keep it now: it is not shown again. Revoke it by `kovra tokens revoke {made['id']}`.\n")
     show(made, output, made["token"])
 
@@ -107,14 +110,14 @@ def tokens_create(
 @tokens.command("revoke")
 def tokens_revoke(token_id: str, output: Form = Output.text) -> None:
     """End an api token at once."""
-    kept.connect().call("DELETE", f"/v1/tokens/{quote(token_id, safe='')}")
+    kept.connect().revoke_token(token_id)
     show({"id": token_id, "revoked": True}, output, f"{token_id} opens nothing any more")
 
 
 @encryption.command("show")
 def encryption_show(output: Form = Output.text) -> None:
     """The versions of the organization's keys, and how many values each seals."""
-    found = kept.connect().call("GET", "/v1/organization/encryption")
+    found = kept.connect().get_encryption()
     show(found, output, table(found["keys"], "purpose", "version", "state", "values", "created_at"))
 
 
@@ -123,5 +126,5 @@ def encryption_rotate(
     purpose: Annotated[str, typer.Argument(help="config, secret or digest.")], output: Form = Output.text
 ) -> None:
     """Seal what comes under a new version, and what is there anew in the background."""
-    found = kept.connect().call("POST", "/v1/organization/encryption/actions/rotate", {"purpose": purpose})
+    found = kept.connect().rotate_encryption(cast("RotateIn", {"purpose": purpose}))
     show(found, output, f"{purpose}: rotation begun; `kovra encryption show` tells how far it is")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -20,7 +21,7 @@ def show(document: Any, output: Output, text: str) -> None:
     print(json.dumps(document, indent=2) if output is Output.json else text)
 
 
-def table(rows: list[dict[str, Any]], *columns: str) -> str:
+def table(rows: Sequence[Mapping[str, Any]], *columns: str) -> str:
     """Aligned columns with a head; says so when there is nothing."""
     if not rows:
         return "nothing yet"

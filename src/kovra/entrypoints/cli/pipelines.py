@@ -32,11 +32,11 @@ class Pipeline:
     summary: Path | None = None
     """What is appended here is shown with the run, as Markdown."""
 
-    def key(self, path: str, body: Mapping[str, Any]) -> str | None:
+    def key(self, call: str, body: Mapping[str, Any]) -> str | None:
         """The idempotency key of a call: the same for every try within one run; None outside of pipelines."""
         if not self.run:
             return None
-        text = json.dumps([self.kind, self.run, path, body], sort_keys=True)
+        text = json.dumps([self.kind, self.run, call, body], sort_keys=True)
         return f"{self.kind}-{hashlib.sha256(text.encode()).hexdigest()}"
 
     @contextmanager

@@ -11,7 +11,7 @@ from typing import Final
 
 import typer
 
-from kovra.entrypoints.client import AddressWrong, ApiRefused
+from kovra.client import AddressWrong, ApiRefused
 
 FAILED, DENIED, USAGE, INTERRUPTED = 1, 4, 5, 130
 _DENIED: Final = frozenset({401, 403})

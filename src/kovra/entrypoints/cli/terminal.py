@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from kovra.entrypoints.client import ApiRefused
+from kovra.client import ApiRefused
+from kovra.client.sockets import SHELLS, socket_address
 
 _PROTOCOL: Final = "kovra.exec.v1"
 _PIECE: Final = 16 * 1024
@@ -33,7 +34,7 @@ _REASONS: Final = {
 
 def run(url: str, ticket: str, *, tty: bool) -> int:
     """Until the command ends: its exit code; raises ApiRefused when it is refused or breaks."""
-    address = "ws" + url.removeprefix("http").rstrip("/") + "/v1/exec"
+    address = socket_address(url, SHELLS)
     protocols = [Subprotocol(_PROTOCOL), Subprotocol(f"ticket.{ticket}")]
     try:
         socket = connect(address, subprotocols=protocols, compression=None, proxy=None, max_size=2**20)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import getpass
 import sys
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from kovra.client import ApiRefused
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
@@ -16,7 +16,9 @@ from kovra.entrypoints.cli.pipelines import pipeline
 from kovra.entrypoints.cli.values import config, secrets
 from kovra.entrypoints.cli.verdicts import Place
 from kovra.entrypoints.cli.waiting import difference, exit_code, wait
-from kovra.entrypoints.client import ApiRefused, Client
+
+if TYPE_CHECKING:
+    from kovra.client.models import DeploymentIn, EnvironmentIn
 
 projects = typer.Typer(help="Projects.", no_args_is_help=True)
 environments = typer.Typer(help="Environments.", no_args_is_help=True)
@@ -42,13 +44,14 @@ def login(
     output: Form = Output.text,
 ) -> None:
     """Log in and keep the login for the next commands. The password comes from the terminal, or from stdin."""
+    from kovra.client import Client
+
     client = Client(kept.chosen_url(url), None)
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if not password:
         raise typer.BadParameter("Give the password on stdin.")
-    body = {"email": email, "password": password} | ({"organization": organization} if organization else {})
-    pair = client.call("POST", "/v1/auth/login", body)
-    kept.keep(client.url, pair)
+    pair = client.log_in({"email": email, "password": password, "organization": organization or None})
+    kept.keep(client.url, dict(pair))
     opened = pair["organization"]["slug"] if pair["organization"] else "no organization"
     sys.stderr.write(f"Logged in to {opened}.\n")
     if output is Output.json:
@@ -66,7 +69,8 @@ def logout(
     if known:
         client = kept.connect()
         try:
-            client.call("POST", "/v1/auth/logout-all" if everywhere else "/v1/auth/logout")
+            end = client.log_out_all if everywhere else client.log_out
+            end()
         except ApiRefused as refused:
             if refused.status != 401:  # it has ended already
                 raise
@@ -78,35 +82,30 @@ def logout(
 
 def whoami(output: Form = Output.text) -> None:
     """Who you are, and what you may do."""
-    me = kept.connect().call("GET", "/v1/me")
+    me = kept.connect().get_me()
     who = me["user"]["email"] if me["user"] else "api token"
     opened = me["organization"]["slug"] if me["organization"] else "no organization"
     show(me, output, f"{who} in {opened} as {me['role'] or 'token'}")
 
 
-def _all(collection: str, project: str | None) -> list[Any]:
-    chosen = f"&project={quote(project, safe='')}" if project else ""
-    return kept.connect().pages(f"/v1/{collection}?limit=200{chosen}")
-
-
 @projects.command("list")
 def projects_list(output: Form = Output.text) -> None:
     """All projects."""
-    rows = _all("projects", None)
+    rows = list(kept.connect().iter_projects(limit=200))
     show(rows, output, table(rows, "slug", "name", "id"))
 
 
 @projects.command("create")
 def projects_create(name: str, slug: Slug = None, output: Form = Output.text) -> None:
     """Make a project."""
-    made = kept.connect().call("POST", "/v1/projects", {"name": name} | ({"slug": slug} if slug else {}))
+    made = kept.connect().create_project({"name": name, "slug": slug or None})
     show(made, output, f"{made['slug']}  {made['id']}")
 
 
 @environments.command("list")
 def environments_list(project: InProject = None, output: Form = Output.text) -> None:
     """All environments."""
-    rows = _all("environments", project)
+    rows = list(kept.connect().iter_environments(project=project or None, limit=200))
     show(rows, output, table(rows, "slug", "kind", "protected", "id"))
 
 
@@ -120,15 +119,15 @@ def environments_create(
     output: Form = Output.text,
 ) -> None:
     """Make an environment."""
-    body: dict[str, Any] = {"project": project, "name": name, "kind": kind, "protected": protected}
-    made = kept.connect().call("POST", "/v1/environments", body | ({"slug": slug} if slug else {}))
+    body = {"project": project, "name": name, "kind": kind, "protected": protected, "slug": slug or None}
+    made = kept.connect().create_environment(cast("EnvironmentIn", body))
     show(made, output, f"{made['slug']}  {made['id']}")
 
 
 @apps.command("list")
 def apps_list(project: InProject = None, output: Form = Output.text) -> None:
     """All apps."""
-    rows = _all("apps", project)
+    rows = list(kept.connect().iter_apps(project=project or None, limit=200))
     show(rows, output, table(rows, "slug", "image", "id"))
 
 
@@ -142,9 +141,15 @@ def apps_create(
     output: Form = Output.text,
 ) -> None:
     """Make an app with one process, web."""
-    body: dict[str, Any] = {"project": project, "name": name, "processes": {"web": {"port": port}}}
-    chosen = {name: value for name, value in (("image", image), ("slug", slug)) if value}
-    made = kept.connect().call("POST", "/v1/apps", body | chosen)
+    made = kept.connect().create_app(
+        {
+            "project": project,
+            "name": name,
+            "slug": slug or None,
+            "image": image or None,
+            "processes": {"web": {"port": port}},
+        }
+    )
     show(made, output, f"{made['slug']}  {made['id']}")
 
 
@@ -171,10 +176,14 @@ def deploy(
     In a pipeline (GitHub, GitLab, or KOVRA_RUN_ID) one run deploys once, however often it is tried.
     """
     client, run = kept.connect(), pipeline()
-    body: dict[str, Any] = {"environment": environment, "message": message, "trigger": "ci" if run.kind else "cli"}
-    body |= {"image": image} if image else {}
-    path = f"/v1/apps/{find_app(client, app)['id']}/deployments"
-    started = client.call("POST", path, body, key=run.key(path, body))
+    body: DeploymentIn = {
+        "environment": environment,
+        "image": image or None,
+        "message": message,
+        "trigger": "ci" if run.kind else "cli",
+    }
+    place = find_app(client, app)["id"]
+    started = client.create_deployment(place, body, idempotency_key=run.key(f"deploy {place}", body))
     if not waits:
         show(started, output, f"{started['id']} {started['phase']}")
         return
@@ -197,9 +206,9 @@ def rollback(
 ) -> None:
     """Go back to an older release: image, config and secrets. Exit codes as of deploy."""
     client = kept.connect()
-    path = f"/v1/app-environments/{find_pair(client, app, environment)['id']}/actions/rollback"
-    answer = client.call("POST", path, {"release": release, "dry_run": dry_run})
-    if dry_run:
+    place = find_pair(client, app, environment)["id"]
+    answer = client.roll_back(place, {"release": release, "dry_run": dry_run})
+    if answer["object"] == "rollback_diff":
         show(answer, output, difference(answer))
         return
     if not waits:

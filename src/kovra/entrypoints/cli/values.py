@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import getpass
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kovra.client import ApiRefused
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Deploys, Form, Seconds, Where, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
 from kovra.entrypoints.cli.verdicts import Place
 from kovra.entrypoints.cli.waiting import exit_code, wait
-from kovra.entrypoints.client import ApiRefused, Client
+
+if TYPE_CHECKING:
+    from kovra.client import Client
+    from kovra.client.models import AppEnvironmentOut, ConfigOut, DeploymentOut
 
 config = typer.Typer(help="Config vars of an app in an environment.", no_args_is_help=True)
 secrets = typer.Typer(help="Secrets of an app in an environment.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The variable's name.")]
 
 
-def _read(client: Client, app: str, environment: str) -> Any:
-    return client.call("GET", f"/v1/app-environments/{find_pair(client, app, environment)['id']}/config")
+def _read(client: Client, app: str, environment: str) -> ConfigOut:
+    return client.get_config(find_pair(client, app, environment)["id"])
 
 
 @config.command("list")
@@ -66,7 +70,7 @@ def config_set(
     output: Form = Output.text,
 ) -> None:
     """Set config vars."""
-    _change(app, environment, "config", {"vars": _assignments(values)}, deploy, timeout, output)
+    _change_config(app, environment, _assignments(values), deploy, timeout, output)
 
 
 @config.command("unset")
@@ -79,7 +83,7 @@ def config_unset(
     output: Form = Output.text,
 ) -> None:
     """Remove config vars."""
-    _change(app, environment, "config", {"vars": dict.fromkeys(names)}, deploy, timeout, output)
+    _change_config(app, environment, dict.fromkeys(names), deploy, timeout, output)
 
 
 @secrets.command("set")
@@ -98,7 +102,7 @@ def secrets_set(
     value = getpass.getpass(f"Value of {name}: ") if sys.stdin.isatty() else _given_value()
     if not value:
         raise typer.BadParameter("The secret's value is empty: give it on stdin.")
-    _change(app, environment, "secrets", {"secrets": {name: value}}, deploy, timeout, output)
+    _change_secret(app, environment, name, value, deploy, timeout, output)
 
 
 def _given_value() -> str:
@@ -118,28 +122,46 @@ def secrets_unset(
     output: Form = Output.text,
 ) -> None:
     """Remove a secret."""
-    _change(app, environment, "secrets", {"secrets": {name: None}}, deploy, timeout, output)
+    _change_secret(app, environment, name, None, deploy, timeout, output)
 
 
 @secrets.command("list")
 def secrets_list(app: AppName, environment: Where = "production", output: Form = Output.text) -> None:
     """Names and versions; values are shown to nobody."""
     client = kept.connect()
-    found = client.call("GET", f"/v1/app-environments/{find_pair(client, app, environment)['id']}/secrets")
+    found = client.list_secrets(find_pair(client, app, environment)["id"])
     show(found, output, table(found["data"], "name", "version", "digest"))
 
 
-def _change(
-    app: str, environment: str, what: str, body: dict[str, Any], deploy: bool, timeout: int, output: Output
+def _change_config(
+    app: str, environment: str, changes: dict[str, str | None], deploy: bool, timeout: int, output: Output
 ) -> None:
     client = kept.connect()
     pair = find_pair(client, app, environment)
-    answer = client.call(
-        "PATCH", f"/v1/app-environments/{pair['id']}/{what}" + ("?deploy=true" if deploy else ""), body
-    )
-    if deploy:
-        ended = wait(client, answer, timeout)
-        raise typer.Exit(exit_code(ended, output, Place(app=app, environment=environment)))
+    answer = client.update_config(pair["id"], {"vars": changes}, deploy=deploy)
+    _changed(client, pair, answer, Place(app=app, environment=environment), timeout, output)
+
+
+def _change_secret(
+    app: str, environment: str, name: str, value: str | None, deploy: bool, timeout: int, output: Output
+) -> None:
+    client = kept.connect()
+    pair = find_pair(client, app, environment)
+    answer = client.update_secrets(pair["id"], {"secrets": {name: value}}, deploy=deploy)
+    _changed(client, pair, answer, Place(app=app, environment=environment), timeout, output)
+
+
+def _changed(
+    client: Client,
+    pair: AppEnvironmentOut,
+    answer: ConfigOut | DeploymentOut,
+    place: Place,
+    timeout: int,
+    output: Output,
+) -> None:
+    """Show what is staged, or wait for the deployment that was asked for."""
+    if answer["object"] == "deployment":
+        raise typer.Exit(exit_code(wait(client, answer, timeout), output, place))
     changed = answer["revision"] != pair["config_revision"]
     said = "staged for the next deployment" if changed else "nothing changed"
     show(answer, output, f"revision {answer['revision']}, {said}")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
+from kovra.client import ApiRefused
 from kovra.entrypoints.cli.output import Output, show
 from kovra.entrypoints.cli.progress import Display, Stopwatch, shown
 from kovra.entrypoints.cli.verdicts import Place, ended_phases, live_line, state, verdict
-from kovra.entrypoints.client import ApiRefused, Client
+
+if TYPE_CHECKING:
+    from kovra.client import Client
+    from kovra.client.models import DeploymentOut, DiffOut
 
 _EXITS: Final = {"live": 0, "failed": 1, "canceled": 2, "superseded": 2, "skipped": 0}
 TIMED_OUT: Final = 3
@@ -17,9 +22,9 @@ _POLL_S: Final = 30
 _PAUSE_S: Final = 1.0
 
 
-def wait(client: Client, deployment: dict[str, Any], timeout_s: int) -> dict[str, Any]:
+def wait(client: Client, deployment: DeploymentOut, timeout_s: int) -> DeploymentOut:
     """Poll until the end or the time is over, and show each change: phases, and instances that become ready."""
-    path = f"/v1/deployments/{deployment['id']}"
+    once = replace(client, tries=1)  # what passes is said, and waited for here
     deadline = time.monotonic() + timeout_s
     silent = False
     with shown() as display:
@@ -31,7 +36,7 @@ def wait(client: Client, deployment: dict[str, Any], timeout_s: int) -> dict[str
             if deployment["outcome"] is not None or left <= 0:
                 return deployment
             try:
-                deployment = client.call("GET", f"{path}?wait={max(1, min(_POLL_S, int(left)))}", tries=1)
+                deployment = once.get_deployment(deployment["id"], wait=max(1, min(_POLL_S, int(left))))
             except ApiRefused as refused:
                 if not refused.passes:
                     raise
@@ -54,7 +59,7 @@ class _Progress:
         self._phase = ""
         self._since = Stopwatch()
 
-    def show(self, deployment: dict[str, Any]) -> None:
+    def show(self, deployment: DeploymentOut) -> None:
         """Show what is new of it."""
         if deployment["phase"] != self._phase:
             self._phase, self._since = deployment["phase"], Stopwatch()
@@ -69,7 +74,7 @@ class _Progress:
         self._display.state("", lambda columns: live_line(deployment, since, columns, unicode=unicode))
 
 
-def exit_code(deployment: dict[str, Any], output: Output, place: Place | None = None) -> int:
+def exit_code(deployment: DeploymentOut, output: Output, place: Place | None = None) -> int:
     """Show the verdict and the command to try next, and return the exit code of the reference."""
     outcome = deployment["outcome"]
     show(deployment, output, verdict(deployment, place))
@@ -80,7 +85,7 @@ def exit_code(deployment: dict[str, Any], output: Output, place: Place | None = 
     return _EXITS[outcome]
 
 
-def difference(diff: dict[str, Any]) -> str:
+def difference(diff: DiffOut) -> str:
     """What a rollback would change, for people."""
     lines = []
     if diff["image"]:

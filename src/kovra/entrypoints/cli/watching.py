@@ -6,18 +6,19 @@ import contextlib
 import json
 import sys
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, harmless, show, table
-from kovra.entrypoints.cli.streaming import follow
-from kovra.entrypoints.client import Client
+
+if TYPE_CHECKING:
+    from kovra.client import Client
+    from kovra.client.models import AppEnvironmentOut, DeploymentOut, EventOut
 
 _LATEST: Final = 5
 _SPANS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -35,17 +36,17 @@ def status(app: AppName, output: Form = Output.text) -> None:
     """One screen: where the app runs, what is live there, how it is, and its last deployments."""
     client = kept.connect()
     found = find_app(client, app)
-    pairs = client.pages(f"/v1/app-environments?app={found['id']}&include=environment&limit=200")
-    newest = f"/v1/deployments?app={found['id']}&include=environment&sort=-created_at&limit={_LATEST}"
-    deployments = client.call("GET", newest)["data"]
+    pairs = list(client.iter_app_environments(app=found["id"], include="environment", limit=200))
+    newest = client.list_deployments(app=found["id"], include="environment", sort="-created_at", limit=_LATEST)
+    deployments = newest["data"]
     document = {"app": found, "app_environments": pairs, "deployments": deployments}
     show(document, output, _screen(app, pairs, deployments))
 
 
-def _screen(name: str, pairs: list[Any], deployments: list[Any]) -> str:
+def _screen(name: str, pairs: list[AppEnvironmentOut], deployments: list[DeploymentOut]) -> str:
     environments = [
         {
-            "environment": pair["environment"]["slug"],
+            "environment": _environment(pair),
             "release": pair["current_release"]["number"] if pair["current_release"] else None,
             "image": pair["current_release"]["image"] if pair["current_release"] else None,
             "health": "suspended" if pair["suspended"] else pair["health"],
@@ -56,12 +57,12 @@ def _screen(name: str, pairs: list[Any], deployments: list[Any]) -> str:
     latest = [
         {
             "deployment": d["number"],
-            "environment": d["environment"]["slug"],
+            "environment": _environment(d),
             "release": d["release"]["number"] if d["release"] else None,
             "outcome": d["outcome"] or f"{d['phase']} …",
             "by": d["trigger"],
             "when": ago(d["created_at"]),
-            "reason": (d["reason"] or {}).get("code"),
+            "reason": d["reason"]["code"] if d["reason"] else None,
         }
         for d in deployments
     ]
@@ -75,6 +76,11 @@ def _screen(name: str, pairs: list[Any], deployments: list[Any]) -> str:
             table(latest, "deployment", "environment", "release", "outcome", "by", "when", "reason"),
         ]
     )
+
+
+def _environment(place: AppEnvironmentOut | DeploymentOut) -> str | None:
+    embedded = place.get("environment")
+    return embedded["slug"] if embedded else None
 
 
 def ago(moment: str) -> str:
@@ -93,8 +99,8 @@ def releases(
     """What was released, newest first; `kovra rollback PROJECT/APP NUMBER` goes back to one."""
     client = kept.connect()
     pair = find_pair(client, app, environment)
-    rows = client.call("GET", f"/v1/releases?app_environment={pair['id']}&sort=-created_at&limit={limit}")["data"]
-    current = (pair["current_release"] or {}).get("id")
+    rows = client.list_releases(app_environment=pair["id"], sort="-created_at", limit=limit)["data"]
+    current = pair["current_release"]["id"] if pair["current_release"] else None
     shown = [
         row | {"release": row["number"], "live": row["id"] == current, "when": ago(row["created_at"])} for row in rows
     ]
@@ -125,53 +131,42 @@ def events(
 ) -> None:
     """What happened in the organization: the newest facts of its ledger, and with -f what happens."""
     client = kept.connect()
-    query = {
-        name: value
-        for name, value in (
-            ("topic", find_app(client, app)["id"] if app else None), ("type", kind), ("subject", subject)
-        )
-        if value
-    }  # fmt: skip
-    old = _newest(client, query, lines)
+    topic = find_app(client, app)["id"] if app else None
+
+    def since(after: int) -> Iterator[EventOut]:
+        return client.iter_events(after=after, limit=200, type_=kind, subject=subject, topic=topic)
+
+    old = _newest(client, since, lines)
     try:
         for fact in old:
             _print(fact, output)
         if following:
-            start = {"after": old[-1]["seq"]} if old else {}
-            for what, fact in follow(client, "/v1/events", query | start, ends="ended"):
-                if what == "event":
-                    _print(fact, output)
-                elif what == "dropped":
-                    sys.stderr.write(f"... {fact['to'] - fact['after']} facts left out\n")
+            begin = old[-1]["seq"] if old else None
+            for told in client.follow_events(after=begin, type_=kind, subject=subject, topic=topic):
+                if told.kind == "event":
+                    _print(told.data, output)
+                elif told.kind == "dropped":
+                    sys.stderr.write(f"... {told.data['to'] - told.data['after']} facts left out\n")
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
 
-def _newest(client: Client, query: dict[str, Any], count: int) -> list[dict[str, Any]]:
+def _newest(client: Client, since: Callable[[int], Iterator[EventOut]], count: int) -> list[EventOut]:
     """The newest facts, oldest first. The list begins where it is told to, so it is asked for ever longer ends of it."""
     if not count:
         return []
-    with contextlib.closing(follow(client, "/v1/events", {}, ends="ended")) as stream:
-        _, ready = next(stream)  # a stream begins by telling where
+    with contextlib.closing(client.follow_events()) as stream:
+        newest = next(stream).data["seq"]  # a stream begins by telling where
     span = count
     while True:
-        start = max(0, ready["seq"] - span)
-        found = [fact for page in _pages(client, query, start) for fact in page]
+        start = max(0, newest - span)
+        found = list(since(start))
         if len(found) >= count or not start:
             return found[-count:]
         span *= 8
 
 
-def _pages(client: Client, query: dict[str, Any], after: int) -> Iterator[list[dict[str, Any]]]:
-    while True:
-        page = client.call("GET", f"/v1/events?{urlencode(query | {'after': after, 'limit': 200})}")
-        yield page["data"]
-        if not page["has_more"]:
-            return
-        after = page["next"]
-
-
-def _print(fact: dict[str, Any], output: Output) -> None:
+def _print(fact: EventOut, output: Output) -> None:
     if output is Output.json:
         print(json.dumps(fact), flush=True)
         return
