@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.workload import Quota
+from kovra.adapters.cluster.workload import Gateway, Quota
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
@@ -135,6 +135,9 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 routing=settings.routing,
                 progress_deadline_s=settings.progress_deadline_s,
                 min_ready_s=settings.min_ready_s,
+                gateway=Gateway(namespace=settings.gateway_namespace, name=settings.gateway_name),
+                cluster_user=settings.cluster_user,
+                own_networks=settings.own_networks,
                 quotas={plan: Quota(**quota.model_dump()) for plan, quota in settings.quotas.items()},
             ),
         )

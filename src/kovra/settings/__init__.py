@@ -172,6 +172,13 @@ class Settings(LogSettings):
         default_factory=lambda: dict(QUOTAS)  # type: ignore[arg-type]  # the keys are the plans
     )
     """Plan → what one environment may use; plans left out have the default quota."""
+    cluster_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """The Kubernetes user name as which the worker comes, such as ``system:serviceaccount:kovra:kovra-worker``: it is then
+    let into each environment's namespace by a role binding. Unset: its account may do everything already."""
+    gateway_namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "kovra-gateway"
+    """Where the shared gateway runs, which alone may reach tenants' pods from outside their environment."""
+    gateway_name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")] = "apps"
+    """The Gateway object that routes attach to."""
     min_ready_s: Annotated[int, Field(ge=0, le=60)] = 5
     """How long an instance must be ready before it counts, and the next old one may go."""
     progress_deadline_s: Annotated[int, Field(ge=10, le=3600)] = 300

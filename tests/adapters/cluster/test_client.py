@@ -92,8 +92,12 @@ async def test_refused_credentials_are_not_tried_again(simulator: Simulator, cli
         ("unable to create new content because it is being terminated", ClusterUnreachable, ""),
         ('error looking up service account n/app: serviceaccount "app" not found', ClusterUnreachable, ""),
         ("status unknown for quota: q, resources: pods", ClusterUnreachable, ""),
+        (
+            'policies.admissionregistration.k8s.io is forbidden: User "u" cannot list resource "policies" in API group '
+            '"admissionregistration.k8s.io" at the cluster scope', ClusterDenied, "",
+        ),
     ],
-)
+)  # fmt: skip
 async def test_a_403_says_what_refused(
     simulator: Simulator, client: ClusterClient, message: str, error: type[KovraError], kind: str
 ) -> None:

@@ -41,6 +41,7 @@ _PLURALS: Final = {
     "PodDisruptionBudget": "poddisruptionbudgets",
     "HTTPRoute": "httproutes",
     "ConfigMap": "configmaps",
+    "RoleBinding": "rolebindings",
 }
 _TRIES: Final = 6
 AT_ONCE: Final = 16

@@ -22,6 +22,7 @@ from kovra.foundation.errors import KovraError
 _LIMITS: Final = re.compile(
     r"(exceeded|failed) quota: |(maximum|minimum) \S+ usage per |\S+ max limit to request ratio per "
 )
+_NO_RIGHT: Final = re.compile(r'is forbidden: User "[^"]*" cannot \w+ resource ')
 _MALFORMED: Final = ("failed to create typed patch object", "failed to convert new object")
 
 
@@ -81,6 +82,8 @@ def is_passing(message: str) -> bool:
 
 def _forbidden(message: str) -> KovraError:
     """403 means admission as well as RBAC; the message tells them apart."""
+    if _NO_RIGHT.search(message):
+        return ClusterDenied("Kovra lacks a right in the cluster.")
     if is_over_limits(message):
         return ClusterRefused(message, kind="quota_exceeded")
     if "violates PodSecurity" in message or "admission" in message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 from uuid import UUID
 
@@ -113,6 +114,10 @@ class Isolation:
     quota: Quota = Quota()  # frozen
     gateway_namespace: str = "kovra-gateway"
     pod_security_version: str = "v1.35"
+    manager: str | None = None
+    """The Kubernetes user as which Kovra comes, where it must first be let into each namespace; None: it may already."""
+    own_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks of the installation, which are no internet to tenants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -19,7 +19,7 @@ ledger = typer.Typer(help="The record of what happened.", no_args_is_help=True)
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
-    for verb in (api, worker, streamer, simulator, dev, migrate, bootstrap, openapi):
+    for verb in (api, worker, streamer, simulator, dev, migrate, bootstrap, manifests, openapi):
         app.command(rich_help_panel="Server")(verb)
     app.add_typer(keys, name="keys", rich_help_panel="Server")
     app.add_typer(jobs, name="jobs", rich_help_panel="Server")
@@ -134,6 +134,31 @@ def bootstrap(
             backup=needed(settings.backup_password, "KOVRA_BACKUP_PASSWORD"),
         )
         asyncio.run(make(address.asyncpg(), database=database, passwords=passwords))
+
+
+def manifests(
+    namespace: Annotated[str, typer.Option(help="Where Kovra's own processes run.")] = "kovra",
+    user: Annotated[
+        str | None, typer.Option(help="As whom the cluster knows the worker; default: its service account there.")
+    ] = None,
+    registry: Annotated[
+        str | None, typer.Option(help="The installation's own registry, whose images belong to organizations.")
+    ] = None,
+    shells: Annotated[bool, typer.Option(help="Whether the streamer may open shells.")] = False,
+) -> None:
+    """Print what a cluster needs before Kovra drives it: accounts, roles, admission policies (for kubectl apply)."""
+    import yaml
+
+    from kovra.adapters.cluster.manifests.policies import policy_manifests
+    from kovra.adapters.cluster.manifests.streamer import streamer_manifests
+    from kovra.adapters.cluster.manifests.worker import service_account_user, worker_manifests
+
+    made = [
+        *worker_manifests(namespace),
+        *streamer_manifests(namespace, shells=shells),
+        *policy_manifests(user or service_account_user(namespace), registry=registry),
+    ]
+    print(yaml.safe_dump_all(made, sort_keys=False), end="")
 
 
 def openapi() -> None:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from uuid import UUID
 
-from kovra.adapters.cluster.workload import Gateway, HealthCheck, Placement, Process, Quota, Workload
+from kovra.adapters.cluster.workload import (
+    Gateway,
+    HealthCheck,
+    Isolation,
+    Placement,
+    Process,
+    Quota,
+    Workload,
+)
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.rules import SIZES, host_label
@@ -25,6 +34,10 @@ class Placing:
     gateway: Gateway = Gateway()  # noqa: RUF009  # frozen
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     """Plan → what one environment may use in all."""
+    cluster_user: str | None = None
+    """As whom the cluster knows this worker, where it must be let into each namespace; None: it may everything."""
+    own_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """What is no internet to tenants."""
 
 
 def placement_of(org_id: UUID, row: AppEnvironmentRow) -> Placement:
@@ -35,6 +48,17 @@ def placement_of(org_id: UUID, row: AppEnvironmentRow) -> Placement:
         environment_id=row.environment_id,
         environment_slug=row.environment_slug,
         environment_kind=row.environment_kind,
+    )
+
+
+def isolation_of(org_id: UUID, row: AppEnvironmentRow, placing: Placing, plan: str) -> Isolation:
+    """The walls of an environment, by its organization's plan."""
+    return Isolation(
+        placement=placement_of(org_id, row),
+        quota=placing.quotas.get(plan, Quota()),
+        gateway_namespace=placing.gateway.namespace,
+        manager=placing.cluster_user,
+        own_networks=placing.own_networks,
     )
 
 

@@ -5,22 +5,28 @@ that really runs pods where there is one. All run at once, so that the whole tak
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.connect import from_kubeconfig
 from kovra.adapters.cluster.manifests import namespace_manifests, release_job, workload_manifests
+from kovra.adapters.cluster.manifests.worker import WORKER
 from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
 from kovra.adapters.cluster.status import PodFacts, observe, observe_job
+from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import HealthCheck, Isolation, ObjectRef, Placement, Process, Quota, Workload
 from kovra.features.deployments.verdict import Verdict, judge, judge_job
+from tests.support.cluster_accounts import USER, as_account
 
 Document = dict[str, Any]
 Change = Callable[[Document], Any]
@@ -62,7 +68,7 @@ def _on_the_nodes_network(document: Document) -> Document:
 
 CASES: Final[dict[str, Case]] = {
     "good": Case(),
-    "no image": Case(image="missing:1", code="image_not_found", evidence="missing:1"),
+    "no image": Case(image="missing:1", code="image_not_found", evidence="missing@sha256:0"),
     "no such command": Case(
         web=replace(WEB, command=("/nothing", "here")), code="config_invalid", evidence='exec: "/nothing"'
     ),
@@ -107,31 +113,32 @@ class Found:
 class Trial:
     """One case in a namespace of its own."""
 
-    def __init__(self, client: ClusterClient, case: Case, pace: tuple[int, int]) -> None:
-        self._client, self._case = client, case
+    def __init__(self, client: ClusterClient, case: Case, pace: tuple[int, int], user: str | None, image: str) -> None:
+        self._client, self._case, self._user = client, case, user
         self.placement = Placement(
             organization_id=uuid4(), project_id=uuid4(), environment_id=uuid4(), environment_slug="e",
             environment_kind="development",
         )  # fmt: skip
         self._workload = Workload(
             placement=self.placement, app_id=uuid4(), app_slug="a", app_environment_id=uuid4(), release_id=uuid4(),
-            release_number=1, deployment_id=uuid4(), image=f"registry.test/kovra/{case.image}", processes=(case.web,),
+            release_number=1, deployment_id=uuid4(), image=image, processes=(case.web,),
             environment={}, hostname=None, drain_s=0, release_command=case.release, min_ready_s=3,
             progress_deadline_s=pace[0], release_timeout_s=pace[1],
         )  # fmt: skip
 
     async def run(self) -> Found:
         """Apply, look until there is a verdict, read the last lines, remove."""
-        walls = namespace_manifests(Isolation(placement=self.placement, quota=self._case.quota))
+        walls = Isolation(placement=self.placement, quota=self._case.quota, manager=self._user)
         try:
             async with asyncio.timeout(LONGEST_S):
                 return await self._judged(walls)
         finally:
-            await self._client.delete(ObjectRef.of(walls[0]))
+            await self._client.delete(ObjectRef.of(namespace_manifests(walls)[0]))
 
-    async def _judged(self, walls: list[Document]) -> Found:
+    async def _judged(self, walls: Isolation) -> Found:
         objects = workload_manifests(self._workload) if self._case.release is None else release_job(self._workload)
-        for document in [*walls, *filter(None, map(self._case.change, objects))]:
+        await raise_walls(self._client, walls, check=lambda: None)
+        for document in filter(None, map(self._case.change, objects)):
             await self._client.apply(document)
         while True:
             verdict = await self._look(objects[-1]["metadata"]["name"])
@@ -160,16 +167,44 @@ def api_server(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-async def trials(api_server: str, real: Path | None) -> AsyncIterator[Trials]:
+async def pinned(registry: str, image: str) -> str:
+    """The image by its digest, as Kovra applies it; one that is not there, by a digest that is not."""
+    name, _, tag = image.partition(":")
+    accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    async with httpx.AsyncClient(base_url=registry, trust_env=False) as client:
+        found = await client.head(f"/v2/kovra/{name}/manifests/{tag}", headers={"Accept": accept})
+    digest = found.headers["docker-content-digest"] if found.status_code == 200 else "sha256:" + "0" * 64
+    return f"registry.test/kovra/{name}@{digest}"
+
+
+@asynccontextmanager
+async def driven(api_server: str, real: Path | None) -> AsyncIterator[tuple[ClusterClient, str | None, str]]:
+    """A cluster as the worker comes to it: the client, as whom, and where images are. A real one is prepared, and
+    entered by the worker's own account with its few rights.
+    """
+    if api_server == "real" and real:
+        async with as_account(real, WORKER) as (_, client):
+            yield client, USER, os.environ["KOVRA_TEST_REGISTRY"]
+        return
     simulator = Simulator(SimulatorOptions(speed=20))
     await simulator.start()
-    client = await from_kubeconfig(real if api_server == "real" and real else simulator.kubeconfig())
-    tasks = {name: asyncio.create_task(Trial(client, case, PACES[api_server]).run()) for name, case in CASES.items()}
-    yield tasks
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    client = await from_kubeconfig(simulator.kubeconfig())
+    yield client, None, simulator.registry_url
     await client.close()
     await simulator.stop()
+
+
+@pytest.fixture(scope="module")
+async def trials(api_server: str, real: Path | None) -> AsyncIterator[Trials]:
+    async with driven(api_server, real) as (client, user, registry):
+        tasks = {
+            name: asyncio.create_task(
+                Trial(client, case, PACES[api_server], user, await pinned(registry, case.image)).run()
+            )
+            for name, case in CASES.items()
+        }
+        yield tasks
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kovra.adapters.cluster.manifests.labels import document, placement_labels
+from kovra.adapters.cluster.manifests.worker import tenant_binding
 from kovra.adapters.cluster.workload import Isolation
 
 _PRIVATE_V4: Final = [
@@ -18,6 +19,7 @@ def namespace_manifests(isolation: Isolation) -> list[dict[str, Any]]:
     """In the order they are applied: nothing runs before its walls stand."""
     return [
         _namespace(isolation),
+        *_manager(isolation),
         *_network_policies(isolation),
         _quota(isolation),
         _limits(isolation),
@@ -30,6 +32,14 @@ def namespace_manifests(isolation: Isolation) -> list[dict[str, Any]]:
             automountServiceAccountToken=False,
         ),
     ]
+
+
+def _manager(isolation: Isolation) -> list[dict[str, Any]]:
+    """The right to do all that follows, where Kovra's account does not have it anyway."""
+    if isolation.manager is None:
+        return []
+    placement = isolation.placement
+    return [tenant_binding(placement.namespace, isolation.manager, placement_labels(placement))]
 
 
 def _namespace(isolation: Isolation) -> dict[str, Any]:
@@ -97,10 +107,16 @@ def _network_policies(isolation: Isolation) -> list[dict[str, Any]]:
             {
                 "podSelector": everything,
                 "policyTypes": ["Egress"],
-                "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": _PRIVATE_V4}}]}],
+                "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": _closed(isolation)}}]}],
             },
         ),
     ]
+
+
+def _closed(isolation: Isolation) -> list[str]:
+    """What is no internet, once each: private addresses, and this installation's own that look public."""
+    own = [str(network) for network in isolation.own_networks if network.version == 4]
+    return [*_PRIVATE_V4, *(network for network in own if network not in _PRIVATE_V4)]
 
 
 def _quota(isolation: Isolation) -> dict[str, Any]:

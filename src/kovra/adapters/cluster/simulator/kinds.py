@@ -68,6 +68,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", status=True, needs_version=True),
     Kind("coordination.k8s.io", "v1", "Lease", "leases", needs_version=True),
     Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+    Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
     Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", status=True, needs_version=True),
 )
 BY_PATH: Final = {(k.group, k.version, k.plural): k for k in KINDS}

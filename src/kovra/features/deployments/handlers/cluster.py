@@ -9,10 +9,11 @@ from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.errors import ClusterDenied
-from kovra.adapters.cluster.manifests import namespace_manifests, workload_manifests
+from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.status import PodFacts
-from kovra.adapters.cluster.workload import Isolation, ObjectRef, Quota, Workload
-from kovra.features.deployments.compose import Placing, compose, placement_of
+from kovra.adapters.cluster.walls import raise_walls
+from kovra.adapters.cluster.workload import ObjectRef, Workload
+from kovra.features.deployments.compose import Placing, compose, isolation_of
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.opening import Opened, open_release
@@ -59,8 +60,8 @@ async def wall_in(context: JobContext, row: AppEnvironmentRow) -> None:
     """Namespace, policies, quota and account, before anything runs there."""
     async with context.session() as session:
         plan = (await session.one(organization_queries.ORGANIZATION, org_id=context.org_id)).plan
-    quota = context.registry.get(Placing).quotas.get(plan, Quota())
-    await apply_all(context, namespace_manifests(Isolation(placement=placement_of(context.org_id, row), quota=quota)))
+    isolation = isolation_of(context.org_id, row, context.registry.get(Placing), plan)
+    await raise_walls(context.registry.get(ClusterClient), isolation, check=context.check_time)
 
 
 def refs_of(documents: list[dict[str, Any]]) -> list[ObjectRef]:
