@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings
 
 from kovra.entrypoints import description
 from kovra.entrypoints.api import ROUTERS
-from kovra.entrypoints.clients import operations, python
+from kovra.entrypoints.clients import everything
 from kovra.entrypoints.openapi.meanings import MEANINGS
 from kovra.entrypoints.streamer import StreamerSettings
 from kovra.entrypoints.worker import handlers
@@ -57,17 +57,17 @@ def test_the_description_of_the_api_is_as_it_was_reviewed(document: dict[str, An
     same("docs/reference/openapi.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
-def test_the_python_client_is_the_one_that_the_description_makes(document: dict[str, Any]) -> None:
-    """A changed endpoint without `make golden` is red here."""
-    folder = Path("src/kovra/client")
-    made = python.files(operations.read(document))
+def test_the_clients_are_those_that_the_description_makes() -> None:
+    """A changed endpoint, fact or frame without `make golden` is red here."""
+    made = everything.files()
     for kind in ("models", "operations"):
-        for file in (ROOT / folder / kind).glob("*.py"):
-            if os.environ.get("KOVRA_UPDATE_GOLDEN") and f"{kind}/{file.name}" not in made:
+        for file in (ROOT / everything.PYTHON / kind).glob("*.py"):
+            path = str(file.relative_to(ROOT))
+            if os.environ.get("KOVRA_UPDATE_GOLDEN") and path not in made:
                 file.unlink()
-            assert not file.exists() or f"{kind}/{file.name}" in made, f"{file} is no part of the client any more"
+            assert path in made or not file.exists(), f"{path} is no part of the client any more: run `make golden`"
     for path, text in made.items():
-        same(str(folder / path), text)
+        same(path, text)
 
 
 def test_operations_have_stable_ids_and_say_their_permission(document: dict[str, Any]) -> None:

@@ -2,175 +2,174 @@
 
 from __future__ import annotations
 
-from kovra.client.models.app_environments import (
-    AppEnvironmentOut,
-    AppEnvironmentPatch,
-    ListOfAppEnvironmentOut,
-    ReleaseRef,
-)
-from kovra.client.models.apps import AppIn, AppOut, AppPatch, CheckIn, ChecksIn, ListAppsSort, ListOfAppOut, ProcessIn
-from kovra.client.models.auth import (
-    ListOfSessionOut,
-    LoginIn,
-    MeOut,
-    NarrowingOut,
-    OrganizationIn,
-    OrganizationOut,
-    OrganizationRef,
-    PasswordIn,
-    RefreshIn,
-    Role,
-    SessionOut,
-    SignupIn,
-    SignupOut,
-    SwitchIn,
-    TokenRef,
-    TokensOut,
-    UserOut,
-)
-from kovra.client.models.config import (
-    ConfigIn,
-    ConfigOut,
-    DeploymentOut,
-    InstancesOut,
-    PhaseOut,
-    QueueOut,
-    ReasonOut,
-    ReleaseFace,
-)
-from kovra.client.models.deployments import (
-    DeploymentIn,
-    DiffOut,
-    ListDeploymentsPhase,
-    ListOfDeploymentOut,
-    RestoreIn,
-    RollbackIn,
-    ScaleIn,
-    SecretChangeOut,
-)
-from kovra.client.models.environments import (
-    EnvironmentIn,
-    EnvironmentOut,
-    EnvironmentPatch,
-    ListEnvironmentsSort,
-    ListOfEnvironmentOut,
-)
-from kovra.client.models.events import EventOut, EventsOut, TicketOut
-from kovra.client.models.logs import LineOut, LogPage
-from kovra.client.models.members import ListMembersSort, ListOfMemberOut, ListOfRoleOut, MemberOut, MemberPatch, RoleOut
-from kovra.client.models.metrics import MetricsOut, PointOut, ProcessNowOut, RangeOut, SeriesOut
-from kovra.client.models.organizations import (
-    EncryptionOut,
-    KeyVersionOut,
-    ListOfOrganizationRef,
-    OrganizationPatch,
-    RotateIn,
-    RotationOut,
-)
-from kovra.client.models.platform import Health, Jwk, Jwks, Meta
-from kovra.client.models.projects import ListOfProjectOut, ListProjectsSort, ProjectIn, ProjectOut, ProjectPatch
-from kovra.client.models.refusals import Problem, ProblemErrorsItem
-from kovra.client.models.releases import ListOfReleaseOut, ReleaseOut, RollbackableOut
-from kovra.client.models.secrets import ListOfSecretOut, SecretOut, SecretsIn, SecretsOut
-from kovra.client.models.shells import ShellIn, ShellTicketOut
-from kovra.client.models.tokens import ListOfTokenOut, Permission, TokenCreatedOut, TokenIn, TokenOut
-
-__all__ = [
-    "AppEnvironmentOut",
-    "AppEnvironmentPatch",
-    "AppIn",
-    "AppOut",
-    "AppPatch",
-    "CheckIn",
-    "ChecksIn",
-    "ConfigIn",
-    "ConfigOut",
-    "DeploymentIn",
-    "DeploymentOut",
-    "DiffOut",
-    "EncryptionOut",
-    "EnvironmentIn",
-    "EnvironmentOut",
-    "EnvironmentPatch",
-    "EventOut",
-    "EventsOut",
-    "Health",
-    "InstancesOut",
-    "Jwk",
-    "Jwks",
-    "KeyVersionOut",
-    "LineOut",
-    "ListAppsSort",
-    "ListDeploymentsPhase",
-    "ListEnvironmentsSort",
-    "ListMembersSort",
-    "ListOfAppEnvironmentOut",
-    "ListOfAppOut",
-    "ListOfDeploymentOut",
-    "ListOfEnvironmentOut",
-    "ListOfMemberOut",
-    "ListOfOrganizationRef",
-    "ListOfProjectOut",
-    "ListOfReleaseOut",
-    "ListOfRoleOut",
-    "ListOfSecretOut",
-    "ListOfSessionOut",
-    "ListOfTokenOut",
-    "ListProjectsSort",
-    "LogPage",
-    "LoginIn",
-    "MeOut",
-    "MemberOut",
-    "MemberPatch",
-    "Meta",
-    "MetricsOut",
-    "NarrowingOut",
-    "OrganizationIn",
-    "OrganizationOut",
-    "OrganizationPatch",
-    "OrganizationRef",
-    "PasswordIn",
-    "Permission",
-    "PhaseOut",
-    "PointOut",
-    "Problem",
-    "ProblemErrorsItem",
-    "ProcessIn",
-    "ProcessNowOut",
-    "ProjectIn",
-    "ProjectOut",
-    "ProjectPatch",
-    "QueueOut",
-    "RangeOut",
-    "ReasonOut",
-    "RefreshIn",
-    "ReleaseFace",
-    "ReleaseOut",
-    "ReleaseRef",
-    "RestoreIn",
-    "Role",
-    "RoleOut",
-    "RollbackIn",
-    "RollbackableOut",
-    "RotateIn",
-    "RotationOut",
-    "ScaleIn",
-    "SecretChangeOut",
-    "SecretOut",
-    "SecretsIn",
-    "SecretsOut",
-    "SeriesOut",
-    "SessionOut",
-    "ShellIn",
-    "ShellTicketOut",
-    "SignupIn",
-    "SignupOut",
-    "SwitchIn",
-    "TicketOut",
-    "TokenCreatedOut",
-    "TokenIn",
-    "TokenOut",
-    "TokenRef",
-    "TokensOut",
-    "UserOut",
-]
+from kovra.client.models.app_environments import AppEnvironmentOut as AppEnvironmentOut
+from kovra.client.models.app_environments import AppEnvironmentPatch as AppEnvironmentPatch
+from kovra.client.models.app_environments import ListOfAppEnvironmentOut as ListOfAppEnvironmentOut
+from kovra.client.models.app_environments import ReleaseRef as ReleaseRef
+from kovra.client.models.apps import AppIn as AppIn
+from kovra.client.models.apps import AppOut as AppOut
+from kovra.client.models.apps import AppPatch as AppPatch
+from kovra.client.models.apps import CheckIn as CheckIn
+from kovra.client.models.apps import ChecksIn as ChecksIn
+from kovra.client.models.apps import ListAppsSort as ListAppsSort
+from kovra.client.models.apps import ListOfAppOut as ListOfAppOut
+from kovra.client.models.apps import ProcessIn as ProcessIn
+from kovra.client.models.auth import ListOfSessionOut as ListOfSessionOut
+from kovra.client.models.auth import LoginIn as LoginIn
+from kovra.client.models.auth import MeOut as MeOut
+from kovra.client.models.auth import NarrowingOut as NarrowingOut
+from kovra.client.models.auth import OrganizationIn as OrganizationIn
+from kovra.client.models.auth import OrganizationOut as OrganizationOut
+from kovra.client.models.auth import OrganizationRef as OrganizationRef
+from kovra.client.models.auth import PasswordIn as PasswordIn
+from kovra.client.models.auth import RefreshIn as RefreshIn
+from kovra.client.models.auth import Role as Role
+from kovra.client.models.auth import SessionOut as SessionOut
+from kovra.client.models.auth import SignupIn as SignupIn
+from kovra.client.models.auth import SignupOut as SignupOut
+from kovra.client.models.auth import SwitchIn as SwitchIn
+from kovra.client.models.auth import TokenRef as TokenRef
+from kovra.client.models.auth import TokensOut as TokensOut
+from kovra.client.models.auth import UserOut as UserOut
+from kovra.client.models.config import ConfigIn as ConfigIn
+from kovra.client.models.config import ConfigOut as ConfigOut
+from kovra.client.models.config import DeploymentOut as DeploymentOut
+from kovra.client.models.config import InstancesOut as InstancesOut
+from kovra.client.models.config import PhaseOut as PhaseOut
+from kovra.client.models.config import QueueOut as QueueOut
+from kovra.client.models.config import ReasonOut as ReasonOut
+from kovra.client.models.config import ReleaseFace as ReleaseFace
+from kovra.client.models.deployments import DeploymentIn as DeploymentIn
+from kovra.client.models.deployments import DiffOut as DiffOut
+from kovra.client.models.deployments import ListDeploymentsPhase as ListDeploymentsPhase
+from kovra.client.models.deployments import ListOfDeploymentOut as ListOfDeploymentOut
+from kovra.client.models.deployments import RestoreIn as RestoreIn
+from kovra.client.models.deployments import RollbackIn as RollbackIn
+from kovra.client.models.deployments import ScaleIn as ScaleIn
+from kovra.client.models.deployments import SecretChangeOut as SecretChangeOut
+from kovra.client.models.environments import EnvironmentIn as EnvironmentIn
+from kovra.client.models.environments import EnvironmentOut as EnvironmentOut
+from kovra.client.models.environments import EnvironmentPatch as EnvironmentPatch
+from kovra.client.models.environments import ListEnvironmentsSort as ListEnvironmentsSort
+from kovra.client.models.environments import ListOfEnvironmentOut as ListOfEnvironmentOut
+from kovra.client.models.events import EventOut as EventOut
+from kovra.client.models.events import EventsOut as EventsOut
+from kovra.client.models.events import TicketOut as TicketOut
+from kovra.client.models.facts_deployments import AppEnvironmentHealthChanged as AppEnvironmentHealthChanged
+from kovra.client.models.facts_deployments import AppPurged as AppPurged
+from kovra.client.models.facts_deployments import DeploymentCancelRequested as DeploymentCancelRequested
+from kovra.client.models.facts_deployments import DeploymentFinished as DeploymentFinished
+from kovra.client.models.facts_deployments import DeploymentMoved as DeploymentMoved
+from kovra.client.models.facts_deployments import DeploymentProgressed as DeploymentProgressed
+from kovra.client.models.facts_deployments import DeploymentRequested as DeploymentRequested
+from kovra.client.models.facts_deployments import EnvironmentPurged as EnvironmentPurged
+from kovra.client.models.facts_deployments import ProjectPurged as ProjectPurged
+from kovra.client.models.facts_deployments import ReleaseCreated as ReleaseCreated
+from kovra.client.models.facts_identity import SessionEnded as SessionEnded
+from kovra.client.models.facts_identity import SessionRefreshTokenReused as SessionRefreshTokenReused
+from kovra.client.models.facts_identity import SessionStarted as SessionStarted
+from kovra.client.models.facts_identity import SessionSwitched as SessionSwitched
+from kovra.client.models.facts_identity import TokenCreated as TokenCreated
+from kovra.client.models.facts_identity import TokenCreatorLeft as TokenCreatorLeft
+from kovra.client.models.facts_identity import TokenRevoked as TokenRevoked
+from kovra.client.models.facts_identity import UserPasswordChanged as UserPasswordChanged
+from kovra.client.models.facts_identity import UserSignedUp as UserSignedUp
+from kovra.client.models.facts_logs import ShellClosed as ShellClosed
+from kovra.client.models.facts_logs import ShellOpened as ShellOpened
+from kovra.client.models.facts_organizations import MemberJoined as MemberJoined
+from kovra.client.models.facts_organizations import MemberRemoved as MemberRemoved
+from kovra.client.models.facts_organizations import MemberRoleChanged as MemberRoleChanged
+from kovra.client.models.facts_organizations import OrganizationCreated as OrganizationCreated
+from kovra.client.models.facts_organizations import OrganizationRenamed as OrganizationRenamed
+from kovra.client.models.facts_projects import AppCreated as AppCreated
+from kovra.client.models.facts_projects import AppDeleted as AppDeleted
+from kovra.client.models.facts_projects import AppEnvironmentUpdated as AppEnvironmentUpdated
+from kovra.client.models.facts_projects import AppRestored as AppRestored
+from kovra.client.models.facts_projects import AppUpdated as AppUpdated
+from kovra.client.models.facts_projects import EnvironmentCreated as EnvironmentCreated
+from kovra.client.models.facts_projects import EnvironmentDeleted as EnvironmentDeleted
+from kovra.client.models.facts_projects import EnvironmentRestored as EnvironmentRestored
+from kovra.client.models.facts_projects import EnvironmentUpdated as EnvironmentUpdated
+from kovra.client.models.facts_projects import ProjectCreated as ProjectCreated
+from kovra.client.models.facts_projects import ProjectDeleted as ProjectDeleted
+from kovra.client.models.facts_projects import ProjectRestored as ProjectRestored
+from kovra.client.models.facts_projects import ProjectUpdated as ProjectUpdated
+from kovra.client.models.facts_secrets import ConfigChanged as ConfigChanged
+from kovra.client.models.facts_secrets import ConfigRestored as ConfigRestored
+from kovra.client.models.facts_secrets import KeyDestroyed as KeyDestroyed
+from kovra.client.models.facts_secrets import KeyRotated as KeyRotated
+from kovra.client.models.facts_secrets import SecretOpened as SecretOpened
+from kovra.client.models.facts_secrets import SecretsChanged as SecretsChanged
+from kovra.client.models.facts_secrets import ValuesResealed as ValuesResealed
+from kovra.client.models.frames import EventGap as EventGap
+from kovra.client.models.frames import EventsEnded as EventsEnded
+from kovra.client.models.frames import EventsReady as EventsReady
+from kovra.client.models.frames import EventStream as EventStream
+from kovra.client.models.frames import LinesDropped as LinesDropped
+from kovra.client.models.frames import LinesEnded as LinesEnded
+from kovra.client.models.frames import LinesLive as LinesLive
+from kovra.client.models.frames import LogStream as LogStream
+from kovra.client.models.frames import ShellAsk as ShellAsk
+from kovra.client.models.frames import ShellEndInput as ShellEndInput
+from kovra.client.models.frames import ShellExited as ShellExited
+from kovra.client.models.frames import ShellFrame as ShellFrame
+from kovra.client.models.frames import ShellResize as ShellResize
+from kovra.client.models.frames import ShellStarted as ShellStarted
+from kovra.client.models.frames import Snapshot as Snapshot
+from kovra.client.models.frames import SocketAsk as SocketAsk
+from kovra.client.models.frames import SocketAskPing as SocketAskPing
+from kovra.client.models.frames import SocketDropped as SocketDropped
+from kovra.client.models.frames import SocketError as SocketError
+from kovra.client.models.frames import SocketEvent as SocketEvent
+from kovra.client.models.frames import SocketFrame as SocketFrame
+from kovra.client.models.frames import SocketPing as SocketPing
+from kovra.client.models.frames import SocketPong as SocketPong
+from kovra.client.models.frames import SocketReconnect as SocketReconnect
+from kovra.client.models.frames import SocketSubscribe as SocketSubscribe
+from kovra.client.models.frames import SocketSubscribed as SocketSubscribed
+from kovra.client.models.frames import SocketUnsubscribe as SocketUnsubscribe
+from kovra.client.models.frames import SocketUnsubscribed as SocketUnsubscribed
+from kovra.client.models.logs import LineOut as LineOut
+from kovra.client.models.logs import LogPage as LogPage
+from kovra.client.models.members import ListMembersSort as ListMembersSort
+from kovra.client.models.members import ListOfMemberOut as ListOfMemberOut
+from kovra.client.models.members import ListOfRoleOut as ListOfRoleOut
+from kovra.client.models.members import MemberOut as MemberOut
+from kovra.client.models.members import MemberPatch as MemberPatch
+from kovra.client.models.members import RoleOut as RoleOut
+from kovra.client.models.metrics import MetricsOut as MetricsOut
+from kovra.client.models.metrics import PointOut as PointOut
+from kovra.client.models.metrics import ProcessNowOut as ProcessNowOut
+from kovra.client.models.metrics import RangeOut as RangeOut
+from kovra.client.models.metrics import SeriesOut as SeriesOut
+from kovra.client.models.organizations import EncryptionOut as EncryptionOut
+from kovra.client.models.organizations import KeyVersionOut as KeyVersionOut
+from kovra.client.models.organizations import ListOfOrganizationRef as ListOfOrganizationRef
+from kovra.client.models.organizations import OrganizationPatch as OrganizationPatch
+from kovra.client.models.organizations import RotateIn as RotateIn
+from kovra.client.models.organizations import RotationOut as RotationOut
+from kovra.client.models.platform import Health as Health
+from kovra.client.models.platform import Jwk as Jwk
+from kovra.client.models.platform import Jwks as Jwks
+from kovra.client.models.platform import Meta as Meta
+from kovra.client.models.projects import ListOfProjectOut as ListOfProjectOut
+from kovra.client.models.projects import ListProjectsSort as ListProjectsSort
+from kovra.client.models.projects import ProjectIn as ProjectIn
+from kovra.client.models.projects import ProjectOut as ProjectOut
+from kovra.client.models.projects import ProjectPatch as ProjectPatch
+from kovra.client.models.refusals import Problem as Problem
+from kovra.client.models.refusals import ProblemErrorsItem as ProblemErrorsItem
+from kovra.client.models.releases import ListOfReleaseOut as ListOfReleaseOut
+from kovra.client.models.releases import ReleaseOut as ReleaseOut
+from kovra.client.models.releases import RollbackableOut as RollbackableOut
+from kovra.client.models.secrets import ListOfSecretOut as ListOfSecretOut
+from kovra.client.models.secrets import SecretOut as SecretOut
+from kovra.client.models.secrets import SecretsIn as SecretsIn
+from kovra.client.models.secrets import SecretsOut as SecretsOut
+from kovra.client.models.shells import ShellIn as ShellIn
+from kovra.client.models.shells import ShellTicketOut as ShellTicketOut
+from kovra.client.models.tokens import ListOfTokenOut as ListOfTokenOut
+from kovra.client.models.tokens import Permission as Permission
+from kovra.client.models.tokens import TokenCreatedOut as TokenCreatedOut
+from kovra.client.models.tokens import TokenIn as TokenIn
+from kovra.client.models.tokens import TokenOut as TokenOut

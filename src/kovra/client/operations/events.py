@@ -68,6 +68,6 @@ class Events(Session):
         subject: str | None = None,
         topic: str | None = None,
     ) -> Generator[streams.Told]:
-        """The stream of `list_events`: what is told as it happens, opened again where it broke."""
+        """The stream of `list_events`, which tells what `models.EventStream` says; opened again where it broke."""
         query = {"after": after, "limit": limit, "type": type_, "subject": subject, "topic": topic}
         return streams.follow(self, "/v1/events", query)

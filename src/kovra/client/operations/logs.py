@@ -84,7 +84,7 @@ class Logs(Session):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Generator[streams.Told]:
-        """The stream of `read_logs`: what is told as it happens, opened again where it broke."""
+        """The stream of `read_logs`, which tells what `models.LogStream` says; opened again where it broke."""
         query = {
             "follow": follow,
             "since": since,

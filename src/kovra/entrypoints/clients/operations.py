@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from kovra.entrypoints.clients.shapes import (
@@ -94,18 +94,37 @@ class Api:
     """Name → what it is about, in the document's order."""
     definitions: Mapping[str, Definition]
     operations: tuple[Operation, ...]
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Definition → the module it belongs to, for those that no operation needs."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Type of a fact → the definition of its payload."""
+    streams: Mapping[str, str] = field(default_factory=dict)
+    """Operation → the definition of what its stream tells."""
 
 
-def read(document: Mapping[str, Any]) -> Api:
-    """Read an OpenAPI 3.1 document; raises Unreadable."""
+def read(
+    document: Mapping[str, Any],
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    facts: Mapping[str, str] | None = None,
+    streams: Mapping[str, str] | None = None,
+) -> Api:
+    """Read an OpenAPI 3.1 document, and ``more``: module → name → schema; raises Unreadable."""
     shapes = Shapes()
-    shapes.components(document.get("components", {}).get("schemas", {}))
+    own = document.get("components", {}).get("schemas", {})
+    others = {name: schema for schemas in (more or {}).values() for name, schema in schemas.items()}
+    if own.keys() & others.keys():
+        raise Unreadable(f"defined twice: {', '.join(sorted(own.keys() & others.keys()))}")
+    shapes.components({**own, **others})
     found = tuple(_operations(document, shapes))
     return Api(
         version=document["info"]["version"],
         tags={tag["name"]: tag.get("description", "") for tag in document.get("tags", ())},
         definitions=shapes.definitions,
         operations=found,
+        modules={title(name): module for module, schemas in (more or {}).items() for name in schemas},
+        facts=facts or {},
+        streams=streams or {},
     )
 
 

@@ -22,7 +22,7 @@ from kovra.entrypoints.clients.shapes import (
     Union,
     title,
 )
-from kovra.entrypoints.clients.text import docstring, fitted
+from kovra.entrypoints.clients.text import WIDTH, docstring, fitted
 
 PACKAGE: Final = "kovra.client"
 _MARK: Final = "Generated from the description of the API by `make golden`; not to be edited."
@@ -92,7 +92,7 @@ def _owners(api: Api) -> dict[str, str]:
             if name not in owners:
                 owners[name] = _module(tag)
                 waiting += sorted(api.definitions[name].names())
-    return {name: owners.get(name, "refusals") for name in sorted(api.definitions)}
+    return {name: owners.get(name) or api.modules.get(name, "refusals") for name in sorted(api.definitions)}
 
 
 def _models(api: Api, owners: Mapping[str, str], module: str) -> str:
@@ -113,7 +113,7 @@ def _models(api: Api, owners: Mapping[str, str], module: str) -> str:
 
 def _import(module: str, names: list[str]) -> tuple[str, list[str], str]:
     one = f"from {module} import {', '.join(names)}"
-    return (f"from {module} import ", names, "") if len(one) <= 120 else (f"from {module} import (", names, ")")
+    return (f"from {module} import ", names, "") if len(one) <= WIDTH else (f"from {module} import (", names, ")")
 
 
 def _used(lines: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -125,7 +125,7 @@ def _text(about: str, standard: list[str], own: list[str], body: list[str]) -> s
     """A module: its parts apart from each other as the formatter wants them."""
     blocks = [["from __future__ import annotations"], standard, own]
     head = "\n\n".join("\n".join(block) for block in blocks if block)
-    return f'"""{about} {_MARK}"""\n\n{head}\n' + "\n".join(body) + "\n"
+    return f'"""{about} {_MARK}"""\n\n{head}\n' + "".join(f"{line}\n" for line in body)
 
 
 def _in_order(aliases: list[Definition]) -> list[Definition]:
@@ -144,8 +144,15 @@ def _alias(made: Definition) -> list[str]:
     if isinstance(made.shape, OneOfValues):
         lines = fitted(f"{head}Literal[", [_literal(value) for value in made.shape.values], "]")
     else:
-        lines = [head + hint(made.shape)]
+        lines = _summed(head, hint(made.shape).split(" | "))
     return ["", *lines, *docstring(made.about, 0)]
+
+
+def _summed(head: str, parts: list[str]) -> list[str]:
+    one = head + " | ".join(parts)
+    return (
+        [one] if len(one) <= WIDTH else [f"{head}(", f"    {parts[0]}", *(f"    | {part}" for part in parts[1:]), ")"]
+    )
 
 
 def _record(made: Definition) -> list[str]:
@@ -174,16 +181,10 @@ def _odd_record(made: Definition) -> list[str]:
 
 
 def _all_models(owners: Mapping[str, str]) -> str:
-    modules: dict[str, list[str]] = {}
-    for name, module in owners.items():
-        modules.setdefault(module, []).append(name)
-    imports = [
-        line
-        for module, names in sorted(modules.items())
-        for line in fitted(*_import(f"{PACKAGE}.models.{module}", sorted(names, key=str.lower)))
-    ]
-    exported = ["", "__all__ = [", *(f'    "{name}",' for name in sorted(owners)), "]"]
-    return _text("What the API takes and gives.", [], imports, exported)
+    """Each name on one line: said again after ``as``, it is offered here."""
+    pairs = sorted((module, name.lower(), name) for name, module in owners.items())
+    imports = [f"from {PACKAGE}.models.{module} import {name} as {name}" for module, _, name in pairs]
+    return _text("What the API takes and gives.", [], imports, [])
 
 
 def _all_operations(tags: list[str]) -> str:
@@ -203,7 +204,7 @@ def _operations(api: Api, tag: str) -> str:
     for one in own:
         body += _method(one)
         body += _iterator(one) if one.item is not None else []
-        body += _follower(one) if one.streams else []
+        body += _follower(one, api.streams.get(one.id)) if one.streams else []
     typing = _used(body, ("Any", "Literal"))
     abstract = _used(body, ("Generator", "Iterator"))
     models = bool(_used(body, ("models",)))
@@ -296,12 +297,13 @@ def _iterator(one: Operation) -> list[str]:
     ]
 
 
-def _follower(one: Operation) -> list[str]:
+def _follower(one: Operation, told: str | None) -> list[str]:
+    about = f"The stream of `{_snake(one.words)}`" + (f", which tells what `models.{told}` says" if told else "")
     head = f"def follow_{_snake(one.words[1:])}("
     return [
         "",
         *fitted(head, _taken(one, one.placed("query")), ") -> Generator[streams.Told]:", 4),
-        *docstring(f"The stream of `{_snake(one.words)}`: what is told as it happens, opened again where it broke.", 8),
+        *docstring(f"{about}; opened again where it broke.", 8),
         *_queried(one),
         *fitted("return streams.follow(", ["self", _where(one), *(["query"] if one.placed("query") else [])], ")", 8),
     ]

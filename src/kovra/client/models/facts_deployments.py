@@ -1,0 +1,79 @@
+"""Shapes of facts deployments. Generated from the description of the API by `make golden`; not to be edited."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class AppEnvironmentHealthChanged(TypedDict):
+    """What serves is watched, stable, degraded or suspended."""
+
+    before: str
+    after: str
+
+
+class AppPurged(TypedDict):
+    """A deleted app's rows are gone for good."""
+
+    slug: str
+
+
+class DeploymentCancelRequested(TypedDict):
+    """Somebody asked for a deployment to stop."""
+
+    app_environment_id: str
+
+
+class DeploymentFinished(TypedDict):
+    """A deployment ended; `outcome` is final."""
+
+    app_environment_id: str
+    outcome: str
+    code: str | None
+    release_id: str | None
+    restored_release_id: str | None
+
+
+class DeploymentMoved(TypedDict):
+    """A deployment entered a phase."""
+
+    app_environment_id: str
+    phase: str
+
+
+class DeploymentProgressed(TypedDict):
+    """More of a deployment's instances are ready than ever before in it, by process: `{"web": {"ready", "wanted"}}`."""
+
+    app_environment_id: str
+    instances: dict[str, dict[str, int]]
+
+
+class DeploymentRequested(TypedDict):
+    """A deployment was accepted."""
+
+    app_environment_id: str
+    source: dict[str, Any]
+    trigger: str
+
+
+class EnvironmentPurged(TypedDict):
+    """A deleted environment's namespace and rows are gone for good."""
+
+    slug: str
+
+
+class ProjectPurged(TypedDict):
+    """A deleted project and everything in it is gone for good."""
+
+    slug: str
+
+
+class ReleaseCreated(TypedDict):
+    """A release was written; it never changes."""
+
+    app_environment_id: str
+    number: int
+    image: str
+    digest: str
+    config_revision: int
+    copied_from: str | None
