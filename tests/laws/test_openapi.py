@@ -76,14 +76,26 @@ def test_parameters_are_explained(name: str, operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", []):
         if "$ref" in parameter:
             parameter = DOCUMENT["components"]["parameters"][parameter["$ref"].rsplit("/", 1)[1]]
-        if parameter["in"] != "path":
-            assert parameter.get("description"), (name, parameter["name"])
+        assert parameter.get("description"), (name, parameter["name"])
         assert parameter["schema"], (name, parameter["name"])
+
+
+def undescribed(name: str, schema: dict[str, Any]) -> Iterator[str]:
+    for key, field in schema.get("properties", {}).items():
+        if not field.get("description"):
+            yield f"{name}.{key}"
+        yield from undescribed(f"{name}.{key}", field.get("items", field))
+
+
+def test_every_field_says_what_it_means() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert [where for name in schemas for where in undescribed(name, schemas[name])] == []
 
 
 @each
 def test_every_body_has_an_example_that_fits(name: str, operation: dict[str, Any]) -> None:
     assert any(status.startswith("2") for status in operation["responses"])
+    assert "Successful Response" not in [answer["description"] for answer in operation["responses"].values()]
     for where, media in bodies(operation):
         values = [media["example"]] if "example" in media else [e["value"] for e in media["examples"].values()]
         assert values, (name, where)

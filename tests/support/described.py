@@ -29,6 +29,8 @@ async def documented(response: httpx.Response) -> None:
             continue
         said, where = operation["responses"], f"{request.method} {request.url.path} ({operation['operationId']})"
         assert str(response.status_code) in said, f"{where} answered {response.status_code}: add @refuses(...)"
+        told = "Location" in said[str(response.status_code)].get("headers", {})
+        assert told == ("location" in response.headers), f"{where}: described with Location: {told}"
         if response.status_code >= 400 and response.status_code not in _MANY:
             await response.aread()
             code = response.json()["code"]

@@ -30,34 +30,34 @@ router = APIRouter(tags=["platform"], route_class=KovraRoute)
 class Health(Output):
     """That the process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field(default="ok", description="Always this.")
 
 
 class Meta(Output):
     """What this installation is."""
 
     object: Literal["meta"] = "meta"
-    version: str
-    environment: Literal["development", "production"]
-    simulated: bool
-    apps_domain: str
+    version: str = Field(description="Of this program.")
+    environment: Literal["development", "production"] = Field(description="As it is set up.")
+    simulated: bool = Field(description="Whether workloads are only simulated.")
+    apps_domain: str = Field(description="Apps answer below it.")
 
 
 class Jwk(Output):
     """A public Ed25519 key."""
 
-    kty: Literal["OKP"]
-    crv: Literal["Ed25519"]
-    alg: Literal["EdDSA"]
-    use: Literal["sig"]
-    kid: str = Field(examples=["2026-11"])
-    x: str = Field(examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])
+    kty: Literal["OKP"] = Field(description="The kind of key (RFC 8037).")
+    crv: Literal["Ed25519"] = Field(description="The curve.")
+    alg: Literal["EdDSA"] = Field(description="What it verifies.")
+    use: Literal["sig"] = Field(description="What it is for.")
+    kid: str = Field(examples=["2026-11"], description="What tokens name it by.")
+    x: str = Field(examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"], description="The public key, base64url.")
 
 
 class Jwks(Output):
     """Keys that verify access tokens."""
 
-    keys: list[Jwk]
+    keys: list[Jwk] = Field(description="All that may have signed a token that still lives.")
 
 
 _WITHOUT = ("401 credential_missing", "401 credential_malformed", "401 credential_ended")

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from kovra.entrypoints.openapi.examples import example
+from kovra.entrypoints.openapi.fields import explain
 from kovra.entrypoints.openapi.refusals import Facts, facts_of, refusals, response
 from kovra.foundation.web.guard import GuardedRoute, guarded_routes
 from kovra.foundation.web.routes import KovraRoute
@@ -24,19 +25,24 @@ _PROBLEM: Final[dict[str, Any]] = {
             "examples": ["/docs/problems/not_found"],
         },
         "title": {"type": "string", "description": "What the status means."},
-        "status": {"type": "integer"},
+        "status": {"type": "integer", "description": "As the answer's status."},
         "detail": {"type": "string", "description": "What happened, for a person."},
         "code": {"type": "string", "description": "What happened, for a program; stable.", "examples": ["not_found"]},
         "request_id": {"type": "string", "description": "Tell it when you ask for help."},
         "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
         "hint": {"type": "string", "description": "What to do next."},
-        "missing_permission": {"type": "string", "examples": ["apps:update"]},
+        "missing_permission": {
+            "type": "string",
+            "description": "What the caller would need.",
+            "examples": ["apps:update"],
+        },
         "granted_by": {"type": "string", "description": "Which role can grant it.", "examples": ["admin"]},
         "role": {"type": ["string", "null"], "description": "The caller's role."},
-        "limit_bytes": {"type": "integer"},
+        "limit_bytes": {"type": "integer", "description": "The limit that was exceeded."},
         "facts": {"type": "object", "description": "More about this occurrence, by code."},
         "errors": {
             "type": "array",
+            "description": "Each field that is wrong.",
             "items": {
                 "type": "object",
                 "required": ["pointer", "code", "message"],
@@ -46,8 +52,8 @@ _PROBLEM: Final[dict[str, Any]] = {
                         "description": "RFC 6901 pointer into the body, or `query:<name>`.",
                         "examples": ["/processes/web/port"],
                     },
-                    "code": {"type": "string"},
-                    "message": {"type": "string"},
+                    "code": {"type": "string", "description": "What is wrong with it, for a program."},
+                    "message": {"type": "string", "description": "The same for a person."},
                 },
             },
         },
@@ -79,6 +85,12 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "ci-run-7",
         255,
     ),
+}
+_DONE: Final = {
+    200: "Done.",
+    201: "Made.",
+    202: "Accepted; it goes on in the background.",
+    204: "Done; there is nothing to say.",
 }
 _TAGS: Final = {
     "auth": "Sign-up, login, the tokens of a login, and who one is.",
@@ -135,6 +147,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for name, (text, shown) in _HEADERS.items()
     }
     components["parameters"] = {key: _parameter(*said) for key, said in _PARAMETERS.items()}
+    explain(document)
     for guarded in guarded_routes(app.routes):
         for method in guarded.methods:
             operation = document["paths"].get(guarded.path, {}).get(method.lower())
@@ -161,6 +174,8 @@ def _complete(operation: dict[str, Any], guarded: GuardedRoute, method: str, sch
     answers = operation["responses"]
     answers.pop("422", None)
     for status, said in answers.items():
+        if said["description"] == "Successful Response":  # what FastAPI says where nobody says anything
+            said["description"] = _DONE[int(status)]
         _answer(said, int(status), facts, guarded, schemas)
     if _tagged(facts, guarded) and "200" in answers:
         answers["304"] = {"description": "The caller has this version already."}
@@ -191,11 +206,18 @@ def _answer(said: dict[str, Any], status: int, facts: Facts, guarded: GuardedRou
         names.append("ETag")
     if facts.lists:
         names.append("Link")
-    if status in (201, 202) and facts.unsafe and "content" in said:
+    if status in (201, 202) and facts.method == "POST" and _has_address(said, schemas):
         names.append("Location")
     if facts.unsafe and facts.session:
         names.append("Idempotency-Replayed")
     said["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _has_address(said: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Whether what is answered is an object of its own; the organization is one, but no path names it."""
+    body = said.get("content", {}).get("application/json", {}).get("schema", {})
+    shown = schemas.get(_first(body).get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {})
+    return "id" in shown and shown.get("object", {}).get("const") != "organization"
 
 
 def _tagged(facts: Facts, guarded: GuardedRoute) -> bool:

@@ -16,15 +16,19 @@ from kovra.foundation.web.includes import embedded
 class DeploymentIn(Input):
     """What to make live, and where."""
 
-    environment: Reference = Field(examples=["production"])
+    environment: Reference = Field(examples=["production"], description="Id or slug.")
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = Field(
         default=None, description="Default: the app's own image.", examples=["registry.test/kovra/ok:1"]
     )
     release: Reference | Annotated[int, Field(ge=1, le=2_147_483_647)] | None = Field(
         default=None, description="Deploy this release's image again, by id or number, with the newest config."
     )
-    message: Annotated[Text, StringConstraints(max_length=500)] = ""
-    trigger: Literal["api", "cli", "console", "ci"] = "api"
+    message: Annotated[Text, StringConstraints(max_length=500)] = Field(
+        default="", description="Why, for those who look later."
+    )
+    trigger: Literal["api", "cli", "console", "ci"] = Field(
+        default="api", description="Who asks, for those who look later."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DeploymentIn:
@@ -37,41 +41,43 @@ class ReleaseFace(Output):
     """A release in a deployment."""
 
     id: Annotated[UUID, wire("rel")]
-    number: int
-    image: str
+    number: int = Field(description="Counts up within the app environment.")
+    image: str = Field(description="The reference as it was given.")
     digest: str
 
 
 class ReasonOut(Output):
     """Why a deployment ended as it did."""
 
-    code: str
-    phase: str
-    message: str
-    hint: str
-    evidence: list[str]
+    code: str = Field(description="One of the reasons why deployments end.")
+    phase: str = Field(description="Where it happened.")
+    message: str = Field(description="What happened, in a sentence.")
+    hint: str = Field(description="What to do.")
+    evidence: list[str] = Field(
+        description="What was seen: exit codes, the cluster's words, the last lines. Known values are masked."
+    )
 
 
 class PhaseOut(Output):
     """A phase with its times."""
 
-    name: str
-    started_at: str
-    ended_at: str | None
+    name: str = Field(description="As in `phase`.")
+    started_at: str = Field(description="When it was entered.")
+    ended_at: str | None = Field(description="When it was left; null: it lasts.")
 
 
 class InstancesOut(Output):
     """How far a process of a deployment's release has come."""
 
-    ready: int
-    wanted: int
+    ready: int = Field(description="Of this release, ready now.")
+    wanted: int = Field(description="How many there should be.")
 
 
 class QueueOut(Output):
     """Its place in the queue."""
 
-    position: int
-    blocked_by: Annotated[UUID | None, wire("dep")]
+    position: int = Field(description="How many are before it.")
+    blocked_by: Annotated[UUID | None, wire("dep")] = Field(description="The deployment whose end it waits for.")
 
 
 class DeploymentOut(Output):
@@ -82,28 +88,37 @@ class DeploymentOut(Output):
     app_id: Annotated[UUID, wire("app")]
     environment_id: Annotated[UUID, wire("env")]
     app_environment_id: Annotated[UUID, wire("aev")]
-    number: int
-    source: dict[str, Any]
-    release: ReleaseFace | None
-    previous_release_id: Annotated[UUID | None, wire("rel")]
-    trigger: str
+    number: int = Field(description="Counts up within the app environment.")
+    source: dict[str, Any] = Field(
+        description=(
+            "`kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume or restore; "
+            "beside it what it takes."
+        )
+    )
+    release: ReleaseFace | None = Field(description="What it makes live; null: not written yet.")
+    previous_release_id: Annotated[UUID | None, wire("rel")] = Field(description="What served when its turn came.")
+    trigger: str = Field(description="`api`, `cli`, `console`, `ci`, `rollback` or `auto_rollback`.")
     actor: str
-    message: str
-    phase: str
-    outcome: str | None
-    reason: ReasonOut | None
-    restored_release: Annotated[UUID | None, wire("rel")]
-    waiting_for: str | None
-    phases: list[PhaseOut]
+    message: str = Field(description="Why, as who asked has said.")
+    phase: str = Field(description="queued → waiting → preparing → releasing → rolling_out → verifying → done.")
+    outcome: str | None = Field(
+        description="`live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final."
+    )
+    reason: ReasonOut | None = Field(description="Why it ended as it did; null: it is live, or goes on.")
+    restored_release: Annotated[UUID | None, wire("rel")] = Field(
+        description="What serves again because this one did not succeed."
+    )
+    waiting_for: str | None = Field(description="What the present step waits for.")
+    phases: list[PhaseOut] = Field(description="Each phase it was in.")
     instances: dict[str, InstancesOut] | None = Field(
         description="By process, as the cluster last showed them; null before `verifying`.",
         examples=[{"web": {"ready": 2, "wanted": 3}}],
     )
-    queue: QueueOut | None
-    deadline_at: Time | None
+    queue: QueueOut | None = Field(description="null: it is its turn, or over.")
+    deadline_at: Time | None = Field(description="It fails then; null: it is not its turn yet.")
     created_at: Time
     updated_at: Time
-    finished_at: Time | None
+    finished_at: Time | None = Field(description="When it ended.")
     app: AppOut | None = embedded()
     environment: EnvironmentOut | None = embedded()
     app_environment: AppEnvironmentOut | None = embedded()
@@ -112,8 +127,8 @@ class DeploymentOut(Output):
 class RollbackableOut(Output):
     """Whether a release can be rolled back to."""
 
-    value: bool
-    reasons: list[str]
+    value: bool = Field(description="Whether it can.")
+    reasons: list[str] = Field(description="What is in the way.")
 
 
 class ReleaseOut(Output):
@@ -122,34 +137,38 @@ class ReleaseOut(Output):
     id: Annotated[UUID, wire("rel")]
     object: Literal["release"] = "release"
     app_environment_id: Annotated[UUID, wire("aev")]
-    number: int
-    image: str
+    number: int = Field(description="Counts up within the app environment.")
+    image: str = Field(description="The reference as it was given.")
     digest: str
-    config_revision: int
-    processes: dict[str, Any]
-    release_command: list[str] | None
-    warnings: list[str]
-    copied_from: Annotated[UUID | None, wire("rel")]
+    config_revision: int = Field(description="The config it runs with.")
+    processes: dict[str, Any] = Field(description="By name, as the app had them.")
+    release_command: list[str] | None = Field(description="Runs once before its rollout.")
+    warnings: list[str] = Field(description="What was noticed about the image.")
+    copied_from: Annotated[UUID | None, wire("rel")] = Field(description="The release whose image this one repeats.")
     actor: str
     created_at: Time
-    rollbackable: RollbackableOut | None = None
+    rollbackable: RollbackableOut | None = Field(
+        default=None, description="Whether one can go back to it; null: in lists."
+    )
     app_environment: AppEnvironmentOut | None = embedded()
 
 
 class RestoreIn(Input):
     """What of the old release is wanted back."""
 
-    image: bool = True
-    config: bool = True
-    secrets: bool = True
+    image: bool = Field(default=True, description="The image and its processes.")
+    config: bool = Field(default=True, description="The config vars.")
+    secrets: bool = Field(default=True, description="The secrets, by version.")
 
 
 class RollbackIn(Input):
     """Which release to go back to."""
 
-    release: Reference | Annotated[int, Field(ge=1, le=2_147_483_647)] = Field(examples=[3])
-    restore: RestoreIn = RestoreIn()
-    dry_run: bool = False
+    release: Reference | Annotated[int, Field(ge=1, le=2_147_483_647)] = Field(
+        examples=[3], description="Its number, or id."
+    )
+    restore: RestoreIn = Field(default=RestoreIn(), description="Which parts; the others stay as they are.")
+    dry_run: bool = Field(default=False, description="Only answer what would change (200).")
     override: bool = Field(
         default=True,
         description=(
@@ -173,11 +192,16 @@ class DiffOut(Output):
     """What a rollback would change: names only."""
 
     object: Literal["rollback_diff"] = "rollback_diff"
-    image: dict[str, str] | None
-    processes: list[str] = Field(examples=[["web"]])
-    config: dict[str, list[str]] = Field(examples=[{"added": [], "changed": ["GREETING"], "removed": []}])
-    secrets: dict[str, SecretChangeOut] = Field(examples=[{"TOKEN": {"from": 2, "to": 1, "value": "changed"}}])
-    cannot_restore: list[str]
+    image: dict[str, str] | None = Field(description="`from` and `to`; null: the same.")
+    processes: list[str] = Field(examples=[["web"]], description="Those that would change.")
+    config: dict[str, list[str]] = Field(
+        examples=[{"added": [], "changed": ["GREETING"], "removed": []}],
+        description="Names that are added, changed, removed.",
+    )
+    secrets: dict[str, SecretChangeOut] = Field(
+        examples=[{"TOKEN": {"from": 2, "to": 1, "value": "changed"}}], description="By name."
+    )
+    cannot_restore: list[str] = Field(description="What is in the way.")
 
 
 class ScaleIn(Input):
@@ -185,4 +209,4 @@ class ScaleIn(Input):
 
     scale: Annotated[
         dict[str, Annotated[int, Field(ge=0, le=50)]], Field(min_length=1, max_length=10, examples=[{"web": 2}])
-    ]
+    ] = Field(description="Instances by process; those not named stay.")

@@ -16,12 +16,14 @@ class SessionOut(Output):
 
     id: Annotated[UUID, wire("ses")]
     object: Literal["session"] = "session"
-    current: bool
-    user_agent: str
-    ip: str
+    current: bool = Field(description="Whether this call comes from it.")
+    user_agent: str = Field(description="As the client named itself at the login.")
+    ip: str = Field(description="From where it logged in.")
     created_at: Time
-    last_used_at: Time
-    expires_at: Time
+    last_used_at: Time = Field(description="When it was last refreshed.")
+    expires_at: Time = Field(
+        description="It ends then unless it is refreshed before, and 30 days after the login in any case."
+    )
 
 
 class TokenIn(Input):
@@ -55,12 +57,12 @@ class TokenOut(Output):
     app_id: Annotated[UUID | None, wire("app")]
     environment_id: Annotated[UUID | None, wire("env")]
     created_by: Annotated[UUID | None, wire("usr")] = Field(description="None: another api token made it.")
-    creator: str
+    creator: str = Field(description="The name of who made it.")
     creator_left: bool = Field(
         description="Its creator is no longer a member. It still works: keep it knowingly, or revoke it."
     )
     created_at: Time
-    expires_at: Time | None
+    expires_at: Time | None = Field(description="null: until it is revoked.")
     last_used_at: Time | None = Field(description="Exact to a minute.")
 
 

@@ -17,7 +17,7 @@ class LineOut(Output):
         description="RFC 3339 with nanoseconds, as the container runtime noted it.",
         examples=["2026-11-25T11:04:05.123456789Z"],
     )
-    pod: str
+    pod: str = Field(description="The instance.")
     process: str = Field(description="The process of the app, or `release` for the release command.")
     release: int | None = Field(description="The release's number.")
     line: str = Field(description="At most 16 KiB; what is longer is cut and ends in an ellipsis.")
@@ -70,7 +70,10 @@ class ShellIn(Input):
 
     process: Slug = Field(default="web", description="In an instance of this process.")
     command: Annotated[list[Word], AfterValidator(_bounded)] = Field(
-        min_length=1, max_length=64, examples=[["sh"], ["./manage", "migrate", "--plan"]]
+        min_length=1,
+        max_length=64,
+        examples=[["sh"], ["./manage", "migrate", "--plan"]],
+        description="The program and its arguments.",
     )
     tty: bool = Field(default=False, description="With a terminal: one output, line editing, signals by keys.")
 
@@ -80,44 +83,47 @@ class ShellTicketOut(Output):
 
     object: Literal["shell_ticket"] = "shell_ticket"
     ticket: str = Field(description="Send it as the subprotocol `ticket.<ticket>`; it works once.")
-    url: str = Field(examples=["wss://kovra.example/v1/exec"])
-    protocol: Literal["kovra.exec.v1"] = "kovra.exec.v1"
-    expires_at: Time
+    url: str = Field(examples=["wss://kovra.example/v1/exec"], description="The socket to open.")
+    protocol: Literal["kovra.exec.v1"] = Field(default="kovra.exec.v1", description="The other subprotocol to send.")
+    expires_at: Time = Field(description="30 seconds from now.")
 
 
 class ProcessNowOut(Output):
     """One process at this moment, over all its instances."""
 
     process: str
-    replicas: int
-    ready: int
-    restarts: int
+    replicas: int = Field(description="Instances there are.")
+    ready: int = Field(description="Instances that are ready.")
+    restarts: int = Field(description="Of all containers since they were made.")
     cpu_millis: float | None = Field(description="Thousandths of a core; null: not measured.")
-    memory_bytes: int | None
+    memory_bytes: int | None = Field(description="The working set; null: not measured.")
 
 
 class PointOut(Output):
     """A value at a time."""
 
     time: float = Field(description="Seconds since 1970.")
-    value: float
+    value: float = Field(description="In the unit of the metric.")
 
 
 class SeriesOut(Output):
     """One metric of one process over time."""
 
     process: str
-    metric: str = Field(examples=["cpu_millis", "memory_bytes", "restarts", "ready"])
-    points: list[PointOut]
+    metric: str = Field(
+        examples=["cpu_millis", "memory_bytes", "restarts", "ready"],
+        description="`cpu_millis`, `memory_bytes`, `restarts` or `ready`.",
+    )
+    points: list[PointOut] = Field(description="Oldest first.")
 
 
 class RangeOut(Output):
     """What was."""
 
-    start: Time
-    end: Time
-    step_s: int
-    series: list[SeriesOut]
+    start: Time = Field(description="As it was asked for.")
+    end: Time = Field(description="As it was asked for.")
+    step_s: int = Field(description="Seconds between two points.")
+    series: list[SeriesOut] = Field(description="One for each process and metric.")
 
 
 class MetricsOut(Output):
@@ -125,6 +131,6 @@ class MetricsOut(Output):
 
     object: Literal["metrics"] = "metrics"
     source: Literal["cluster", "store"] = Field(description="The cluster itself knows only the present.")
-    at: Time
-    processes: list[ProcessNowOut]
-    range: RangeOut | None
+    at: Time = Field(description="When it was measured.")
+    processes: list[ProcessNowOut] = Field(description="Each process now.")
+    range: RangeOut | None = Field(description="null: only the present was asked for.")

@@ -32,45 +32,48 @@ class OrganizationIn(Input):
     """A new organization."""
 
     name: Name = Field(examples=["Example GmbH"])
-    slug: Slug | None = Field(default=None, examples=["example"])
+    slug: Slug | None = Field(default=None, examples=["example"], description="Default: made of the name.")
 
 
 class SignupIn(Input):
     """A new person with a first organization."""
 
-    email: Email = Field(examples=["ada@example.test"])
-    password: Password = Field(examples=["correct horse battery staple"])
+    email: Email = Field(examples=["ada@example.test"], description="Whom to log in as.")
+    password: Password = Field(
+        examples=["correct horse battery staple"],
+        description="10 characters to 1,024 bytes; what is easily guessed is refused.",
+    )
     name: Name = Field(examples=["Ada"])
-    organization: OrganizationIn
+    organization: OrganizationIn = Field(description="Its owner is who signs up.")
 
 
 class LoginIn(Input):
     """A login; without `organization` it opens the one used last."""
 
-    email: Email = Field(examples=["ada@example.test"])
-    password: Password
-    organization: Reference | None = None
+    email: Email = Field(examples=["ada@example.test"], description="As it was signed up with.")
+    password: Password = Field(description="Taken as it is sent.")
+    organization: Reference | None = Field(default=None, description="Which to open, by id or slug.")
 
 
 class RefreshIn(Input):
     """The refresh token, unless the cookie carries it."""
 
     refresh_token: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
-        default=None, examples=["kvr_rt_example"]
+        default=None, examples=["kvr_rt_example"], description="It is used up by this."
     )
 
 
 class SwitchIn(Input):
     """Another organization of mine, by id or slug."""
 
-    organization: Reference
+    organization: Reference = Field(description="Id or slug.")
 
 
 class PasswordIn(Input):
     """A change of password."""
 
-    current: Password
-    new: Password
+    current: Password = Field(description="The present password.")
+    new: Password = Field(description="10 characters to 1,024 bytes; what is easily guessed is refused.")
 
 
 class OrganizationOut(Output):
@@ -80,7 +83,7 @@ class OrganizationOut(Output):
     object: Literal["organization"] = "organization"
     name: str
     slug: str
-    plan: str
+    plan: str = Field(description="`free`, `team`, `business` or `enterprise`.")
     created_at: Time
     updated_at: Time
 
@@ -88,7 +91,7 @@ class OrganizationOut(Output):
 class OrganizationRef(OrganizationOut):
     """An organization of mine, and my role there; an api token has none."""
 
-    role: Role | None
+    role: Role | None = Field(description="null: an api token asks.")
 
 
 def organization_out(row: OrganizationRow) -> OrganizationOut:
@@ -116,25 +119,27 @@ class UserOut(Output):
 
     id: Annotated[UUID, wire("usr")]
     object: Literal["user"] = "user"
-    email: str
+    email: str = Field(description="Lower-case.")
     name: str
 
 
 class TokensOut(Output):
     """A pair of tokens for one organization."""
 
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # the scheme, not a credential
-    expires_in: int
+    access_token: str = Field(description="Send it as `Authorization: Bearer …`.")
+    token_type: Literal["Bearer"] = Field(default="Bearer", description="How it is sent.")
+    expires_in: int = Field(description="Seconds until the access token is over.")
     refresh_token: str | None = Field(description="None when it was asked for as a cookie.")
-    refresh_expires_at: Time
-    organization: OrganizationRef | None
+    refresh_expires_at: Time = Field(description="When the refresh token, or the login as a whole, is over.")
+    organization: OrganizationRef | None = Field(
+        description="What the access token opens; null: the person is in none."
+    )
 
 
 class SignupOut(TokensOut):
     """A pair of tokens, and who has signed up."""
 
-    user: UserOut
+    user: UserOut = Field(description="Who has signed up.")
 
 
 class NarrowingOut(Output):
@@ -158,14 +163,14 @@ class MeOut(Output):
     """Who calls, and what this credential may do."""
 
     object: Literal["me"] = "me"
-    kind: Literal["session", "token"]
+    kind: Literal["session", "token"] = Field(description="A person's login, or an api token.")
     user: UserOut | None = Field(description="None: an api token calls.")
-    session_id: Annotated[UUID | None, wire("ses")]
+    session_id: Annotated[UUID | None, wire("ses")] = Field(description="null: an api token calls.")
     token: TokenRef | None = Field(description="None: a person calls.")
     organization: OrganizationOut | None = Field(description="None: the person is in none, or has opened none.")
-    role: Role | None
+    role: Role | None = Field(description="null: an api token calls, or no organization is open.")
     permissions: list[str]
-    narrowing: NarrowingOut
+    narrowing: NarrowingOut = Field(description="How far it reaches.")
 
 
 class MemberOut(Output):
@@ -173,8 +178,8 @@ class MemberOut(Output):
 
     id: Annotated[UUID, wire("mem")]
     object: Literal["member"] = "member"
-    user: UserOut
-    role: Role
+    user: UserOut = Field(description="Who it is.")
+    role: Role = Field(description="`owner`, `admin`, `member` or `viewer`.")
     created_at: Time
     updated_at: Time
 
@@ -182,7 +187,7 @@ class MemberOut(Output):
 class MemberPatch(Input):
     """A member's new role."""
 
-    role: Role = Field(strict=False)
+    role: Role = Field(strict=False, description="At most one's own; only owners make owners.")
 
 
 class RoleOut(Output):

@@ -34,13 +34,17 @@ Image = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 class CheckIn(Input):
     """A health check: by HTTP path, by TCP connect (neither given), or by a command in the container."""
 
-    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,500}$")] | None = None
+    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,500}$")] | None = Field(
+        default=None, description="Asked by HTTP; 200 to 399 is good. Not together with `command`."
+    )
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(default=None, description="Default: the process's port.")
-    command: Command | None = None
-    initial_delay_s: Annotated[int, Field(ge=0, le=600)] = 0
-    period_s: Annotated[int, Field(ge=1, le=300)] = 5
-    timeout_s: Annotated[int, Field(ge=1, le=60)] = 3
-    failures: Annotated[int, Field(ge=1, le=60)] = 3
+    command: Command | None = Field(default=None, description="Run in the container; exit code 0 is good.")
+    initial_delay_s: Annotated[int, Field(ge=0, le=600)] = Field(
+        default=0, description="Seconds after the start before the first check."
+    )
+    period_s: Annotated[int, Field(ge=1, le=300)] = Field(default=5, description="Seconds between checks.")
+    timeout_s: Annotated[int, Field(ge=1, le=60)] = Field(default=3, description="Seconds an answer may take.")
+    failures: Annotated[int, Field(ge=1, le=60)] = Field(default=3, description="So many failures in a row count.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> CheckIn:
@@ -52,9 +56,13 @@ class CheckIn(Input):
 class ChecksIn(Input):
     """The three health checks of Kubernetes."""
 
-    startup: CheckIn | None = None
-    readiness: CheckIn | None = None
-    liveness: CheckIn | None = None
+    startup: CheckIn | None = Field(
+        default=None, description="Until it is good, the others wait; when it never is, the container is started anew."
+    )
+    readiness: CheckIn | None = Field(
+        default=None, description="While it fails the instance gets no traffic; a release is live only once it is good."
+    )
+    liveness: CheckIn | None = Field(default=None, description="When it fails the container is started anew.")
 
 
 class ProcessIn(Input):
@@ -62,9 +70,19 @@ class ProcessIn(Input):
 
     command: Command | None = Field(default=None, description="Default: the image's own.")
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(default=None, description="Where it listens.")
-    instances: Annotated[int, Field(ge=0, le=50)] = 1
-    size: SizeName = "nano"
-    checks: ChecksIn | None = None
+    instances: Annotated[int, Field(ge=0, le=50)] = Field(
+        default=1, description="How many run, until an app environment is scaled."
+    )
+    size: SizeName = Field(
+        default="nano",
+        description=(
+            "CPU and memory of an instance: nano 0.1 CPU and 128 MiB, micro 0.25 and 256 MiB, small 0.5 and 512 MiB, "
+            "medium 1 and 1 GiB, large 2 and 4 GiB."
+        ),
+    )
+    checks: ChecksIn | None = Field(
+        default=None, description="Health checks; without any an instance is ready once it runs."
+    )
     run_as_user: Annotated[int, Field(ge=1, le=4_294_967_294)] | None = Field(
         default=None, description="Needed for images whose user is root or a name."
     )
@@ -77,15 +95,17 @@ class ProjectIn(Input):
     """A new project."""
 
     name: Name = Field(examples=["Shop"])
-    slug: Slug | None = Field(default=None, examples=["shop"])
-    description: Text = ""
+    slug: Slug | None = Field(default=None, examples=["shop"], description="Default: made of the name.")
+    description: Text = Field(default="", description="Free text.")
 
 
 class ProjectPatch(Input):
     """What to change."""
 
     name: Name | None = Field(default=None, examples=["Shop"])
-    description: Text | None = Field(default=None, examples=["The shop and what belongs to it."])
+    description: Text | None = Field(
+        default=None, examples=["The shop and what belongs to it."], description="Free text."
+    )
 
 
 class ProjectOut(Output):
@@ -95,7 +115,7 @@ class ProjectOut(Output):
     object: Literal["project"] = "project"
     name: str
     slug: str
-    description: str
+    description: str = Field(description="Free text.")
     created_at: Time
     updated_at: Time
     deleted_at: Time | None = None
@@ -113,23 +133,33 @@ class ProjectOut(Output):
 class EnvironmentIn(Input):
     """A new environment."""
 
-    project: Reference = Field(examples=["shop"])
+    project: Reference = Field(examples=["shop"], description="Id or slug.")
     name: Name = Field(examples=["Staging"])
-    slug: Slug | None = Field(default=None, examples=["staging"])
-    kind: Kind = Field(default="development", examples=["staging"])
+    slug: Slug | None = Field(default=None, examples=["staging"], description="Default: made of the name.")
+    kind: Kind = Field(default="development", examples=["staging"], description="What it is for.")
     protected: bool = Field(default=False, description="Changing what runs here needs environments:use_protected.")
-    delete_protected: bool = False
-    overlap_policy: OverlapPolicy = "queue_latest"
+    delete_protected: bool = Field(default=False, description="While true it cannot be deleted.")
+    overlap_policy: OverlapPolicy = Field(
+        default="queue_latest",
+        description=(
+            "What a deployment does that meets another one: wait and make way for later ones, wait its turn, "
+            "call the other one off, or be refused."
+        ),
+    )
 
 
 class EnvironmentPatch(Input):
     """What to change."""
 
     name: Name | None = Field(default=None, examples=["Staging"])
-    kind: Kind | None = Field(default=None, examples=["staging"])
-    protected: bool | None = Field(default=None, examples=[True])
-    delete_protected: bool | None = None
-    overlap_policy: OverlapPolicy | None = None
+    kind: Kind | None = Field(default=None, examples=["staging"], description="What it is for.")
+    protected: bool | None = Field(
+        default=None, examples=[True], description="Changing what runs here needs environments:use_protected."
+    )
+    delete_protected: bool | None = Field(default=None, description="While true it cannot be deleted.")
+    overlap_policy: OverlapPolicy | None = Field(
+        default=None, description="For app environments that say nothing themselves."
+    )
 
 
 class EnvironmentOut(Output):
@@ -140,10 +170,10 @@ class EnvironmentOut(Output):
     project_id: Annotated[UUID, wire("prj")]
     name: str
     slug: str
-    kind: Kind
-    protected: bool
-    delete_protected: bool
-    overlap_policy: OverlapPolicy
+    kind: Kind = Field(description="What it is for.")
+    protected: bool = Field(description="Changing what runs here needs environments:use_protected.")
+    delete_protected: bool = Field(description="While true it cannot be deleted.")
+    overlap_policy: OverlapPolicy = Field(description="For app environments that say nothing themselves.")
     created_at: Time
     updated_at: Time
     deleted_at: Time | None = None
@@ -164,29 +194,43 @@ class EnvironmentOut(Output):
 class AppIn(Input):
     """A new app."""
 
-    project: Reference = Field(examples=["shop"])
+    project: Reference = Field(examples=["shop"], description="Id or slug.")
     name: Name = Field(examples=["Web"])
-    slug: Slug | None = Field(default=None, examples=["web"])
-    image: Image | None = Field(default=None, examples=["registry.test/kovra/ok:1"])
+    slug: Slug | None = Field(default=None, examples=["web"], description="Default: made of the name.")
+    image: Image | None = Field(
+        default=None, examples=["registry.test/kovra/ok:1"], description="What a deployment that names no image takes."
+    )
     processes: Processes | None = Field(
         default=None,
         description="Default: web on port 8080.",
         examples=[{"web": {"port": 8080, "checks": {"readiness": {"path": "/healthz"}}}}],
     )
     release_command: Command | None = Field(default=None, description="Runs once before each rollout.")
-    drain_s: Annotated[int, Field(ge=0, le=120)] = 10
+    drain_s: Annotated[int, Field(ge=0, le=120)] = Field(
+        default=10, description="Seconds an instance has to end after it was told to."
+    )
 
 
 class AppPatch(Input):
     """What to change; null removes where null is allowed."""
 
     name: Name | None = None
-    image: Image | None = Field(default=None, examples=["registry.test/kovra/ok:2"])
-    processes: Processes | None = Field(
-        default=None, examples=[{"web": {"port": 8080, "instances": 2, "size": "small"}}]
+    image: Image | None = Field(
+        default=None,
+        examples=["registry.test/kovra/ok:2"],
+        description="What a deployment that names no image takes; null: none.",
     )
-    release_command: Command | None = Field(default=None, examples=[["./migrate"]])
-    drain_s: Annotated[int, Field(ge=0, le=120)] | None = None
+    processes: Processes | None = Field(
+        default=None,
+        examples=[{"web": {"port": 8080, "instances": 2, "size": "small"}}],
+        description="All of them: what is left out goes with the next deployment.",
+    )
+    release_command: Command | None = Field(
+        default=None, examples=[["./migrate"]], description="Runs once before each rollout; null: none."
+    )
+    drain_s: Annotated[int, Field(ge=0, le=120)] | None = Field(
+        default=None, description="Seconds an instance has to end after it was told to."
+    )
 
 
 class AppOut(Output):
@@ -197,10 +241,10 @@ class AppOut(Output):
     project_id: Annotated[UUID, wire("prj")]
     name: str
     slug: str
-    image: str | None
-    processes: dict[str, Any]
-    release_command: list[str] | None
-    drain_s: int
+    image: str | None = Field(description="What a deployment that names no image takes.")
+    processes: dict[str, Any] = Field(description="By name, as they were given.")
+    release_command: list[str] | None = Field(description="Runs once before each rollout.")
+    drain_s: int = Field(description="Seconds an instance has to end after it was told to.")
     created_at: Time
     updated_at: Time
     deleted_at: Time | None = None
@@ -222,19 +266,29 @@ class ReleaseRef(Output):
     """The release that serves."""
 
     id: Annotated[UUID, wire("rel")]
-    number: int
-    image: str
+    number: int = Field(description="Counts up within the app environment.")
+    image: str = Field(description="The reference as it was given.")
     digest: str
 
 
 class AppEnvironmentPatch(Input):
     """What to change."""
 
-    scale: dict[ProcessName, Annotated[int, Field(ge=0, le=50)]] | None = Field(default=None, examples=[{"web": 2}])
+    scale: dict[ProcessName, Annotated[int, Field(ge=0, le=50)]] | None = Field(
+        default=None,
+        examples=[{"web": 2}],
+        description="Instances by process; takes effect with the next deployment. To scale now: `actions/scale`.",
+    )
     overlap_policy: OverlapPolicy | None = Field(default=None, description="null: as the environment says.")
-    watch_window_s: Annotated[int, Field(ge=0, le=3600)] | None = None
-    auto_rollback: bool | None = None
-    auto_deploy_paused: bool | None = None
+    watch_window_s: Annotated[int, Field(ge=0, le=3600)] | None = Field(
+        default=None, description="How long a release is watched after it went live; 0: not at all."
+    )
+    auto_rollback: bool | None = Field(
+        default=None, description="Whether what degrades within the watch window is rolled back."
+    )
+    auto_deploy_paused: bool | None = Field(
+        default=None, description="Whether automatic deployments wait; a rollback sets it, false clears it."
+    )
 
 
 class AppEnvironmentOut(Output):
@@ -245,17 +299,19 @@ class AppEnvironmentOut(Output):
     project_id: Annotated[UUID, wire("prj")]
     app_id: Annotated[UUID, wire("app")]
     environment_id: Annotated[UUID, wire("env")]
-    url: str | None
-    scale: dict[str, int]
-    overlap_policy: OverlapPolicy
-    watch_window_s: int
-    auto_rollback: bool
-    auto_deploy_paused: bool
-    suspended: bool
-    config_revision: int
-    current_release: ReleaseRef | None
-    current_deployment_id: Annotated[UUID | None, wire("dep")]
-    health: str
+    url: str | None = Field(description="Where the process `web` answers; null: there is none.")
+    scale: dict[str, int] = Field(description="Instances by process, where they differ from the app's.")
+    overlap_policy: OverlapPolicy = Field(description="In force: its own, or the environment's.")
+    watch_window_s: int = Field(description="How long a release is watched after it went live; 0: not at all.")
+    auto_rollback: bool = Field(description="Whether what degrades within the watch window is rolled back.")
+    auto_deploy_paused: bool = Field(description="Whether automatic deployments wait; every rollback sets it.")
+    suspended: bool = Field(description="Whether nothing runs because somebody asked for that.")
+    config_revision: int = Field(description="The newest; 0: none yet.")
+    current_release: ReleaseRef | None = Field(description="What serves; null: nothing yet.")
+    current_deployment_id: Annotated[UUID | None, wire("dep")] = Field(description="What made it live.")
+    health: str = Field(
+        description="`unknown` (nothing was live yet), `watching`, `stable`, `degraded` or `suspended`."
+    )
     created_at: Time
     updated_at: Time
     project: ProjectOut | None = embedded()
