@@ -35,6 +35,7 @@ class Registry:
             "odd": lambda: web.Response(text="<html>10.9.8.7</html>"),
             "huge": lambda: web.Response(body=b" " * 5_000_000),
             "later": lambda: self._later(manifest),
+            "away": lambda: web.Response(status=503),
             digest: lambda: web.Response(body=config),
         }
 
@@ -105,3 +106,16 @@ async def test_a_registry_that_asks_to_come_back_is_asked_again(app: App, regist
     assert registry[0].asked.count("later") == 3
     await app.caller.post(f"/v1/deployments/{started['id']}/actions/cancel")
     await app.finished(started)
+
+
+async def test_a_registry_that_stays_away_is_named_when_time_is_over(app: App, registry: tuple[Registry, str]) -> None:
+    """Not "took longer than allowed": whose fault it is, and what to wait for."""
+    started = await app.start(image="bad.test/team/app:away")
+    async with asyncio.timeout(20):
+        while not (await app.caller.get(f"/v1/deployments/{started['id']}"))["waiting_for"]:
+            await asyncio.sleep(0.05)
+    (row,) = await app.caller.product.sql("select id from deployments where outcome is null")
+    await app.caller.product.sql("update deployments set deadline_at = now() where id = $1", row["id"])
+    done = await app.finished(started)
+    assert (done["outcome"], done["reason"]["code"]) == ("failed", "registry_unavailable")
+    assert done["reason"]["evidence"][0].startswith("It waited for: ")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from kovra.adapters.cluster.errors import ClusterDenied, ClusterRefused, ClusterUnreachable
+from kovra.adapters.oci.client import RegistryUnavailable
 from kovra.features.deployments import queries
 from kovra.features.deployments.handlers.ending import end
 from kovra.features.deployments.handlers.preparing import prepare
@@ -26,6 +27,8 @@ from kovra.foundation.keyring import KeyVersionMissing, SealBroken
 from kovra.foundation.observability import logger
 
 Ending = tuple[Outcome, Reason]
+_OTHERS: Final = frozenset({ClusterUnreachable.code, RegistryUnavailable.code})
+"""Who may be away until the time is over; the reason then names them."""
 
 
 async def advance(context: JobContext, job: AdvanceDeployment | CancelDeployment) -> None:
@@ -124,8 +127,8 @@ def _called_off(step: Step) -> Ending | None:
         return Outcome.canceled, reason("canceled_by", d.phase)
     if d.deadline_at is not None and d.deadline_at <= clock.now():
         waited = str(d.progress.get("waiting_for") or "")
-        unreachable = d.progress.get("away") == ClusterUnreachable.code
-        code = "cluster_unreachable" if unreachable else "deadline_exceeded"
+        away = d.progress.get("away")
+        code = str(away) if away in _OTHERS else "deadline_exceeded"
         return Outcome.failed, reason(code, d.phase, [f"It waited for: {waited}"] if waited else [])
     return None
 
