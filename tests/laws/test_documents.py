@@ -21,6 +21,7 @@ from kovra.entrypoints import description
 from kovra.entrypoints.api import ROUTERS
 from kovra.entrypoints.clients import everything
 from kovra.entrypoints.openapi.meanings import MEANINGS
+from kovra.entrypoints.openapi.remedies import REMEDIES
 from kovra.entrypoints.streamer import StreamerSettings
 from kovra.entrypoints.worker import handlers
 from kovra.features.deployments.rules.reasons import REASONS
@@ -32,6 +33,7 @@ from kovra.foundation.web.guard import guarded_routes, guarded_sockets
 from kovra.foundation.web.logins import LoginThrottleOptions
 from kovra.foundation.web.ratelimit import RateLimitOptions
 from kovra.settings import Settings
+from tests.support.api_pages import PROBLEM, Reference
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "kovra"
@@ -134,15 +136,57 @@ def _error_codes() -> dict[str, str]:
     return found
 
 
-def test_codes_stand_in_their_page() -> None:
-    lines = ["# Codes", "", "Generated from the source.", "", "## Problems", ""]
-    told = {code: f": {MEANINGS[code]}" for code in MEANINGS}
-    lines += [f"- `{code}`{told.get(code, '')}" for code in sorted(_error_codes().keys() | told)]
-    lines += ["", "## Why deployments end", "", "| code | meaning | what to do |", "| --- | --- | --- |"]
-    lines += [f"| `{code}` | {m.message} | {m.hint} |" for code, m in sorted(REASONS.items())]
-    lines += ["", "## Events", "", "| type | meaning |", "| --- | --- |"]
-    lines += [f"| `{name}` | {(kind.__doc__ or '').splitlines()[0]} |" for name, kind in sorted(CATALOGUE.items())]
+def _answers(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """Code → status → the operations that answer so, as links into their pages."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for operations in Reference(document).operations.values():
+        for operation in operations:
+            for status, answer in operation.said["responses"].items():
+                for code in answer.get("content", {}).get(PROBLEM, {}).get("examples", {}):
+                    found.setdefault(code, {}).setdefault(status, []).append(operation.link)
+    return found
+
+
+def test_codes_stand_in_their_page(document: dict[str, Any]) -> None:
+    lines = [
+        "# Problem codes",
+        "",
+        "Every `code` of a problem (RFC 9457), what it means and what to do. `type` of a problem leads to the same words,",
+        "`/docs/problems/<code>` of the installation. Generated from the source. Why deployments end is",
+        "[a page of its own](deployment-reasons.md).",
+        "",
+    ]
+    answers = _answers(document)
+    for code in sorted(MEANINGS):
+        lines += [f"## {code}", "", MEANINGS[code], "", f"**What to do:** {REMEDIES[code]}", ""]
+        for status, links in sorted(answers.get(code, {}).items()):
+            whom = (
+                ", ".join(links) if len(links) <= 12 else f"[{len(links)} calls](api/index.md#what-any-call-may-answer)"
+            )
+            lines += [f"{status}, from {whom}.", ""]
+    lines += [
+        "## Other codes",
+        "",
+        "Of single fields (`errors[].code`), of sockets and streams, of log lines, and of processes that do not start.",
+        "",
+        ", ".join(f"`{code}`" for code in sorted(_error_codes().keys() - MEANINGS.keys())) + ".",
+    ]
     same("docs/reference/codes.md", "\n".join(lines) + "\n")
+
+
+def test_reasons_stand_in_their_page() -> None:
+    lines = [
+        "# Why deployments end",
+        "",
+        "The `reason` of a deployment that did not go live: its `code`, what happened, what `evidence` shows, and what to do.",
+        "`phase` says where it happened. What an outcome means is told in [the verdict](../concepts/verdict.md). Known values of",
+        "config and secrets are masked in all of it. Generated from the source.",
+        "",
+        "| code | what happened | what the evidence shows | what to do |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [f"| `{code}` | {m.message} | {m.shows} | {m.hint} |" for code, m in sorted(REASONS.items())]
+    same("docs/reference/deployment-reasons.md", "\n".join(lines) + "\n")
 
 
 def _meanings(kind: type[BaseSettings]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from kovra.entrypoints import description
 from kovra.entrypoints.openapi import pages
 from kovra.entrypoints.openapi.examples import MISSING
 from kovra.entrypoints.openapi.meanings import MEANINGS
+from kovra.entrypoints.openapi.remedies import REMEDIES
 
 DOCUMENT = description.document()
 OPERATIONS = [
@@ -134,6 +135,7 @@ def test_every_code_has_a_page_and_every_page_a_code() -> None:
         for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
     assert answered <= MEANINGS.keys()
+    assert REMEDIES.keys() == MEANINGS.keys()
     for code in MEANINGS:
         page = pages.problem(code, DOCUMENT)
         assert page is not None

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any, Final
 
 from kovra.entrypoints.openapi.meanings import MEANINGS
+from kovra.entrypoints.openapi.remedies import REMEDIES
 
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}}
@@ -45,5 +46,6 @@ def problem(code: str, document: dict[str, Any]) -> str | None:
     statuses = ", ".join(sorted({status for status, _ in found}))
     lines = "".join(f"<li><code>{name}</code></li>" for _, name in found)
     status = f"<p>Status {statuses}.</p>" if statuses else ""
-    body = f"<p>{escape(MEANINGS[code])}</p>{status}" + (f"<h2>Answered by</h2><ul>{lines}</ul>" if lines else "")
+    told = f"<p>{escape(MEANINGS[code])}</p><p>{escape(REMEDIES[code])}</p>"
+    body = f"{told}{status}" + (f"<h2>Answered by</h2><ul>{lines}</ul>" if lines else "")
     return _PAGE.format(title=escape(code), body=body)

@@ -76,40 +76,61 @@ def _parameters(dependant: Any) -> list[Any]:
     return [*dependant.query_params, *(p for inner in dependant.dependencies for p in _parameters(inner))]
 
 
-_OF_A_KIND: Final[tuple[tuple[int, tuple[str, ...], Callable[[Facts], bool]], ...]] = (
-    (400, ("malformed", "unknown_parameter", "repeated_parameter", "host_invalid"), lambda f: True),
-    (400, ("cursor_invalid",), lambda f: f.lists),
-    (400, ("duplicate_name", "number_too_large", "too_deep", "length_invalid"), lambda f: f.unsafe),
-    (400, ("idempotency_key_invalid",), lambda f: f.unsafe and f.session),
-    (400, ("if_match_invalid",), lambda f: f.checks),
-    (401, ("credential_missing", "credential_malformed", "credential_ended"), lambda f: not f.public),
-    (401, ("token_expired", "token_invalid"), lambda f: not f.public),
-    (403, ("https_needed",), lambda f: not f.health),
-    (403, ("permission_missing",), lambda f: f.permission is not None),
-    (403, ("narrowing_exceeded",), lambda f: f.permission is not None and f.unsafe),
-    (403, ("login_needed",), lambda f: not f.public and f.permission is None),
-    (404, ("not_found",), lambda f: f.named),
-    (406, ("not_acceptable",), lambda f: True),
-    (408, ("request_timeout",), lambda f: f.unsafe),
-    (409, ("idempotency_in_flight", "idempotency_answer_not_kept"), lambda f: f.unsafe and f.session),
-    (412, ("version_mismatch",), lambda f: f.checks),
-    (413, ("too_large",), lambda f: f.unsafe),
-    (414, ("target_too_long",), lambda f: True),
-    (415, ("unsupported_media_type",), lambda f: f.unsafe),
-    (422, ("invalid",), lambda f: f.takes_body or f.asks),
-    (422, ("body_unexpected",), lambda f: f.unsafe and not f.takes_body),
-    (422, ("idempotency_key_reused",), lambda f: f.unsafe and f.session),
-    (429, ("rate_limited",), lambda f: not f.health),
-    (431, ("headers_too_large",), lambda f: True),
-    (503, ("overloaded", "database_unavailable", "database_busy", "busy"), lambda f: not f.health),
+OF_A_KIND: Final[tuple[tuple[int, tuple[str, ...], str, Callable[[Facts], bool]], ...]] = (
+    (400, ("malformed", "unknown_parameter", "repeated_parameter", "host_invalid"), "all", lambda f: True),
+    (400, ("cursor_invalid",), "lists", lambda f: f.lists),
+    (
+        400,
+        ("duplicate_name", "number_too_large", "too_deep", "length_invalid"),
+        "that change something",
+        lambda f: f.unsafe,
+    ),
+    (400, ("idempotency_key_invalid",), "with an idempotency key", lambda f: f.unsafe and f.session),
+    (400, ("if_match_invalid",), "with If-Match", lambda f: f.checks),
+    (
+        401,
+        ("credential_missing", "credential_malformed", "credential_ended"),
+        "with a credential",
+        lambda f: not f.public,
+    ),
+    (401, ("token_expired", "token_invalid"), "with a credential", lambda f: not f.public),
+    (403, ("https_needed",), "all but health", lambda f: not f.health),
+    (403, ("permission_missing",), "that need a permission", lambda f: f.permission is not None),
+    (
+        403,
+        ("narrowing_exceeded",),
+        "that need a permission and change something",
+        lambda f: f.permission is not None and f.unsafe,
+    ),
+    (403, ("login_needed",), "about one's own login", lambda f: not f.public and f.permission is None),
+    (404, ("not_found",), "with an id in the path", lambda f: f.named),
+    (406, ("not_acceptable",), "all", lambda f: True),
+    (408, ("request_timeout",), "that change something", lambda f: f.unsafe),
+    (
+        409,
+        ("idempotency_in_flight", "idempotency_answer_not_kept"),
+        "with an idempotency key",
+        lambda f: f.unsafe and f.session,
+    ),
+    (412, ("version_mismatch",), "with If-Match", lambda f: f.checks),
+    (413, ("too_large",), "that change something", lambda f: f.unsafe),
+    (414, ("target_too_long",), "all", lambda f: True),
+    (415, ("unsupported_media_type",), "that change something", lambda f: f.unsafe),
+    (422, ("invalid",), "with a body or query parameters", lambda f: f.takes_body or f.asks),
+    (422, ("body_unexpected",), "that change something and take no body", lambda f: f.unsafe and not f.takes_body),
+    (422, ("idempotency_key_reused",), "with an idempotency key", lambda f: f.unsafe and f.session),
+    (429, ("rate_limited",), "all but health", lambda f: not f.health),
+    (431, ("headers_too_large",), "all", lambda f: True),
+    (503, ("overloaded", "database_unavailable", "database_busy", "busy"), "all but health", lambda f: not f.health),
 )
+"""Status, codes, which calls in words, and which calls."""
 
 
 def refusals(guarded: GuardedRoute, method: str) -> dict[int, list[str]]:
     """Status → codes, in the order of the statuses."""
     facts = facts_of(guarded, method)
     found: dict[int, list[str]] = {}
-    for status, codes, applies in _OF_A_KIND:
+    for status, codes, _, applies in OF_A_KIND:
         if applies(facts):
             found.setdefault(status, []).extend(codes)
     for status, code in refusals_of(guarded.route.endpoint):

@@ -13,45 +13,88 @@ class Meaning:
 
     message: str
     hint: str
+    shows: str = "Nothing."
+    """What the evidence is."""
 
 
 REASONS: Final[dict[str, Meaning]] = {
-    "image_invalid": Meaning("The image reference is not valid.", "Check the spelling of the reference."),
-    "image_not_found": Meaning(
-        "The registry has no such image.", "Check name and tag, and that the image was pushed before deploying."
+    "image_invalid": Meaning(
+        "The image reference is not valid.",
+        "Check the spelling of the reference.",
+        "The reference, and what is wrong with it or with what the registry hands out.",
     ),
-    "image_pull_denied": Meaning("The registry refuses access to the image.", "Make the image readable for Kovra."),
+    "image_not_found": Meaning(
+        "The registry has no such image.",
+        "Check name and tag, and that the image was pushed before deploying.",
+        "The reference; or the instance that could not fetch it, with the node's words.",
+    ),
+    "image_pull_denied": Meaning(
+        "The registry refuses access to the image.",
+        "Make the image readable for Kovra.",
+        "The reference; or the instance that could not fetch it, with the node's words.",
+    ),
     "image_user_not_allowed": Meaning(
         "The image runs as root or as a named user.",
         "Set a numeric USER in the Dockerfile, or run_as_user on the process.",
+        "The image's user, and the processes that name none.",
     ),
-    "registry_unavailable": Meaning("The registry does not answer.", "Try again when the registry is back."),
+    "registry_unavailable": Meaning(
+        "The registry does not answer.", "Try again when the registry is back.", "What it waited for."
+    ),
     "config_invalid": Meaning(
-        "The container could not be created from its configuration.", "See the evidence; check command and user."
+        "The container could not be created from its configuration.",
+        "See the evidence; check command and user.",
+        "The instance, with the node's words.",
     ),
     "value_unreadable": Meaning(
-        "A config var or secret could not be opened.", "Set the value again; if it persists, contact the platform."
+        "A config var or secret could not be opened.",
+        "Set the value again; if it persists, contact the platform.",
+        "Whether the value or its key is the matter.",
     ),
     "quota_exceeded": Meaning(
-        "The environment's quota does not allow this.", "Use fewer or smaller instances, or a larger plan."
+        "The environment's quota does not allow this.",
+        "Use fewer or smaller instances, or a larger plan.",
+        "The cluster's words: which limit, what was asked for, what is used.",
     ),
     "admission_refused": Meaning(
-        "The cluster refused an object.", "See the evidence; contact the platform if unclear."
+        "The cluster refused an object.", "See the evidence; contact the platform if unclear.", "The cluster's words."
     ),
-    "unschedulable": Meaning("No node has room for an instance.", "Use a smaller size or fewer instances."),
+    "unschedulable": Meaning(
+        "No node has room for an instance.",
+        "Use a smaller size or fewer instances.",
+        "The instance, with the scheduler's words.",
+    ),
     "release_command_failed": Meaning(
-        "The release command failed.", "See its last lines; nothing was rolled out, the previous release keeps serving."
+        "The release command failed.",
+        "See its last lines; nothing was rolled out, the previous release keeps serving.",
+        "Its exit code, or that it ran too long; its last 30 lines.",
     ),
-    "crash_loop": Meaning("An instance keeps exiting.", "See exit code and last lines; run the image locally."),
-    "out_of_memory": Meaning("An instance used more memory than its size has.", "Choose a larger size, or use less."),
+    "crash_loop": Meaning(
+        "An instance keeps exiting.",
+        "See exit code and last lines; run the image locally.",
+        "The instance, its exit code, how often it was started anew; its last 30 lines.",
+    ),
+    "out_of_memory": Meaning(
+        "An instance used more memory than its size has.",
+        "Choose a larger size, or use less.",
+        "The instance, how often it was started anew; its last 30 lines.",
+    ),
     "never_ready": Meaning(
-        "The instances started and never became ready.", "Check that the app listens on $PORT and its health check."
+        "The instances started and never became ready.",
+        "Check that the app listens on $PORT and its health check.",
+        "Each instance with its state; the last 30 lines of the first.",
     ),
     "deadline_exceeded": Meaning(
-        "The deployment took longer than allowed.", "See the evidence for what it waited for."
+        "The deployment took longer than allowed.", "See the evidence for what it waited for.", "What it waited for."
     ),
-    "cluster_unreachable": Meaning("The cluster did not answer in time.", "Deploy again when the cluster is back."),
-    "cluster_denied": Meaning("The cluster refuses Kovra's own credentials.", "The platform's operators are alerted."),
+    "cluster_unreachable": Meaning(
+        "The cluster did not answer in time.", "Deploy again when the cluster is back.", "What it waited for."
+    ),
+    "cluster_denied": Meaning(
+        "The cluster refuses Kovra's own credentials.",
+        "The platform's operators are alerted.",
+        "That Kovra's credentials were refused.",
+    ),
     "superseded_by": Meaning("A newer deployment took its place.", "Nothing to do."),
     "canceled_by": Meaning("It was canceled.", "Deploy again when you are ready."),
     "nothing_changed": Meaning(

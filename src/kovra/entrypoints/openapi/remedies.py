@@ -1,0 +1,103 @@
+"""What to do about each code a problem may carry: the second half of the page behind `type`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FIELDS: Final = "Correct what `errors` points at."
+_LATER: Final = "Send the same request again after `Retry-After` seconds."
+_LOG_IN: Final = "Log in again."
+REMEDIES: Final[dict[str, str]] = {
+    # 400
+    "malformed": "Send what the API's description says; `detail` names what could not be read.",
+    "unknown_parameter": "Look up the parameter's name; parameters belong to one call.",
+    "repeated_parameter": "Send it once.",
+    "cursor_invalid": "Begin the list again without `cursor`, or with the filters and order it was made with.",
+    "host_invalid": "Call the API by the name it was given to you; operators name it in `KOVRA_HOSTS`.",
+    "length_invalid": "Leave Content-Length to your HTTP library.",
+    "duplicate_name": "Send each name once.",
+    "number_too_large": "Send a smaller number.",
+    "too_deep": "Send a flatter body; no call needs more than a few levels.",
+    "idempotency_key_invalid": "Send another key, such as the id of the pipeline's run.",
+    "if_match_invalid": "Send the `ETag` header of the answer you saw, with its quotes.",
+    "topic_invalid": "Subscribe to an id of a project, environment, app, app environment or deployment, or of your organization.",
+    # 401
+    "credential_missing": "Send `Authorization: Bearer …`, with an access token or an api token.",
+    "credential_malformed": "Look whether the token was cut off or changed on its way.",
+    "credential_ended": "Log in again, or ask an admin for another api token. Refreshing once tells which of them ended.",
+    "token_expired": "Refresh it (`POST /v1/auth/refresh`), then repeat the request.",
+    "token_invalid": "Use the access token of a login at this installation.",
+    "login_failed": "Check both. Which of them is wrong is told to nobody.",
+    "login_needed": "Log in as a person.",
+    "refresh_invalid": _LOG_IN,
+    "ticket_invalid": "Ask for another ticket and use it within 30 seconds, once.",
+    # 403
+    "permission_missing": "Ask somebody with the role in `granted_by`, or make a token with `missing_permission`.",
+    "https_needed": "Call the https address.",
+    "origin_not_allowed": "Operators name the dashboard's origin in `KOVRA_CORS_ORIGINS`.",
+    "role_above_own": "Ask somebody with that role.",
+    "narrowing_exceeded": "Use a token that reaches further, or a person's login.",
+    # 404, 405, 406, 408
+    "not_found": "Check the id, and which organization the credential opens (`GET /v1/me`).",
+    "method_not_allowed": "`Allow` names the methods it answers to.",
+    "not_acceptable": "Leave `Accept` out, or accept `application/json`.",
+    "request_timeout": "Send the body without pauses.",
+    # 409
+    "conflict": "Read the present state, then decide anew.",
+    "already_exists": "Choose another name, or use what is there.",
+    "already_finished": "Nothing; start another deployment if you want one.",
+    "already_suspended": "Nothing; or resume it.",
+    "cannot_restore": "Restore less: `facts.cannot_restore` says what is in the way, `restore` what to leave out.",
+    "delete_protected": "Set `delete_protected` of the environment to false, then delete.",
+    "deployment_in_progress": "Wait for it, cancel it, or choose another overlap policy.",
+    "email_taken": "Log in instead.",
+    "holds_apps": "Delete the apps first, or send the slug as `cascade`.",
+    "idempotency_answer_not_kept": "Read the state: it was done. Its answer held values, which are not kept.",
+    "idempotency_in_flight": "Repeat the request in a moment, with the same key.",
+    "illegal_move": "Read the present state, then decide anew.",
+    "last_owner": "Make somebody else an owner first.",
+    "not_deleted": "Nothing to restore.",
+    "not_suspended": "Nothing to resume.",
+    "nothing_live": "Deploy an image first.",
+    "parent_deleted": "Restore the project, then this.",
+    "password_changed_meanwhile": "Log in with the newer password.",
+    "project_full": "Delete what is not needed, or make another project.",
+    "reference_missing": "Read what is there, then send what it should refer to.",
+    "restore_ambiguous": "Set both `restore.config` and `restore.secrets`, or neither.",
+    "rotation_running": "Wait until `GET /v1/organization/encryption` shows it finished.",
+    "slug_taken": "Choose another slug, or restore what has it.",
+    "too_many_organizations": "Use or delete one of those you have.",
+    "too_many_tokens": "Revoke tokens that nobody uses; `last_used_at` tells.",
+    "metrics_history_unavailable": "Ask without `since` and `until`; operators set `KOVRA_METRICS_URL` to keep metrics.",
+    # 410, 412, 413, 414, 415
+    "undo_window_over": "Make it anew.",
+    "version_mismatch": "Read it, look at what changed, and send your change with the new `ETag`.",
+    "too_large": "Send less; `limit_bytes` says how much is taken.",
+    "target_too_long": "Send fewer or shorter parameters.",
+    "unsupported_media_type": "Set `Content-Type: application/json`, and do not compress.",
+    # 422
+    "invalid": _FIELDS,
+    "body_unexpected": "Send no body.",
+    "idempotency_key_reused": "Use a new key for each thing to be done.",
+    "name_in_use": "Choose another name, or remove the other one first.",
+    "password_wrong": "Send the present password as `current`.",
+    "stream_needed": "Accept text/event-stream, or ask without `follow`.",
+    # 428, 429, 431, 503
+    "if_match_required": "Read it, and send its `ETag` as `If-Match`.",
+    "rate_limited": "Wait `Retry-After` seconds; `RateLimit` says beforehand what is left.",
+    "too_many_streams": "Close streams that nobody reads; one socket carries a hundred subscriptions.",
+    "headers_too_large": "Send fewer or shorter headers; cookies count.",
+    "overloaded": _LATER,
+    "busy": _LATER,
+    "database_busy": _LATER,
+    "database_unavailable": _LATER,
+    "commit_failed": _LATER,
+    "key_version_missing": "Try later; operators see `master_key_missing` in the log. All other values work.",
+    "value_unreadable": "Set the value again; if it persists, tell the operators the `request_id`.",
+    "schema_behind": "Operators run `kovra migrate`; until then other replicas answer.",
+    "restarting": "Come back after the time that was named, spread a little; another process answers.",
+    "live_unavailable": "Read stored lines meanwhile; operators look after the streamer.",
+    "log_store_unavailable": "Try later; live lines may still be had with `follow`.",
+    "metrics_unavailable": _LATER,
+    "unavailable": _LATER,
+}
