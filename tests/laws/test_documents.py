@@ -139,8 +139,8 @@ def _error_codes() -> dict[str, str]:
 def _answers(document: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
     """Code → status → the operations that answer so, as links into their pages."""
     found: dict[str, dict[str, list[str]]] = {}
-    for operations in Reference(document).operations.values():
-        for operation in operations:
+    for of_a_tag in Reference(document).operations.values():
+        for operation in of_a_tag:
             for status, answer in operation.said["responses"].items():
                 for code in answer.get("content", {}).get(PROBLEM, {}).get("examples", {}):
                     found.setdefault(code, {}).setdefault(status, []).append(operation.link)

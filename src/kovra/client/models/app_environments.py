@@ -13,23 +13,41 @@ class AppEnvironmentOut(TypedDict):
     """An app in an environment."""
 
     id: str
+    """Its id, for ever."""
     object: Literal["app_environment"]
+    """What kind of object this is."""
     project_id: str
+    """The project it belongs to."""
     app_id: str
+    """The app it belongs to."""
     environment_id: str
+    """The environment it belongs to."""
     url: str | None
+    """Where the process `web` answers; null: there is none."""
     scale: dict[str, int]
+    """Instances by process, where they differ from the app's."""
     overlap_policy: Literal["queue_latest", "queue_all", "override", "reject"]
+    """In force: its own, or the environment's."""
     watch_window_s: int
+    """How long a release is watched after it went live; 0: not at all."""
     auto_rollback: bool
+    """Whether what degrades within the watch window is rolled back."""
     auto_deploy_paused: bool
+    """Whether automatic deployments wait; every rollback sets it."""
     suspended: bool
+    """Whether nothing runs because somebody asked for that."""
     config_revision: int
+    """The newest; 0: none yet."""
     current_release: ReleaseRef | None
+    """What serves; null: nothing yet."""
     current_deployment_id: str | None
+    """What made it live."""
     health: str
+    """`unknown` (nothing was live yet), `watching`, `stable`, `degraded` or `suspended`."""
     created_at: str
+    """When it was made."""
     updated_at: str
+    """When it last changed."""
     project: NotRequired[ProjectOut | None]
     """Only when it was asked for with `include`."""
     app: NotRequired[AppOut | None]
@@ -42,25 +60,36 @@ class AppEnvironmentPatch(TypedDict):
     """What to change."""
 
     scale: NotRequired[dict[str, int] | None]
+    """Instances by process; takes effect with the next deployment. To scale now: `actions/scale`."""
     overlap_policy: NotRequired[Literal["queue_latest", "queue_all", "override", "reject"] | None]
     """null: as the environment says."""
     watch_window_s: NotRequired[int | None]
+    """How long a release is watched after it went live; 0: not at all."""
     auto_rollback: NotRequired[bool | None]
+    """Whether what degrades within the watch window is rolled back."""
     auto_deploy_paused: NotRequired[bool | None]
+    """Whether automatic deployments wait; a rollback sets it, false clears it."""
 
 
 class ListOfAppEnvironmentOut(TypedDict):
     """ListOfAppEnvironmentOut."""
 
     data: list[AppEnvironmentOut]
+    """The objects of this page."""
     next: str | None
+    """The `cursor` of the next page; null: there is none."""
     has_more: bool
+    """Whether there is another page."""
 
 
 class ReleaseRef(TypedDict):
     """The release that serves."""
 
     id: str
+    """Its id, for ever."""
     number: int
+    """Counts up within the app environment."""
     image: str
+    """The reference as it was given."""
     digest: str
+    """What the image's tag stood for when the release was written."""

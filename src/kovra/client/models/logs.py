@@ -11,6 +11,7 @@ class LineOut(TypedDict):
     time: str
     """RFC 3339 with nanoseconds, as the container runtime noted it."""
     pod: str
+    """The instance."""
     process: str
     """The process of the app, or `release` for the release command."""
     release: int | None
@@ -23,9 +24,12 @@ class LogPage(TypedDict):
     """Lines in order of time."""
 
     object: Literal["log_page"]
+    """What kind of object this is."""
     data: list[LineOut]
+    """Lines, oldest first."""
     next: str | None
     """With `since`: later lines; else earlier ones."""
     has_more: bool
+    """Whether there is another page."""
     live: bool
     """False: the cluster could not be asked, and the newest lines may be missing."""

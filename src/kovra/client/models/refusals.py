@@ -13,6 +13,7 @@ class Problem(TypedDict):
     title: str
     """What the status means."""
     status: int
+    """As the answer's status."""
     detail: NotRequired[str]
     """What happened, for a person."""
     code: str
@@ -24,14 +25,17 @@ class Problem(TypedDict):
     hint: NotRequired[str]
     """What to do next."""
     missing_permission: NotRequired[str]
+    """What the caller would need."""
     granted_by: NotRequired[str]
     """Which role can grant it."""
     role: NotRequired[str | None]
     """The caller's role."""
     limit_bytes: NotRequired[int]
+    """The limit that was exceeded."""
     facts: NotRequired[dict[str, Any]]
     """More about this occurrence, by code."""
     errors: NotRequired[list[ProblemErrorsItem]]
+    """Each field that is wrong."""
 
 
 class ProblemErrorsItem(TypedDict):
@@ -40,4 +44,6 @@ class ProblemErrorsItem(TypedDict):
     pointer: str
     """RFC 6901 pointer into the body, or `query:<name>`."""
     code: str
+    """What is wrong with it, for a program."""
     message: str
+    """The same for a person."""

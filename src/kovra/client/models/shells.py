@@ -11,6 +11,7 @@ class ShellIn(TypedDict):
     process: NotRequired[str]
     """In an instance of this process."""
     command: list[str]
+    """The program and its arguments."""
     tty: NotRequired[bool]
     """With a terminal: one output, line editing, signals by keys."""
 
@@ -19,8 +20,12 @@ class ShellTicketOut(TypedDict):
     """A one-use ticket for one command."""
 
     object: Literal["shell_ticket"]
+    """What kind of object this is."""
     ticket: str
     """Send it as the subprotocol `ticket.<ticket>`; it works once."""
     url: str
+    """The socket to open."""
     protocol: Literal["kovra.exec.v1"]
+    """The other subprotocol to send."""
     expires_at: str
+    """30 seconds from now."""

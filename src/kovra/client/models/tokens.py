@@ -9,27 +9,40 @@ class ListOfTokenOut(TypedDict):
     """ListOfTokenOut."""
 
     data: list[TokenOut]
+    """The objects of this page."""
     next: str | None
+    """The `cursor` of the next page; null: there is none."""
     has_more: bool
+    """Whether there is another page."""
 
 
 class TokenCreatedOut(TypedDict):
     """A fresh api token with its secret, shown this once."""
 
     id: str
+    """Its id, for ever."""
     object: Literal["token"]
+    """What kind of object this is."""
     name: str
+    """For people to read."""
     permissions: list[str]
+    """Everything it may do."""
     project_id: str | None
+    """Reaches this project alone; null: all."""
     app_id: str | None
+    """Reaches this app alone; null: all."""
     environment_id: str | None
+    """Reaches this environment alone; null: all."""
     created_by: str | None
     """None: another api token made it."""
     creator: str
+    """The name of who made it."""
     creator_left: bool
     """Its creator is no longer a member. It still works: keep it knowingly, or revoke it."""
     created_at: str
+    """When it was made."""
     expires_at: str | None
+    """null: until it is revoked."""
     last_used_at: str | None
     """Exact to a minute."""
     token: str
@@ -40,6 +53,7 @@ class TokenIn(TypedDict):
     """A new api token."""
 
     name: str
+    """For people to read."""
     permissions: list[Permission]
     """At most what the caller holds; a narrowed token takes only what lies in projects."""
     project: NotRequired[str | None]
@@ -56,19 +70,29 @@ class TokenOut(TypedDict):
     """An api token; its secret is in the answer to its creation alone."""
 
     id: str
+    """Its id, for ever."""
     object: Literal["token"]
+    """What kind of object this is."""
     name: str
+    """For people to read."""
     permissions: list[str]
+    """Everything it may do."""
     project_id: str | None
+    """Reaches this project alone; null: all."""
     app_id: str | None
+    """Reaches this app alone; null: all."""
     environment_id: str | None
+    """Reaches this environment alone; null: all."""
     created_by: str | None
     """None: another api token made it."""
     creator: str
+    """The name of who made it."""
     creator_left: bool
     """Its creator is no longer a member. It still works: keep it knowingly, or revoke it."""
     created_at: str
+    """When it was made."""
     expires_at: str | None
+    """null: until it is revoked."""
     last_used_at: str | None
     """Exact to a minute."""
 
