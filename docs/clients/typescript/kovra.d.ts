@@ -20,23 +20,41 @@ export interface AppEnvironmentHealthChanged {
 
 /** An app in an environment. */
 export interface AppEnvironmentOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "app_environment";
+  /** The project it belongs to. */
   project_id: string;
+  /** The app it belongs to. */
   app_id: string;
+  /** The environment it belongs to. */
   environment_id: string;
+  /** Where the process `web` answers; null: there is none. */
   url: string | null;
+  /** Instances by process, where they differ from the app's. */
   scale: Record<string, number>;
+  /** In force: its own, or the environment's. */
   overlap_policy: "queue_latest" | "queue_all" | "override" | "reject";
+  /** How long a release is watched after it went live; 0: not at all. */
   watch_window_s: number;
+  /** Whether what degrades within the watch window is rolled back. */
   auto_rollback: boolean;
+  /** Whether automatic deployments wait; every rollback sets it. */
   auto_deploy_paused: boolean;
+  /** Whether nothing runs because somebody asked for that. */
   suspended: boolean;
+  /** The newest; 0: none yet. */
   config_revision: number;
+  /** What serves; null: nothing yet. */
   current_release: ReleaseRef | null;
+  /** What made it live. */
   current_deployment_id: string | null;
+  /** `unknown` (nothing was live yet), `watching`, `stable`, `degraded` or `suspended`. */
   health: string;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
   /** Only when it was asked for with `include`. */
   project?: ProjectOut | null;
@@ -48,11 +66,15 @@ export interface AppEnvironmentOut {
 
 /** What to change. */
 export interface AppEnvironmentPatch {
+  /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
   scale?: Record<string, number> | null;
   /** null: as the environment says. */
   overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject" | null;
+  /** How long a release is watched after it went live; 0: not at all. */
   watch_window_s?: number | null;
+  /** Whether what degrades within the watch window is rolled back. */
   auto_rollback?: boolean | null;
+  /** Whether automatic deployments wait; a rollback sets it, false clears it. */
   auto_deploy_paused?: boolean | null;
 }
 
@@ -63,31 +85,49 @@ export interface AppEnvironmentUpdated {
 
 /** A new app. */
 export interface AppIn {
+  /** Id or slug. */
   project: string;
+  /** For people to read. */
   name: string;
+  /** Default: made of the name. */
   slug?: string | null;
+  /** What a deployment that names no image takes. */
   image?: string | null;
   /** Default: web on port 8080. */
   processes?: Record<string, ProcessIn> | null;
   /** Runs once before each rollout. */
   release_command?: string[] | null;
+  /** Seconds an instance has to end after it was told to. */
   drain_s?: number;
 }
 
 /** An app. */
 export interface AppOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "app";
+  /** The project it belongs to. */
   project_id: string;
+  /** For people to read. */
   name: string;
+  /** For people to type; unique among its like. */
   slug: string;
+  /** What a deployment that names no image takes. */
   image: string | null;
+  /** By name, as they were given. */
   processes: Record<string, unknown>;
+  /** Runs once before each rollout. */
   release_command: string[] | null;
+  /** Seconds an instance has to end after it was told to. */
   drain_s: number;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
+  /** When it was deleted; null: it is not. */
   deleted_at: string | null;
+  /** Until then it can be restored; null: it is not deleted. */
   purge_at: string | null;
   /** Only when it was asked for with `include`. */
   project?: ProjectOut | null;
@@ -95,10 +135,15 @@ export interface AppOut {
 
 /** What to change; null removes where null is allowed. */
 export interface AppPatch {
+  /** For people to read. */
   name?: string | null;
+  /** What a deployment that names no image takes; null: none. */
   image?: string | null;
+  /** All of them: what is left out goes with the next deployment. */
   processes?: Record<string, ProcessIn> | null;
+  /** Runs once before each rollout; null: none. */
   release_command?: string[] | null;
+  /** Seconds an instance has to end after it was told to. */
   drain_s?: number | null;
 }
 
@@ -119,20 +164,29 @@ export interface AppUpdated {
 
 /** A health check: by HTTP path, by TCP connect (neither given), or by a command in the container. */
 export interface CheckIn {
+  /** Asked by HTTP; 200 to 399 is good. Not together with `command`. */
   path?: string | null;
   /** Default: the process's port. */
   port?: number | null;
+  /** Run in the container; exit code 0 is good. */
   command?: string[] | null;
+  /** Seconds after the start before the first check. */
   initial_delay_s?: number;
+  /** Seconds between checks. */
   period_s?: number;
+  /** Seconds an answer may take. */
   timeout_s?: number;
+  /** So many failures in a row count. */
   failures?: number;
 }
 
 /** The three health checks of Kubernetes. */
 export interface ChecksIn {
+  /** Until it is good, the others wait; when it never is, the container is started anew. */
   startup?: CheckIn | null;
+  /** While it fails the instance gets no traffic; a release is live only once it is good. */
   readiness?: CheckIn | null;
+  /** When it fails the container is started anew. */
   liveness?: CheckIn | null;
 }
 
@@ -145,15 +199,24 @@ export interface ConfigChanged {
 
 /** A map of changes: null removes (PATCH), or the whole set (PUT). */
 export interface ConfigIn {
+  /**
+   * Values by name: letters, digits and underscores, at most 128 of them; a value has at most 32 KiB, and all
+   * config vars and secrets together are at most 200 with 256 KiB.
+   */
   vars: Record<string, string | null>;
 }
 
 /** The newest config revision: vars in the clear, secrets by version. */
 export interface ConfigOut {
+  /** What kind of object this is. */
   object: "config";
+  /** The app environment it belongs to. */
   app_environment_id: string;
+  /** Its number is the ETag; 0: none yet. */
   revision: number;
+  /** Values by name; empty for who may change but not read them. */
   vars: Record<string, string>;
+  /** Versions by name; never a value. */
   secrets: Record<string, number>;
 }
 
@@ -179,12 +242,15 @@ export interface DeploymentFinished {
 
 /** What to make live, and where. */
 export interface DeploymentIn {
+  /** Id or slug. */
   environment: string;
   /** Default: the app's own image. */
   image?: string | null;
   /** Deploy this release's image again, by id or number, with the newest config. */
   release?: string | number | null;
+  /** Why, for those who look later. */
   message?: string;
+  /** Who asks, for those who look later. */
   trigger?: "api" | "cli" | "console" | "ci";
 }
 
@@ -196,30 +262,56 @@ export interface DeploymentMoved {
 
 /** A deployment. */
 export interface DeploymentOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "deployment";
+  /** The app it belongs to. */
   app_id: string;
+  /** The environment it belongs to. */
   environment_id: string;
+  /** The app environment it belongs to. */
   app_environment_id: string;
+  /** Counts up within the app environment. */
   number: number;
+  /**
+   * `kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume or restore;
+   * beside it what it takes.
+   */
   source: Record<string, unknown>;
+  /** What it makes live; null: not written yet. */
   release: ReleaseFace | null;
+  /** What served when its turn came. */
   previous_release_id: string | null;
+  /** `api`, `cli`, `console`, `ci`, `rollback` or `auto_rollback`. */
   trigger: string;
+  /** Who did it: the id of a person or an api token, or `system`. */
   actor: string;
+  /** Why, as who asked has said. */
   message: string;
+  /** queued → waiting → preparing → releasing → rolling_out → verifying → done. */
   phase: string;
+  /** `live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final. */
   outcome: string | null;
+  /** Why it ended as it did; null: it is live, or goes on. */
   reason: ReasonOut | null;
+  /** What serves again because this one did not succeed. */
   restored_release: string | null;
+  /** What the present step waits for. */
   waiting_for: string | null;
+  /** Each phase it was in. */
   phases: PhaseOut[];
   /** By process, as the cluster last showed them; null before `verifying`. */
   instances: Record<string, InstancesOut> | null;
+  /** null: it is its turn, or over. */
   queue: QueueOut | null;
+  /** It fails then; null: it is not its turn yet. */
   deadline_at: string | null;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
+  /** When it ended. */
   finished_at: string | null;
   /** Only when it was asked for with `include`. */
   app?: AppOut | null;
@@ -244,18 +336,27 @@ export interface DeploymentRequested {
 
 /** What a rollback would change: names only. */
 export interface DiffOut {
+  /** What kind of object this is. */
   object: "rollback_diff";
+  /** `from` and `to`; null: the same. */
   image: Record<string, string> | null;
+  /** Those that would change. */
   processes: string[];
+  /** Names that are added, changed, removed. */
   config: Record<string, string[]>;
+  /** By name. */
   secrets: Record<string, SecretChangeOut>;
+  /** What is in the way. */
   cannot_restore: string[];
 }
 
 /** The organization's keys and how far re-sealing is. */
 export interface EncryptionOut {
+  /** What kind of object this is. */
   object: "encryption";
+  /** Every version, by purpose. */
   keys: KeyVersionOut[];
+  /** The latest turns, newest first; 20 at most. */
   rotations: RotationOut[];
 }
 
@@ -275,30 +376,52 @@ export interface EnvironmentDeleted {
 
 /** A new environment. */
 export interface EnvironmentIn {
+  /** Id or slug. */
   project: string;
+  /** For people to read. */
   name: string;
+  /** Default: made of the name. */
   slug?: string | null;
+  /** What it is for. */
   kind?: "development" | "preview" | "staging" | "production";
   /** Changing what runs here needs environments:use_protected. */
   protected?: boolean;
+  /** While true it cannot be deleted. */
   delete_protected?: boolean;
+  /**
+   * What a deployment does that meets another one: wait and make way for later ones, wait its turn, call the other
+   * one off, or be refused.
+   */
   overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject";
 }
 
 /** An environment. */
 export interface EnvironmentOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "environment";
+  /** The project it belongs to. */
   project_id: string;
+  /** For people to read. */
   name: string;
+  /** For people to type; unique among its like. */
   slug: string;
+  /** What it is for. */
   kind: "development" | "preview" | "staging" | "production";
+  /** Changing what runs here needs environments:use_protected. */
   protected: boolean;
+  /** While true it cannot be deleted. */
   delete_protected: boolean;
+  /** For app environments that say nothing themselves. */
   overlap_policy: "queue_latest" | "queue_all" | "override" | "reject";
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
+  /** When it was deleted; null: it is not. */
   deleted_at: string | null;
+  /** Until then it can be restored; null: it is not deleted. */
   purge_at: string | null;
   /** Only when it was asked for with `include`. */
   project?: ProjectOut | null;
@@ -306,10 +429,15 @@ export interface EnvironmentOut {
 
 /** What to change. */
 export interface EnvironmentPatch {
+  /** For people to read. */
   name?: string | null;
+  /** What it is for. */
   kind?: "development" | "preview" | "staging" | "production" | null;
+  /** Changing what runs here needs environments:use_protected. */
   protected?: boolean | null;
+  /** While true it cannot be deleted. */
   delete_protected?: boolean | null;
+  /** For app environments that say nothing themselves. */
   overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject" | null;
 }
 
@@ -336,19 +464,29 @@ export interface EventGap {
 
 /** One fact of the organization's ledger. */
 export interface EventOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "event";
   /** Gapless within the organization; resume by it. */
   seq: number;
+  /** What happened: a name of the catalogue of events. */
   type: string;
+  /** Who did it: the id of a person or an api token, or `system`. */
   actor: string;
+  /** `api`, `worker` or `system`: which part of Kovra recorded it. */
   origin: string;
+  /** The id of what it is about. */
   subject: string;
   /** Where it belongs; null: not in a project. */
   project_id: string | null;
+  /** null: it is about no single app. */
   app_id: string | null;
+  /** null: it is about no single environment. */
   environment_id: string | null;
+  /** Ids, names and numbers, by `type`; never a secret. */
   payload: Record<string, unknown>;
+  /** When it was made. */
   created_at: string;
   /** Chains this fact to the one before. */
   hash: string;
@@ -370,8 +508,11 @@ export interface EventsEnded {
 
 /** A page of the ledger, oldest first; `next` is the `after` of the next page. */
 export interface EventsOut {
+  /** Facts, oldest first. */
   data: Fact[];
+  /** The `after` of the next page; null: there is none. */
   next: number | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
@@ -382,27 +523,37 @@ export interface EventsReady {
 
 /** That the process answers. */
 export interface Health {
+  /** Always this. */
   status: "ok";
 }
 
 /** How far a process of a deployment's release has come. */
 export interface InstancesOut {
+  /** Of this release, ready now. */
   ready: number;
+  /** How many there should be. */
   wanted: number;
 }
 
 /** A public Ed25519 key. */
 export interface Jwk {
+  /** The kind of key (RFC 8037). */
   kty: "OKP";
+  /** The curve. */
   crv: "Ed25519";
+  /** What it verifies. */
   alg: "EdDSA";
+  /** What it is for. */
   use: "sig";
+  /** What tokens name it by. */
   kid: string;
+  /** The public key, base64url. */
   x: string;
 }
 
 /** Keys that verify access tokens. */
 export interface Jwks {
+  /** All that may have signed a token that still lives. */
   keys: Jwk[];
 }
 
@@ -420,12 +571,15 @@ export interface KeyRotated {
 
 /** A version of one of the organization's keys. */
 export interface KeyVersionOut {
+  /** `config`, `secret` or `digest`: what it seals, or makes. */
   purpose: string;
+  /** Counts up by purpose. */
   version: number;
   /** `primary` seals new values, `enabled` still opens, `disabled` opens nothing, `destroyed` never will. */
   state: "primary" | "enabled" | "disabled" | "destroyed";
   /** How many stored values need this version. */
   values: number;
+  /** When it was made. */
   created_at: string;
 }
 
@@ -433,6 +587,7 @@ export interface KeyVersionOut {
 export interface LineOut {
   /** RFC 3339 with nanoseconds, as the container runtime noted it. */
   time: string;
+  /** The instance. */
   pod: string;
   /** The process of the app, or `release` for the release command. */
   process: string;
@@ -472,74 +627,110 @@ export type ListEnvironmentsSort = "-created_at" | "created_at" | "-name" | "nam
 export type ListMembersSort = "-created_at" | "created_at" | "-name" | "name" | "-email" | "email";
 
 export interface ListOfAppEnvironmentOut {
+  /** The objects of this page. */
   data: AppEnvironmentOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfAppOut {
+  /** The objects of this page. */
   data: AppOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfDeploymentOut {
+  /** The objects of this page. */
   data: DeploymentOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfEnvironmentOut {
+  /** The objects of this page. */
   data: EnvironmentOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfMemberOut {
+  /** The objects of this page. */
   data: MemberOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfOrganizationRef {
+  /** The objects of this page. */
   data: OrganizationRef[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfProjectOut {
+  /** The objects of this page. */
   data: ProjectOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfReleaseOut {
+  /** The objects of this page. */
   data: ReleaseOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfRoleOut {
+  /** The objects of this page. */
   data: RoleOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfSecretOut {
+  /** The objects of this page. */
   data: SecretOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfSessionOut {
+  /** The objects of this page. */
   data: SessionOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
 export interface ListOfTokenOut {
+  /** The objects of this page. */
   data: TokenOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
@@ -548,10 +739,13 @@ export type ListProjectsSort = "-created_at" | "created_at" | "-name" | "name" |
 
 /** Lines in order of time. */
 export interface LogPage {
+  /** What kind of object this is. */
   object: "log_page";
+  /** Lines, oldest first. */
   data: LineOut[];
   /** With `since`: later lines; else earlier ones. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
   /** False: the cluster could not be asked, and the newest lines may be missing. */
   live: boolean;
@@ -567,24 +761,33 @@ export interface LogStream {
 
 /** A login; without `organization` it opens the one used last. */
 export interface LoginIn {
+  /** As it was signed up with. */
   email: string;
+  /** Taken as it is sent. */
   password: string;
+  /** Which to open, by id or slug. */
   organization?: string | null;
 }
 
 /** Who calls, and what this credential may do. */
 export interface MeOut {
+  /** What kind of object this is. */
   object: "me";
+  /** A person's login, or an api token. */
   kind: "session" | "token";
   /** None: an api token calls. */
   user: UserOut | null;
+  /** null: an api token calls. */
   session_id: string | null;
   /** None: a person calls. */
   token: TokenRef | null;
   /** None: the person is in none, or has opened none. */
   organization: OrganizationOut | null;
+  /** null: an api token calls, or no organization is open. */
   role: Role | null;
+  /** Everything it may do. */
   permissions: string[];
+  /** How far it reaches. */
   narrowing: NarrowingOut;
 }
 
@@ -596,16 +799,23 @@ export interface MemberJoined {
 
 /** A member of the organization. */
 export interface MemberOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "member";
+  /** Who it is. */
   user: UserOut;
+  /** `owner`, `admin`, `member` or `viewer`. */
   role: Role;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
 }
 
 /** A member's new role. */
 export interface MemberPatch {
+  /** At most one's own; only owners make owners. */
   role: Role;
 }
 
@@ -624,27 +834,39 @@ export interface MemberRoleChanged {
 
 /** What this installation is. */
 export interface Meta {
+  /** What kind of object this is. */
   object: "meta";
+  /** Of this program. */
   version: string;
+  /** As it is set up. */
   environment: "development" | "production";
+  /** Whether workloads are only simulated. */
   simulated: boolean;
+  /** Apps answer below it. */
   apps_domain: string;
 }
 
 /** What an app uses. */
 export interface MetricsOut {
+  /** What kind of object this is. */
   object: "metrics";
   /** The cluster itself knows only the present. */
   source: "cluster" | "store";
+  /** When it was measured. */
   at: string;
+  /** Each process now. */
   processes: ProcessNowOut[];
+  /** null: only the present was asked for. */
   range: RangeOut | null;
 }
 
 /** How far a credential is narrowed; null: not in this respect. */
 export interface NarrowingOut {
+  /** Reaches this project alone; null: all. */
   project_id: string | null;
+  /** Reaches this app alone; null: all. */
   app_id: string | null;
+  /** Reaches this environment alone; null: all. */
   environment_id: string | null;
 }
 
@@ -656,36 +878,55 @@ export interface OrganizationCreated {
 
 /** A new organization. */
 export interface OrganizationIn {
+  /** For people to read. */
   name: string;
+  /** Default: made of the name. */
   slug?: string | null;
 }
 
 /** The organization this credential opens. */
 export interface OrganizationOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "organization";
+  /** For people to read. */
   name: string;
+  /** For people to type; unique among its like. */
   slug: string;
+  /** `free`, `team`, `business` or `enterprise`. */
   plan: string;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
 }
 
 /** What to change. */
 export interface OrganizationPatch {
+  /** For people to read. */
   name?: string | null;
+  /** For people to type; unique among its like. */
   slug?: string | null;
 }
 
 /** An organization of mine, and my role there; an api token has none. */
 export interface OrganizationRef {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "organization";
+  /** For people to read. */
   name: string;
+  /** For people to type; unique among its like. */
   slug: string;
+  /** `free`, `team`, `business` or `enterprise`. */
   plan: string;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
+  /** null: an api token asks. */
   role: Role | null;
 }
 
@@ -697,7 +938,9 @@ export interface OrganizationRenamed {
 
 /** A change of password. */
 export interface PasswordIn {
+  /** The present password. */
   current: string;
+  /** 10 characters to 1,024 bytes; what is easily guessed is refused. */
   new: string;
 }
 
@@ -713,8 +956,11 @@ export type Permission =
 
 /** A phase with its times. */
 export interface PhaseOut {
+  /** As in `phase`. */
   name: string;
+  /** When it was entered. */
   started_at: string;
+  /** When it was left; null: it lasts. */
   ended_at: string | null;
 }
 
@@ -722,6 +968,7 @@ export interface PhaseOut {
 export interface PointOut {
   /** Seconds since 1970. */
   time: number;
+  /** In the unit of the metric. */
   value: number;
 }
 
@@ -731,6 +978,7 @@ export interface Problem {
   type: string;
   /** What the status means. */
   title: string;
+  /** As the answer's status. */
   status: number;
   /** What happened, for a person. */
   detail?: string;
@@ -742,21 +990,26 @@ export interface Problem {
   retryable: boolean;
   /** What to do next. */
   hint?: string;
+  /** What the caller would need. */
   missing_permission?: string;
   /** Which role can grant it. */
   granted_by?: string;
   /** The caller's role. */
   role?: string | null;
+  /** The limit that was exceeded. */
   limit_bytes?: number;
   /** More about this occurrence, by code. */
   facts?: Record<string, unknown>;
+  /** Each field that is wrong. */
   errors?: ProblemErrorsItem[];
 }
 
 export interface ProblemErrorsItem {
   /** RFC 6901 pointer into the body, or `query:<name>`. */
   pointer: string;
+  /** What is wrong with it, for a program. */
   code: string;
+  /** The same for a person. */
   message: string;
 }
 
@@ -766,8 +1019,14 @@ export interface ProcessIn {
   command?: string[] | null;
   /** Where it listens. */
   port?: number | null;
+  /** How many run, until an app environment is scaled. */
   instances?: number;
+  /**
+   * CPU and memory of an instance: nano 0.1 CPU and 128 MiB, micro 0.25 and 256 MiB, small 0.5 and 512 MiB, medium
+   * 1 and 1 GiB, large 2 and 4 GiB.
+   */
   size?: "nano" | "micro" | "small" | "medium" | "large";
+  /** Health checks; without any an instance is ready once it runs. */
   checks?: ChecksIn | null;
   /** Needed for images whose user is root or a name. */
   run_as_user?: number | null;
@@ -775,12 +1034,17 @@ export interface ProcessIn {
 
 /** One process at this moment, over all its instances. */
 export interface ProcessNowOut {
+  /** A process of the app. */
   process: string;
+  /** Instances there are. */
   replicas: number;
+  /** Instances that are ready. */
   ready: number;
+  /** Of all containers since they were made. */
   restarts: number;
   /** Thousandths of a core; null: not measured. */
   cpu_millis: number | null;
+  /** The working set; null: not measured. */
   memory_bytes: number | null;
 }
 
@@ -798,27 +1062,41 @@ export interface ProjectDeleted {
 
 /** A new project. */
 export interface ProjectIn {
+  /** For people to read. */
   name: string;
+  /** Default: made of the name. */
   slug?: string | null;
+  /** Free text. */
   description?: string;
 }
 
 /** A project. */
 export interface ProjectOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "project";
+  /** For people to read. */
   name: string;
+  /** For people to type; unique among its like. */
   slug: string;
+  /** Free text. */
   description: string;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
+  /** When it was deleted; null: it is not. */
   deleted_at: string | null;
+  /** Until then it can be restored; null: it is not deleted. */
   purge_at: string | null;
 }
 
 /** What to change. */
 export interface ProjectPatch {
+  /** For people to read. */
   name?: string | null;
+  /** Free text. */
   description?: string | null;
 }
 
@@ -839,29 +1117,41 @@ export interface ProjectUpdated {
 
 /** Its place in the queue. */
 export interface QueueOut {
+  /** How many are before it. */
   position: number;
+  /** The deployment whose end it waits for. */
   blocked_by: string | null;
 }
 
 /** What was. */
 export interface RangeOut {
+  /** As it was asked for. */
   start: string;
+  /** As it was asked for. */
   end: string;
+  /** Seconds between two points. */
   step_s: number;
+  /** One for each process and metric. */
   series: SeriesOut[];
 }
 
 /** Why a deployment ended as it did. */
 export interface ReasonOut {
+  /** One of the reasons why deployments end. */
   code: string;
+  /** Where it happened. */
   phase: string;
+  /** What happened, in a sentence. */
   message: string;
+  /** What to do. */
   hint: string;
+  /** What was seen: exit codes, the cluster's words, the last lines. Known values are masked. */
   evidence: string[];
 }
 
 /** The refresh token, unless the cookie carries it. */
 export interface RefreshIn {
+  /** It is used up by this. */
   refresh_token?: string | null;
 }
 
@@ -877,27 +1167,45 @@ export interface ReleaseCreated {
 
 /** A release in a deployment. */
 export interface ReleaseFace {
+  /** Its id, for ever. */
   id: string;
+  /** Counts up within the app environment. */
   number: number;
+  /** The reference as it was given. */
   image: string;
+  /** What the image's tag stood for when the release was written. */
   digest: string;
 }
 
 /** A release. */
 export interface ReleaseOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "release";
+  /** The app environment it belongs to. */
   app_environment_id: string;
+  /** Counts up within the app environment. */
   number: number;
+  /** The reference as it was given. */
   image: string;
+  /** What the image's tag stood for when the release was written. */
   digest: string;
+  /** The config it runs with. */
   config_revision: number;
+  /** By name, as the app had them. */
   processes: Record<string, unknown>;
+  /** Runs once before its rollout. */
   release_command: string[] | null;
+  /** What was noticed about the image. */
   warnings: string[];
+  /** The release whose image this one repeats. */
   copied_from: string | null;
+  /** Who did it: the id of a person or an api token, or `system`. */
   actor: string;
+  /** When it was made. */
   created_at: string;
+  /** Whether one can go back to it; null: in lists. */
   rollbackable: RollbackableOut | null;
   /** Only when it was asked for with `include`. */
   app_environment?: AppEnvironmentOut | null;
@@ -905,16 +1213,23 @@ export interface ReleaseOut {
 
 /** The release that serves. */
 export interface ReleaseRef {
+  /** Its id, for ever. */
   id: string;
+  /** Counts up within the app environment. */
   number: number;
+  /** The reference as it was given. */
   image: string;
+  /** What the image's tag stood for when the release was written. */
   digest: string;
 }
 
 /** What of the old release is wanted back. */
 export interface RestoreIn {
+  /** The image and its processes. */
   image?: boolean;
+  /** The config vars. */
   config?: boolean;
+  /** The secrets, by version. */
   secrets?: boolean;
 }
 
@@ -923,15 +1238,21 @@ export type Role = "owner" | "admin" | "member" | "viewer";
 
 /** A role and everything it may do. */
 export interface RoleOut {
+  /** `owner`, `admin`, `member` or `viewer`. */
   name: Role;
+  /** What kind of object this is. */
   object: "role";
+  /** Everything it may do. */
   permissions: string[];
 }
 
 /** Which release to go back to. */
 export interface RollbackIn {
+  /** Its number, or id. */
   release: string | number;
+  /** Which parts; the others stay as they are. */
   restore?: RestoreIn;
+  /** Only answer what would change (200). */
   dry_run?: boolean;
   /**
    * What is under way is called off (`superseded`), so that the rollback need not wait for it. `false`: the overlap
@@ -942,7 +1263,9 @@ export interface RollbackIn {
 
 /** Whether a release can be rolled back to. */
 export interface RollbackableOut {
+  /** Whether it can. */
   value: boolean;
+  /** What is in the way. */
   reasons: string[];
 }
 
@@ -954,13 +1277,17 @@ export interface RotateIn {
 
 /** A turn of a key. */
 export interface RotationOut {
+  /** Which key. */
   purpose: string;
+  /** The version before. */
   from_version: number;
+  /** The version that seals since then. */
   to_version: number;
   /** Values sealed anew so far. */
   resealed: number;
   /** Values that still need an older version; once finished, those that do not open. */
   remaining: number;
+  /** When it was asked for. */
   started_at: string;
   /** When every value had been looked at. */
   finished_at: string | null;
@@ -968,6 +1295,7 @@ export interface RotationOut {
 
 /** Instances by process. */
 export interface ScaleIn {
+  /** Instances by process; those not named stay. */
   scale: Record<string, number>;
 }
 
@@ -989,15 +1317,21 @@ export interface SecretOpened {
 
 /** A secret without its value, which nobody reads back. */
 export interface SecretOut {
+  /** The name of the environment variable. */
   name: string;
+  /** What kind of object this is. */
   object: "secret";
+  /** Counts up with each value that was set. */
   version: number;
   /** Keyed: equal within one key version means equal values. */
   digest: string | null;
+  /** Digests under different versions cannot be compared. */
   digest_key_version: number | null;
   /** Whether the newest config revision names this version. */
   in_use: boolean;
+  /** Who did it: the id of a person or an api token, or `system`. */
   actor: string;
+  /** When it was made. */
   created_at: string;
 }
 
@@ -1010,21 +1344,32 @@ export interface SecretsChanged {
 
 /** A map of changes: null removes. */
 export interface SecretsIn {
+  /**
+   * Values by name: letters, digits and underscores, at most 128 of them; a value has at most 32 KiB, and all
+   * config vars and secrets together are at most 200 with 256 KiB.
+   */
   secrets: Record<string, string | null>;
 }
 
 /** The secrets by name. */
 export interface SecretsOut {
+  /** What kind of object this is. */
   object: "secrets";
+  /** The app environment it belongs to. */
   app_environment_id: string;
+  /** The config revision that names these versions. */
   revision: number;
+  /** Those that the newest config revision names. */
   data: SecretOut[];
 }
 
 /** One metric of one process over time. */
 export interface SeriesOut {
+  /** A process of the app. */
   process: string;
+  /** `cpu_millis`, `memory_bytes`, `restarts` or `ready`. */
   metric: string;
+  /** Oldest first. */
   points: PointOut[];
 }
 
@@ -1036,13 +1381,21 @@ export interface SessionEnded {
 
 /** One login of the caller. */
 export interface SessionOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "session";
+  /** Whether this call comes from it. */
   current: boolean;
+  /** As the client named itself at the login. */
   user_agent: string;
+  /** From where it logged in. */
   ip: string;
+  /** When it was made. */
   created_at: string;
+  /** When it was last refreshed. */
   last_used_at: string;
+  /** It ends then unless it is refreshed before, and 30 days after the login in any case. */
   expires_at: string;
 }
 
@@ -1093,6 +1446,7 @@ export type ShellFrame = ShellStarted | ShellExited;
 export interface ShellIn {
   /** In an instance of this process. */
   process?: string;
+  /** The program and its arguments. */
   command: string[];
   /** With a terminal: one output, line editing, signals by keys. */
   tty?: boolean;
@@ -1121,31 +1475,45 @@ export interface ShellStarted {
 
 /** A one-use ticket for one command. */
 export interface ShellTicketOut {
+  /** What kind of object this is. */
   object: "shell_ticket";
   /** Send it as the subprotocol `ticket.<ticket>`; it works once. */
   ticket: string;
+  /** The socket to open. */
   url: string;
+  /** The other subprotocol to send. */
   protocol: "kovra.exec.v1";
+  /** 30 seconds from now. */
   expires_at: string;
 }
 
 /** A new person with a first organization. */
 export interface SignupIn {
+  /** Whom to log in as. */
   email: string;
+  /** 10 characters to 1,024 bytes; what is easily guessed is refused. */
   password: string;
+  /** For people to read. */
   name: string;
+  /** Its owner is who signs up. */
   organization: OrganizationIn;
 }
 
 /** A pair of tokens, and who has signed up. */
 export interface SignupOut {
+  /** Send it as `Authorization: Bearer …`. */
   access_token: string;
+  /** How it is sent. */
   token_type: "Bearer";
+  /** Seconds until the access token is over. */
   expires_in: number;
   /** None when it was asked for as a cookie. */
   refresh_token: string | null;
+  /** When the refresh token, or the login as a whole, is over. */
   refresh_expires_at: string;
+  /** What the access token opens; null: the person is in none. */
   organization: OrganizationRef | null;
+  /** Who has signed up. */
   user: UserOut;
 }
 
@@ -1239,15 +1607,19 @@ export interface SocketUnsubscribed {
 
 /** Another organization of mine, by id or slug. */
 export interface SwitchIn {
+  /** Id or slug. */
   organization: string;
 }
 
 /** A one-use ticket for the event socket. */
 export interface TicketOut {
+  /** What kind of object this is. */
   object: "ws_ticket";
   /** Send it as the subprotocol `ticket.<ticket>`; it works once. */
   ticket: string;
+  /** The other subprotocol to send. */
   protocol: "kovra.v1";
+  /** 30 seconds from now. */
   expires_at: string;
 }
 
@@ -1263,19 +1635,29 @@ export interface TokenCreated {
 
 /** A fresh api token with its secret, shown this once. */
 export interface TokenCreatedOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "token";
+  /** For people to read. */
   name: string;
+  /** Everything it may do. */
   permissions: string[];
+  /** Reaches this project alone; null: all. */
   project_id: string | null;
+  /** Reaches this app alone; null: all. */
   app_id: string | null;
+  /** Reaches this environment alone; null: all. */
   environment_id: string | null;
   /** None: another api token made it. */
   created_by: string | null;
+  /** The name of who made it. */
   creator: string;
   /** Its creator is no longer a member. It still works: keep it knowingly, or revoke it. */
   creator_left: boolean;
+  /** When it was made. */
   created_at: string;
+  /** null: until it is revoked. */
   expires_at: string | null;
   /** Exact to a minute. */
   last_used_at: string | null;
@@ -1291,6 +1673,7 @@ export interface TokenCreatorLeft {
 
 /** A new api token. */
 export interface TokenIn {
+  /** For people to read. */
   name: string;
   /** At most what the caller holds; a narrowed token takes only what lies in projects. */
   permissions: Permission[];
@@ -1306,19 +1689,29 @@ export interface TokenIn {
 
 /** An api token; its secret is in the answer to its creation alone. */
 export interface TokenOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "token";
+  /** For people to read. */
   name: string;
+  /** Everything it may do. */
   permissions: string[];
+  /** Reaches this project alone; null: all. */
   project_id: string | null;
+  /** Reaches this app alone; null: all. */
   app_id: string | null;
+  /** Reaches this environment alone; null: all. */
   environment_id: string | null;
   /** None: another api token made it. */
   created_by: string | null;
+  /** The name of who made it. */
   creator: string;
   /** Its creator is no longer a member. It still works: keep it knowingly, or revoke it. */
   creator_left: boolean;
+  /** When it was made. */
   created_at: string;
+  /** null: until it is revoked. */
   expires_at: string | null;
   /** Exact to a minute. */
   last_used_at: string | null;
@@ -1326,9 +1719,13 @@ export interface TokenOut {
 
 /** The api token that calls. */
 export interface TokenRef {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "token";
+  /** For people to read. */
   name: string;
+  /** When it ends. */
   expires_at: string | null;
 }
 
@@ -1339,20 +1736,29 @@ export interface TokenRevoked {
 
 /** A pair of tokens for one organization. */
 export interface TokensOut {
+  /** Send it as `Authorization: Bearer …`. */
   access_token: string;
+  /** How it is sent. */
   token_type: "Bearer";
+  /** Seconds until the access token is over. */
   expires_in: number;
   /** None when it was asked for as a cookie. */
   refresh_token: string | null;
+  /** When the refresh token, or the login as a whole, is over. */
   refresh_expires_at: string;
+  /** What the access token opens; null: the person is in none. */
   organization: OrganizationRef | null;
 }
 
 /** A person. */
 export interface UserOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "user";
+  /** Lower-case. */
   email: string;
+  /** For people to read. */
   name: string;
 }
 
@@ -1433,6 +1839,7 @@ export interface Operations {
     path: "/v1/deployments/{deployment_id}/actions/cancel";
     parameters: {
       path: {
+        /** The id of a deployment. */
         deployment_id: string;
       };
       header?: {
@@ -1477,6 +1884,7 @@ export interface Operations {
     path: "/v1/members/{member_id}";
     parameters: {
       path: {
+        /** The id of a membership. */
         member_id: string;
       };
       header?: {
@@ -1529,6 +1937,7 @@ export interface Operations {
     path: "/v1/apps/{app_id}/deployments";
     parameters: {
       path: {
+        /** The id of an app. */
         app_id: string;
       };
       header?: {
@@ -1666,6 +2075,7 @@ export interface Operations {
     path: "/v1/apps/{app_id}";
     parameters: {
       path: {
+        /** The id of an app. */
         app_id: string;
       };
       header?: {
@@ -1690,6 +2100,7 @@ export interface Operations {
     path: "/v1/environments/{environment_id}";
     parameters: {
       path: {
+        /** The id of an environment. */
         environment_id: string;
       };
       query?: {
@@ -1719,6 +2130,7 @@ export interface Operations {
     path: "/v1/projects/{project_id}";
     parameters: {
       path: {
+        /** The id of a project. */
         project_id: string;
       };
       query?: {
@@ -1748,6 +2160,7 @@ export interface Operations {
     path: "/v1/sessions/{session_id}";
     parameters: {
       path: {
+        /** The id of a login. */
         session_id: string;
       };
       header?: {
@@ -1772,6 +2185,7 @@ export interface Operations {
     path: "/v1/apps/{app_id}";
     parameters: {
       path: {
+        /** The id of an app. */
         app_id: string;
       };
       query?: {
@@ -1798,6 +2212,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       query?: {
@@ -1824,6 +2239,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/config";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -1849,6 +2265,7 @@ export interface Operations {
     path: "/v1/deployments/{deployment_id}";
     parameters: {
       path: {
+        /** The id of a deployment. */
         deployment_id: string;
       };
       query?: {
@@ -1916,6 +2333,7 @@ export interface Operations {
     path: "/v1/environments/{environment_id}";
     parameters: {
       path: {
+        /** The id of an environment. */
         environment_id: string;
       };
       query?: {
@@ -1977,6 +2395,7 @@ export interface Operations {
     path: "/v1/members/{member_id}";
     parameters: {
       path: {
+        /** The id of a membership. */
         member_id: string;
       };
       header?: {
@@ -2054,6 +2473,7 @@ export interface Operations {
     path: "/docs/problems/{code}";
     parameters: {
       path: {
+        /** The `code` of a problem. */
         code: string;
       };
       header?: {
@@ -2075,6 +2495,7 @@ export interface Operations {
     path: "/v1/projects/{project_id}";
     parameters: {
       path: {
+        /** The id of a project. */
         project_id: string;
       };
       header?: {
@@ -2097,6 +2518,7 @@ export interface Operations {
     path: "/v1/releases/{release_id}";
     parameters: {
       path: {
+        /** The id of a release. */
         release_id: string;
       };
       query?: {
@@ -2139,6 +2561,7 @@ export interface Operations {
     path: "/v1/tokens/{token_id}";
     parameters: {
       path: {
+        /** The id of an api token. */
         token_id: string;
       };
       header?: {
@@ -2452,7 +2875,9 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/secrets/{name}/versions";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
+        /** The name of a secret. */
         name: string;
       };
       query?: {
@@ -2479,6 +2904,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/secrets";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -2613,6 +3039,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/actions/exec";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -2641,6 +3068,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/logs";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       query?: {
@@ -2684,6 +3112,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/metrics";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       query?: {
@@ -2731,6 +3160,7 @@ export interface Operations {
     path: "/v1/deployments/{deployment_id}/actions/redeploy";
     parameters: {
       path: {
+        /** The id of a deployment. */
         deployment_id: string;
       };
       header?: {
@@ -2780,6 +3210,7 @@ export interface Operations {
     path: "/v1/members/{member_id}";
     parameters: {
       path: {
+        /** The id of a membership. */
         member_id: string;
       };
       header?: {
@@ -2805,6 +3236,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/config";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       query?: {
@@ -2838,6 +3270,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/actions/restart";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -2863,6 +3296,7 @@ export interface Operations {
     path: "/v1/apps/{app_id}/actions/restore";
     parameters: {
       path: {
+        /** The id of an app. */
         app_id: string;
       };
       header?: {
@@ -2888,6 +3322,7 @@ export interface Operations {
     path: "/v1/environments/{environment_id}/actions/restore";
     parameters: {
       path: {
+        /** The id of an environment. */
         environment_id: string;
       };
       header?: {
@@ -2913,6 +3348,7 @@ export interface Operations {
     path: "/v1/projects/{project_id}/actions/restore";
     parameters: {
       path: {
+        /** The id of a project. */
         project_id: string;
       };
       header?: {
@@ -2938,6 +3374,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/actions/resume";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -2963,6 +3400,7 @@ export interface Operations {
     path: "/v1/tokens/{token_id}";
     parameters: {
       path: {
+        /** The id of an api token. */
         token_id: string;
       };
       header?: {
@@ -2990,6 +3428,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/actions/rollback";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -3043,6 +3482,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/actions/scale";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -3087,6 +3527,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/actions/suspend";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -3137,6 +3578,7 @@ export interface Operations {
     path: "/v1/apps/{app_id}";
     parameters: {
       path: {
+        /** The id of an app. */
         app_id: string;
       };
       header?: {
@@ -3164,6 +3606,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       header?: {
@@ -3191,6 +3634,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/config";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       query?: {
@@ -3224,6 +3668,7 @@ export interface Operations {
     path: "/v1/environments/{environment_id}";
     parameters: {
       path: {
+        /** The id of an environment. */
         environment_id: string;
       };
       header?: {
@@ -3275,6 +3720,7 @@ export interface Operations {
     path: "/v1/projects/{project_id}";
     parameters: {
       path: {
+        /** The id of a project. */
         project_id: string;
       };
       header?: {
@@ -3305,6 +3751,7 @@ export interface Operations {
     path: "/v1/app-environments/{app_environment_id}/secrets";
     parameters: {
       path: {
+        /** The id of an app environment. */
         app_environment_id: string;
       };
       query?: {
