@@ -198,3 +198,10 @@ async def test_an_overloaded_api_server_is_waited_for(running: Product) -> None:
         running.simulator.faults.add(fault)
     assert (await app.deploy())["outcome"] == "live"
     assert [fault.met for fault in faults] == [1, 1, 1]
+
+
+async def test_an_app_without_config_is_deployed_again_and_again(running: Product) -> None:
+    """Its Secret is the same empty one each time: an API server refuses to be told twice that an immutable one is empty."""
+    app = await (await running.sign_up()).app()
+    outcomes = [(await app.deploy(image=f"registry.test/kovra/ok:{n}"))["outcome"] for n in (1, 2, 1)]
+    assert outcomes == ["live", "live", "live"]

@@ -426,6 +426,10 @@ SECRETS: Final = [
     apply("secrets", "t", of("v1", "Secret", "t", immutable=True, data={"b": "MQ=="}), "one"),
     apply("secrets", "u", of("v1", "Secret", "u", stringData={"a": "b"}), "one"),
     get("secrets", "t"),
+    apply("secrets", "e", of("v1", "Secret", "e", immutable=True, data={}), "one"),
+    apply("secrets", "e", of("v1", "Secret", "e", immutable=True, data={}), "one"),
+    apply("secrets", "e", of("v1", "Secret", "e", immutable=True), "one"),
+    get("secrets", "e"),
 ]
 _RESTRICTED: Final = {
     "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,

@@ -59,7 +59,8 @@ def _secret(workload: Workload) -> dict[str, Any]:
         workload_labels(workload),
         type="Opaque",
         immutable=True,
-        data=values,
+        # An API server takes an empty map for a change of the object that it keeps without one.
+        **({"data": values} if values else {}),
     )
 
 

@@ -24,7 +24,7 @@ from kovra.adapters.cluster.simulator.objects.ownership import Paths, hollow
 from kovra.adapters.cluster.simulator.objects.shapes import shape_of
 from kovra.adapters.cluster.simulator.removal import Remover
 from kovra.adapters.cluster.simulator.store import Object, Store, key_of, now
-from kovra.adapters.cluster.simulator.validation import check_name, validate, validate_change
+from kovra.adapters.cluster.simulator.validation import check_name, check_said_empty, validate, validate_change
 
 _SYSTEM: Final = (
     "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp",
@@ -155,6 +155,8 @@ class Writer:
         made, after = applied(
             managers, who, base, _named(wanted, name), shape, ignored=ignored, force=options.force, now=now()
         )
+        if live is not None:
+            check_said_empty(kind, live, made)
         made = merged_object(kind, made)
         if live is None:
             if options.subresource:

@@ -40,6 +40,7 @@ _CHANGES: Final[dict[str, Callable[[Object, Object], Iterator[str]]]] = {
     "Job": workloads.job_change,
     "Service": networking.service_change,
 }
+_DATA_IS_FIXED: Final = "data: Forbidden: field is immutable when `immutable` is set"
 _LABEL_NAMES: Final = frozenset({"Namespace", "Service"})
 
 
@@ -88,6 +89,14 @@ def _content(kind: Kind, document: Object) -> Iterator[str]:
         yield from _RULES[kind.kind](document)
 
 
+def check_said_empty(kind: Kind, before: Object, applied: Object) -> None:
+    """Raises the 422 of an apply that says of an immutable object without data that it has none: to an API server an empty
+    map is another one than no map, until it is stored.
+    """
+    if before.get("immutable") and "data" not in before and applied.get("data") == {}:
+        raise invalid_all(kind, before["metadata"]["name"], [_DATA_IS_FIXED])
+
+
 def _immutable(kind: Kind, before: Object, document: Object) -> Iterator[str]:
     if kind.kind not in ("Secret", "ConfigMap"):
         return
@@ -97,4 +106,4 @@ def _immutable(kind: Kind, before: Object, document: Object) -> Iterator[str]:
         if document.get("immutable") is not True:
             yield "immutable: Forbidden: field is immutable when `immutable` is set"
         if before.get("data") != document.get("data"):
-            yield "data: Forbidden: field is immutable when `immutable` is set"
+            yield _DATA_IS_FIXED
