@@ -1,0 +1,236 @@
+"""The whole product on real Kubernetes with running pods: api, worker and streamer, the latter two under their own few
+rights and behind the admission policies. What is only true on a network is tried by connecting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.connect import from_kubeconfig
+from kovra.adapters.cluster.manifests.streamer import NAME as STREAMER
+from kovra.adapters.cluster.manifests.worker import WORKER
+from kovra.adapters.cluster.workload import ObjectRef
+from kovra.entrypoints import streamlink
+from kovra.entrypoints.api import create_app
+from kovra.entrypoints.streamer import streaming
+from kovra.entrypoints.worker import working
+from kovra.foundation.db.embedded import free_port
+from tests.conftest import settings_for
+from tests.features.logs.conftest import Streamed, lower
+from tests.features.logs.serving import served
+from tests.features.logs.test_shells import shell
+from tests.support.cluster_accounts import NAMESPACE, USER, account_kubeconfig, prepare
+from tests.support.postgres import TestDatabase
+from tests.support.product import App
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
+ROLLOUTS: Final = int(os.environ.get("KOVRA_ROLLOUTS", "3"))
+"""How many are made under load."""
+
+
+@dataclass
+class OnNode(Streamed):
+    """The product on a node, and the administrator's eyes on the cluster."""
+
+    admin: ClusterClient | None = None
+
+    async def list(self, kind: str, app: App, api_version: str = "v1") -> list[dict[str, Any]]:
+        assert self.admin is not None
+        found = await self.admin.list(api_version, kind, namespace(app))
+        return list(found["items"])
+
+    async def pod_address(self, app: App) -> str:
+        pods = [p for p in await self.list("Pod", app) if p["status"]["phase"] == "Running"]
+        return str(pods[0]["status"]["podIP"])
+
+
+def namespace(app: App) -> str:
+    return "kv-" + str(app.environment["id"])[4:]
+
+
+@pytest.fixture(scope="module")
+async def product(
+    database: TestDatabase, keyrings: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[OnNode]:
+    folder = tmp_path_factory.mktemp("node")
+    kubeconfig = Path(os.environ["KOVRA_TEST_KUBECONFIG"])
+    async with AsyncExitStack() as stack:
+        admin = await from_kubeconfig(kubeconfig)
+        stack.push_async_callback(admin.close)
+        await prepare(admin, registry="own.test")
+        files = {}
+        for account in (WORKER, STREAMER):
+            files[account] = folder / account
+            files[account].write_text(json.dumps(await account_kubeconfig(admin, kubeconfig, account)))
+        link = streamlink.make(folder / "link", free_port())
+        registry = {"endpoint": os.environ["KOVRA_TEST_REGISTRY"], "plain_http": True, "allow_private": True}
+        settings = settings_for(database, keyrings / "api.json", **lower(link.api))
+        worker = settings_for(
+            database, keyrings / "worker.json", kubeconfig=files[WORKER], cluster_user=USER, log_store="postgres",
+            registries={"registry.test": registry}, settling_s=2, progress_deadline_s=60,
+        )  # fmt: skip
+        made = OnNode(
+            app=create_app(settings), database=database, settings=settings, link=link, kubeconfig=files[STREAMER],
+            admin=admin,
+        )  # fmt: skip
+        await stack.enter_async_context(streaming(made.streamer_settings()))
+        await stack.enter_async_context(working(worker))
+        made.url = await stack.enter_async_context(served(made.app, settings))
+        yield made
+        await _remove_namespaces(admin)
+
+
+async def _remove_namespaces(admin: ClusterClient) -> None:
+    found = await admin.list("v1", "Namespace", labels="app.kubernetes.io/managed-by=kovra")
+    for item in found["items"]:
+        if item["metadata"]["name"] != NAMESPACE:
+            await admin.delete(ObjectRef.of({"apiVersion": "v1", "kind": "Namespace", **item}))
+
+
+@pytest.fixture(scope="module")
+async def app(product: OnNode) -> App:
+    ada = await product.sign_up()
+    made = await ada.app(processes={"web": {"port": 8080, "checks": {"readiness": {"path": "/healthz"}}}})
+    done = await made.deploy()
+    assert done["outcome"] == "live", json.dumps(done["reason"])
+    return made
+
+
+async def test_a_release_goes_live_fails_and_comes_back(product: OnNode, app: App) -> None:
+    await app.caller.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "canary-on-a-node"}})
+    second = await app.deploy(image="registry.test/kovra/ok:2")
+    assert (second["outcome"], second["release"]["number"]) == ("live", 2)
+    failed = await app.deploy(image="registry.test/kovra/crash:1")
+    assert (failed["outcome"], failed["reason"]["code"]) == ("failed", "crash_loop")
+    assert "exit code 3" in failed["reason"]["evidence"][0]
+    assert failed["restored_release"] == second["release"]["id"]
+    back = await app.finished(await app.caller.post(f"{app.path}/actions/rollback", {"release": 1}))
+    assert back["outcome"] == "live", back["reason"]
+    (pod,) = [p for p in await product.list("Pod", app) if p["status"]["phase"] == "Running"][:1]
+    assert "canary-on-a-node" not in json.dumps(pod)
+
+
+async def test_logs_and_metrics_of_real_pods_are_read_through_the_streamer(product: OnNode, app: App) -> None:
+    page = await _until(lambda: app.caller.get(f"{app.path}/logs?limit=5"), lambda page: page["data"])
+    assert {"time", "pod", "process", "line"} <= set(page["data"][0])
+    now = await _until(lambda: app.caller.get(f"{app.path}/metrics"), lambda found: found["processes"])
+    assert now["source"] == "cluster"
+    assert now["processes"][0]["ready"] >= 1
+
+
+async def _until(ask: Any, good: Any, seconds: float = 60) -> Any:
+    async with asyncio.timeout(seconds):
+        while True:
+            found = await ask()
+            if good(found):
+                return found
+            await asyncio.sleep(0.5)
+
+
+async def reached(product: OnNode, app: App, *targets: str) -> dict[str, bool]:
+    """Which of these host:port an app's own pod gets a connection to."""
+
+    async def one(target: str) -> bool:
+        async with shell(product, app, command=["/testapp", "connect", target]) as terminal:
+            return await terminal.exit() == 0
+
+    found = await asyncio.gather(*(one(target) for target in targets))
+    return dict(zip(targets, found, strict=True))
+
+
+@pytest.fixture(scope="module")
+async def others(product: OnNode) -> App:
+    eve = await product.sign_up("Eve")
+    made = await eve.app()
+    done = await made.deploy()
+    assert done["outcome"] == "live", json.dumps(done["reason"])
+    return made
+
+
+async def test_a_pod_reaches_nothing_of_others_and_nothing_of_the_platform(
+    product: OnNode, app: App, others: App
+) -> None:
+    """T124: by connecting from inside, and not by reading policies."""
+    theirs = await product.pod_address(others)
+    (service,) = await product.list("Service", others)
+    closed = await reached(
+        product, app,
+        f"{theirs}:8080",
+        f"{service['spec']['clusterIP']}:8080",
+        f"web.{namespace(others)}.svc.cluster.local:8080",
+        "10.96.0.1:443",
+        "10.250.0.2:6443",
+        "10.250.0.2:10250",
+        "169.254.169.254:80",
+        "metrics-server.kube-system.svc.cluster.local:443",
+    )  # fmt: skip
+    assert closed == dict.fromkeys(closed, False)
+
+
+async def test_a_pod_reaches_its_environment_and_the_internet(product: OnNode, app: App) -> None:
+    own = await product.pod_address(app)
+    opened = await reached(product, app, "web:8080", f"{own}:8080", "203.0.113.10:80")
+    assert opened == dict.fromkeys(opened, True)
+
+
+async def _answers(address: str, stop: asyncio.Event, tally: dict[str, int]) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        while not stop.is_set():
+            try:
+                # A connection of its own each time, as a gateway that has just learned of an instance opens one.
+                answer = await client.get(f"http://{address}/", headers={"Connection": "close"})
+                tally[str(answer.status_code)] = tally.get(str(answer.status_code), 0) + 1
+            except httpx.HTTPError as error:
+                tally[type(error).__name__] = tally.get(type(error).__name__, 0) + 1
+            await asyncio.sleep(0.01)
+
+
+async def test_no_request_is_lost_in_rollouts(product: OnNode, app: App) -> None:
+    """Under load through the Service, while every instance is replaced again and again."""
+    assert product.admin is not None
+    here = {"from": [{"ipBlock": {"cidr": "10.250.0.1/32"}}]}
+    opening = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [here]}
+    policy = {"metadata": {"name": "load", "namespace": namespace(app)}, "spec": opening}
+    await product.admin.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", **policy})
+    (service,) = await product.list("Service", app)
+    address = f"{service['spec']['clusterIP']}:8080"
+    await _until(lambda: _opens(address), bool)
+    stop, tally = asyncio.Event(), dict[str, int]()
+    load = [asyncio.create_task(_answers(address, stop, tally)) for _ in range(4)]
+    try:
+        for number in range(ROLLOUTS):
+            made = await app.start(image=f"registry.test/kovra/ok:{2 - number % 2}")
+            done = await app.finished(made, wait=60)
+            assert done["outcome"] == "live", json.dumps(done["reason"])
+    finally:
+        stop.set()
+        await asyncio.gather(*load)
+    assert set(tally) == {"200"}, tally
+    assert tally["200"] > 20 * ROLLOUTS
+    print(f"{ROLLOUTS} rollouts: {tally}")
+
+
+async def _opens(address: str) -> bool:
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
+            return (await client.get(f"http://{address}/healthz")).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+async def test_what_is_deleted_is_gone_from_the_cluster(product: OnNode, others: App) -> None:
+    await others.caller.ok("DELETE", f"/v1/apps/{others.app['id']}")
+    await _until(lambda: product.list("Deployment", others, "apps/v1"), lambda found: not found)
+    await _until(lambda: product.list("Pod", others), lambda found: not found)
+    assert await product.list("Service", others) == []
