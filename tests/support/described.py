@@ -1,4 +1,4 @@
-"""Every answer a test gets is one the description knows: its status, and the code of a refusal."""
+"""Every answer a test gets is one the description knows: its status, its shape, and the code of a refusal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from kovra.entrypoints import description
+from tests.support.shapes import fact, fits
 
 _MANY = frozenset({400, 422})
 """Statuses whose codes are those of fields; the description names the usual ones."""
@@ -36,4 +37,17 @@ async def documented(response: httpx.Response) -> None:
             code = response.json()["code"]
             known = said[str(response.status_code)]["content"]["application/problem+json"]["examples"]
             assert code in known, f'{where} answered {response.status_code} {code}: add @refuses("… {code}")'
+        if response.status_code < 300:
+            await _shaped(response, said[str(response.status_code)].get("content", {}), operation["operationId"])
         return
+
+
+async def _shaped(response: httpx.Response, content: dict[str, Any], operation: str) -> None:
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    if kind != "application/json" or kind not in content:
+        return
+    await response.aread()
+    answer = response.json()
+    fits(content[kind]["schema"], answer, operation)
+    for one in answer["data"] if operation == "listEvents" else ():
+        fact(one)

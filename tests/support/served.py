@@ -14,7 +14,11 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from kovra.entrypoints.api import server_options
+from kovra.entrypoints.clients.frames import FRAMES
 from tests.support.product import Caller, Product
+from tests.support.shapes import fact, fits
+
+_STREAM = FRAMES["EventStream"]["properties"]
 
 
 @dataclass
@@ -68,7 +72,9 @@ class Sse:
         async with asyncio.timeout(timeout_s):
             async for line in self._lines:
                 if not line and "data" in found:
-                    return {**found, "data": json.loads(found["data"])}
+                    data = json.loads(found["data"])
+                    fits(_STREAM[found["event"]], data)
+                    return {**found, "data": data}
                 name, _, value = line.partition(": ")
                 if name:
                     found[name] = value
@@ -80,6 +86,9 @@ async def frame(connection: ClientConnection, timeout_s: float = 10) -> dict[str
     while True:
         async with asyncio.timeout(timeout_s):
             found: dict[str, Any] = json.loads(await connection.recv())
+        fits("SocketFrame", found)
+        if found["type"] == "event":
+            fact(found["event"])
         if found["type"] != "ping":
             return found
 

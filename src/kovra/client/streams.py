@@ -13,6 +13,8 @@ _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 5.0
 _ENDS: Final = ("end", "ended")
 """Kinds by which the server says that it ends the stream."""
+_COMPLETE: Final = "complete"
+"""The end of a stream that was to end with what there is."""
 _FOR_GOOD: Final = ("credential_ended", "permission_missing", "not_found")
 """Ends of a stream after which it cannot be opened again."""
 
@@ -25,7 +27,7 @@ class Told(NamedTuple):
 
 
 def follow(session: Session, path: str, query: Mapping[str, object] | None = None) -> Generator[Told]:
-    """Each event, for ever; what happened while the stream was broken is not missed.
+    """Each event, for ever, or to the end of what was asked for; what happened while it was broken is not missed.
 
     Raises ApiRefused when it cannot be opened again.
     """
@@ -36,6 +38,8 @@ def follow(session: Session, path: str, query: Mapping[str, object] | None = Non
                 wait_s, last = _FIRST_WAIT_S, seen or last
                 if told.kind not in _ENDS:
                     yield told
+                elif told.data["code"] == _COMPLETE:
+                    return
                 elif told.data["code"] in _FOR_GOOD:
                     detail = told.data.get("message") or "The stream was ended: you may not read this any more."
                     raise ApiRefused(403, {"detail": detail, "code": told.data["code"]})

@@ -14,7 +14,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from kovra.entrypoints.api import server_options
+from kovra.entrypoints.clients.frames import FRAMES
 from kovra.settings import Settings
+from tests.support.shapes import fits
+
+_STREAM = FRAMES["LogStream"]["properties"]
 
 
 @asynccontextmanager
@@ -64,7 +68,9 @@ class Listening:
             if line.startswith(":"):
                 continue
             if not line and fields:
-                return Heard(fields["event"], json.loads(fields["data"]), fields.get("id"))
+                heard = Heard(fields["event"], json.loads(fields["data"]), fields.get("id"))
+                fits(_STREAM[heard.kind], heard.data)
+                return heard
             name, _, value = line.partition(": ")
             if name:
                 fields[name] = value

@@ -21,6 +21,7 @@ from kovra.foundation.errors import Malformed
 from kovra.foundation.ids import decode, new_id
 from tests.features.logs.conftest import Streamed
 from tests.support.product import App, Caller
+from tests.support.shapes import fits
 
 endpoints: Any = sys.modules["kovra.features.logs.endpoints.shells"]
 SH = {"command": ["sh"], "tty": True}
@@ -40,6 +41,7 @@ class Terminal:
             message = await self.socket.recv()
         if isinstance(message, str):
             self.told.append(json.loads(message))
+            fits("ShellFrame", self.told[-1])
         elif message[0] == 1:
             self.out += message[1:]
         else:

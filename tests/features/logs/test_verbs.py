@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
+from kovra.client import Client
 from kovra.entrypoints.cli.looking import moment, shown
 from tests.features.logs.conftest import Streamed
 from tests.support.product import App, Caller
@@ -74,3 +75,16 @@ def test_a_terminal_obeys_nothing_an_app_writes() -> None:
     line = {"time": "2026-11-25T11:04:05.123456789Z", "process": "web", "pod": "aev-x-web-6c9-abcde"}
     text = shown({**line, "line": "a\x1b]0;owned\x07b\r\nc\td\u202e\x9b31m"})
     assert text == "2026-11-25T11:04:05.123Z web.abcde | a]0;ownedbc\td31m"
+
+
+async def test_the_client_reads_a_stream_to_its_end(streamed: Streamed, live_app: App) -> None:
+    tag = secrets.token_hex(4)
+    streamed.write(streamed.pods(live_app)[0], f"{tag} one", f"{tag} two")
+    client = Client(streamed.url, live_app.caller.token)
+
+    def read() -> list[str]:
+        stream = client.follow_logs(live_app.pair["id"], follow=False, q=tag)
+        return [told.data["line"] for told in stream if told.kind == "line"]
+
+    async with asyncio.timeout(20):
+        assert await asyncio.to_thread(read) == [f"{tag} one", f"{tag} two"]
