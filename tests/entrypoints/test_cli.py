@@ -16,7 +16,7 @@ import pytest
 import time_machine
 
 from kovra.client import AddressWrong, ApiRefused, Client, address
-from kovra.entrypoints.cli import kept
+from kovra.entrypoints.cli import contexts, kept
 from kovra.entrypoints.cli.output import Output
 from kovra.entrypoints.cli.waiting import exit_code
 from kovra.foundation import clock
@@ -40,27 +40,33 @@ async def shop(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> App:
     return await ada.app()
 
 
+def tokens() -> dict[str, str]:
+    """What is kept of the only login."""
+    return contexts.tokens_of(contexts.load().known["default"])
+
+
+def ada_url() -> str:
+    return contexts.load().known["default"].url
+
+
 def named(app: App) -> str:
     return f"{app.project['slug']}/{app.app['slug']}"
 
 
 async def test_a_login_is_kept_in_a_private_file_until_logout(ada: Caller, served: Served) -> None:
-    folder = kept.state_file().parent
-    folder.mkdir()
-    kept.state_file().write_text("{}")
-    kept.state_file().chmod(0o644)  # an older file that others could read
     done = await kovra("login", "--email", ada.email, "--output", "json", stdin=ada.password + "\n")
     assert (done.code, done.json["url"]) == (0, served.url), done.err
     assert "Logged in to" in done.err
     assert "kvr_rt_" not in done.out + done.err
-    assert stat.S_IMODE(kept.state_file().stat().st_mode) == 0o600
+    assert stat.S_IMODE(contexts.state_file().stat().st_mode) == 0o600
     who = await kovra("whoami")
     assert (who.code, who.out.split()[0]) == (0, ada.email)
     assert (await kovra("whoami", "--output", "json")).json["role"] == "owner"
-    refresh = kept.load()["refresh_token"]
+    refresh = tokens()["refresh_token"]
     done = await kovra("logout", "-o", "json")
     assert (done.code, done.json["logged_out"]) == (0, True)
-    assert not kept.state_file().exists()
+    assert tokens() == {}
+    assert refresh not in contexts.state_file().read_text()
     assert (await ada.send("POST", "/v1/auth/refresh", {"refresh_token": refresh})).status_code == 401
     again = await kovra("logout")
     assert (again.code, again.err) == (0, "You were not logged in.\n")
@@ -71,7 +77,7 @@ async def test_a_login_is_kept_in_a_private_file_until_logout(ada: Caller, serve
 async def test_a_wrong_password_is_denied_and_keeps_nothing(ada: Caller) -> None:
     done = await kovra("login", "--email", ada.email, stdin="not it at all\n")
     assert done.code == 4
-    assert not kept.state_file().exists()
+    assert not contexts.state_file().exists()
     assert (await kovra("login", "--email", ada.email)).code == 5  # nothing on stdin
 
 
@@ -79,9 +85,9 @@ async def test_an_expired_access_token_is_refreshed_again_and_again(ada: Caller)
     for _ in range(2):
         with time_machine.travel(clock.now() - timedelta(hours=1)):
             assert (await kovra("login", "--email", ada.email, stdin=ada.password + "\n")).code == 0
-        before = kept.load()
+        before = tokens()
         assert (await kovra("whoami")).code == 0
-        after = kept.load()
+        after = tokens()
         assert after["access_token"] != before["access_token"]
         assert after["refresh_token"] != before["refresh_token"]
 
@@ -98,7 +104,7 @@ async def test_commands_side_by_side_refresh_once(ada: Caller) -> None:
 async def test_an_ended_login_says_what_to_do(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     with time_machine.travel(clock.now() - timedelta(hours=1)):
         await kovra("login", "--email", ada.email, stdin=ada.password + "\n")
-    kept.keep(kept.load()["url"], {**kept.load(), "refresh_token": "kvr_rt_gone"})
+    kept.keep("default", ada_url(), {**tokens(), "refresh_token": "kvr_rt_gone"})
     done = await kovra("whoami")
     assert (done.code, "kovra login" in done.err) == (4, True)
     monkeypatch.setenv("KOVRA_TOKEN", "kvr_api_wrong")
@@ -204,7 +210,7 @@ async def test_an_api_that_restarts_meanwhile_is_waited_for_and_said(shop: App, 
     watching = asyncio.create_task(kovra("deploy", named(shop), "--image", image, heard=heard))
     await _until(lambda: "queued" in heard.getvalue() or "preparing" in heard.getvalue())
     await served.close()
-    await _until(lambda: "does not answer. The deployment goes on" in heard.getvalue())
+    await _until(lambda: "The deployment goes on; trying again" in heard.getvalue())
     await served.open()
     done = await watching
     assert (done.code, done.out) == (0, "live: release 1\n"), done.err

@@ -183,8 +183,8 @@ class Session:
             raw = response.read(_LARGEST_ANSWER)
         except ssl.SSLError as error:
             raise ApiRefused(0, _untrusted(self.url, error)) from None
-        except (OSError, http.client.HTTPException):
-            raise ApiRefused(0, _silent(self.url)) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiRefused(0, _silent(self.url, error)) from None
         finally:
             connection.close()
         if answered is not None:
@@ -209,8 +209,8 @@ class Session:
                 yield raw.decode("utf-8", "replace").rstrip("\n")
         except ssl.SSLError as error:
             raise ApiRefused(0, _untrusted(self.url, error)) from None
-        except (OSError, http.client.HTTPException):
-            raise ApiRefused(0, _silent(self.url)) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiRefused(0, _silent(self.url, error)) from None
         finally:
             connection.close()
 
@@ -272,10 +272,11 @@ def _foreign(url: str) -> dict[str, str]:
     }
 
 
-def _silent(url: str) -> dict[str, str]:
+def _silent(url: str, error: OSError | http.client.HTTPException) -> dict[str, str]:
+    why = getattr(error, "strerror", None) or ("it took too long" if isinstance(error, TimeoutError) else "")
     return {
         "code": "unreachable",
-        "detail": f"{url} does not answer.",
+        "detail": f"{url} does not answer{f' ({why.lower()})' if why else ''}.",
         "hint": "Is it running (`make run` starts one), and is KOVRA_URL right?",
     }
 

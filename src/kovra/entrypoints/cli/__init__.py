@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from kovra.entrypoints.cli import looking, organization, running, server, user, watching
+from kovra.entrypoints.cli import kept, logins, looking, organization, running, server, switching, user, watching
 
 app = typer.Typer(
     name="kovra",
@@ -14,11 +16,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def common(
+    context: Annotated[
+        str | None,
+        typer.Option(
+            help="Which server and organization, by `kovra context list`. Default: KOVRA_CONTEXT, else the current one."
+        ),
+    ] = None,
+) -> None:
+    """From an image to a running, isolated, observable app."""
+    if context:
+        kept.asked.set(context)
+
+
 server.add_to(app)
+logins.add_to(app)
 user.add_to(app)
 looking.add_to(app)
 watching.add_to(app)
 organization.add_to(app)
+switching.add_to(app)
 
 
 def main() -> None:

@@ -1,87 +1,170 @@
-"""The login the CLI keeps between commands: a file of 0600, refreshed under a lock when its access token expires."""
+"""Which server and organization a command means, as whom, and the login that is kept for it.
+
+The server and the organization: ``--context``; else KOVRA_URL; else KOVRA_CONTEXT; else the context that the folder's link
+(`linked`) names; else the current one; else this machine. The credential: KOVRA_TOKEN; else that context's.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-from kovra.entrypoints.client import ApiRefused, Client, address
+from kovra.client import ApiRefused, Client, address
+from kovra.entrypoints.cli import contexts, linked
+from kovra.entrypoints.cli.contexts import Context
+from kovra.entrypoints.cli.patient import PatientClient
+from kovra.entrypoints.cli.trouble import LocalTrouble
 
-HERE = "http://127.0.0.1:8080"
-
-
-def state_file() -> Path:
-    """Where the CLI keeps its login, 0600."""
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "kovra" / "login.json"
-
-
-def load() -> dict[str, str]:
-    """The kept login, or nothing."""
-    try:
-        known: dict[str, str] = json.loads(state_file().read_text())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
+HERE: Final = "http://127.0.0.1:8080"
+asked: Final[ContextVar[str | None]] = ContextVar("asked", default=None)
+"""What ``--context`` says in this command."""
 
 
-def keep(url: str, pair: dict[str, Any]) -> None:
-    """Keep a login for the next commands: whole or not at all, and readable by nobody else."""
-    path = state_file()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"login.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"url": url, "access_token": pair["access_token"], "refresh_token": pair["refresh_token"]}, file)
-    draft.replace(path)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Where a command goes."""
+
+    url: str
+    context: Context | None
+    """None: nothing is kept for that server."""
 
 
-def forget() -> None:
-    """Keep none."""
-    state_file().unlink(missing_ok=True)
+def named() -> str | None:
+    """The context that is named for this command; raises LocalTrouble when two are."""
+    return asked.get() or os.environ.get("KOVRA_CONTEXT") or None
 
 
-def chosen_url(url: str | None = None) -> str:
-    """Which API: as said, KOVRA_URL, where one is logged in, this machine."""
-    return address(url or os.environ.get("KOVRA_URL") or load().get("url") or HERE)
+def choose() -> Chosen:
+    """Where this command goes; raises LocalTrouble, and AddressWrong."""
+    known = contexts.load()
+    name, given = named(), os.environ.get("KOVRA_URL")
+    if name:
+        return _named(name, known.known, None if asked.get() else given)
+    if given:
+        url = address(given)
+        return Chosen(url=url, context=_matching(known, url))
+    link = linked.find()
+    if link is not None and link.url:
+        found = _matching(known, address(link.url), link.organization)
+        if found is not None:
+            return Chosen(url=found.url, context=found)
+    current = known.known.get(known.current or "")
+    if current is None and known.known:
+        raise LocalTrouble(
+            "context_not_chosen", "No context is the current one.", "Choose one: kovra context use NAME", usage=True
+        )
+    return Chosen(url=current.url if current else HERE, context=current)
+
+
+def _named(name: str, known: Mapping[str, Context], given: str | None) -> Chosen:
+    context = known.get(name)
+    if context is None:
+        raise LocalTrouble(
+            "context_unknown",
+            f"There is no context {name}.",
+            "What there is: kovra context list. Another one: kovra context add NAME --url URL",
+            usage=True,
+        )
+    if given and address(given) != context.url:
+        raise LocalTrouble(
+            "context_contradicted",
+            f"KOVRA_CONTEXT is {name} ({context.url}), and KOVRA_URL is {address(given)}.",
+            "Unset one of them.",
+            usage=True,
+        )
+    return Chosen(url=context.url, context=context)
+
+
+def _matching(known: contexts.Contexts, url: str, organization: str | None = None) -> Context | None:
+    """The context of this server (and organization, where one is named), the current one before others."""
+    current = known.known.get(known.current or "")
+    for one in [*([current] if current else []), *known.known.values()]:
+        if one.url == url and organization in (None, one.organization):
+            return one
+    return None
 
 
 def connect() -> Client:
-    """The client of this call: with KOVRA_TOKEN, else with the kept login of this API."""
-    url = chosen_url()
+    """The client of this command; raises LocalTrouble, and AddressWrong."""
+    chosen = choose()
     token = os.environ.get("KOVRA_TOKEN")
-    if token:
-        return Client(url, token)
-    known = load()
-    if known.get("url") != url:
-        return Client(url, None)
-    return Client(url, known.get("access_token"), fresh=lambda expired: _fresh(url, expired))
+    if token or chosen.context is None:
+        return PatientClient(chosen.url, token or None)
+    return client_of(chosen.context)
 
 
-def _fresh(url: str, expired: str | None) -> str:
+def client_of(context: Context) -> Client:
+    """The client of a context, with its own credential."""
+    tokens, name = contexts.tokens_of(context), context.name
+    if "api_token" in tokens:
+        return PatientClient(context.url, tokens["api_token"])
+    return PatientClient(context.url, tokens.get("access_token"), fresh=lambda expired: _fresh(name, expired))
+
+
+def for_login(url: str | None) -> tuple[str, str]:
+    """(context, server) that a login is for: a named one may be new; else the one of that server, else another one."""
+    known, name = contexts.load(), named()
+    context = known.known.get(name) if name else None
+    if name:
+        where = url or (context.url if context else None) or os.environ.get("KOVRA_URL")
+        if where is None:
+            raise LocalTrouble(
+                "context_unknown", f"There is no context {name} yet.", "Say where it is: --url URL", usage=True
+            )
+        return name, address(where)
+    server = address(url) if url else choose().url
+    found = _matching(known, server)
+    return (found.name if found else _new_name(known.known, server)), server
+
+
+def _new_name(known: Mapping[str, Context], server: str) -> str:
+    if contexts.FIRST not in known:
+        return contexts.FIRST
+    host = urlsplit(server).hostname or "other"
+    taken = [host, *(f"{host}-{n}" for n in range(2, len(known) + 3))]
+    return next(name for name in taken if name not in known)
+
+
+def keep(name: str, url: str, pair: Mapping[str, Any], *, account: str | None = None, use: bool = False) -> Context:
+    """Keep a login for the next commands, with the organization it opened."""
+    with contexts.changing():
+        return _keep(name, url, pair, account=account, use=use)
+
+
+def _keep(name: str, url: str, pair: Mapping[str, Any], *, account: str | None, use: bool) -> Context:
+    before = contexts.load().known.get(name) or Context(name=name, url=url)
+    opened = pair.get("organization")
+    context = replace(
+        before,
+        url=url,
+        account=account or before.account,
+        organization=opened["slug"] if opened else before.organization,
+    )
+    tokens = {"access_token": str(pair["access_token"]), "refresh_token": str(pair["refresh_token"])}
+    return contexts.put(context, tokens, use=use)
+
+
+def forget(context: Context) -> None:
+    """Keep no credential of it; the context stays."""
+    with contexts.changing():
+        contexts.put(replace(context, account=None), {})
+
+
+def _fresh(name: str, expired: str | None) -> str:
     """Another access token. Commands that run side by side refresh once: a refresh token is good for one use."""
-    with _locked():
-        known = load()
-        if known.get("url") != url or not known.get("refresh_token"):
+    with contexts.changing():
+        context = contexts.load().known.get(name)
+        tokens = contexts.tokens_of(context) if context else {}
+        if context is None or not tokens.get("refresh_token"):
             raise ApiRefused(401, {"code": "credential_ended", "detail": "You are not logged in any more."})
-        if known.get("access_token") and known["access_token"] != expired:
-            return known["access_token"]
-        pair = Client(url, None).call("POST", "/v1/auth/refresh", {"refresh_token": known["refresh_token"]})
-        keep(url, pair)
+        if tokens.get("access_token") and tokens["access_token"] != expired:
+            return tokens["access_token"]
+        pair = PatientClient(context.url, None).call(
+            "POST", "/v1/auth/refresh", {"refresh_token": tokens["refresh_token"]}
+        )
+        _keep(name, context.url, pair, account=None, use=False)
         return str(pair["access_token"])
-
-
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    descriptor = os.open(state_file().with_name("login.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, TextIO
 
 from kovra.entrypoints.cli.output import harmless
@@ -18,6 +19,10 @@ _PLAIN_SPINS: Final = "|/-\\"
 _NARROW: Final = 60
 """Below so many columns there is no bar, only the numbers."""
 _BAR: Final = 20
+PATIENCE_S: Final = 0.4
+"""After so long without an answer it is said that, and for what, one waits."""
+_displaying: Final[ContextVar[bool]] = ContextVar("displaying", default=False)
+"""Whether a display is open: it tells already what is under way."""
 
 
 def is_live(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
@@ -110,10 +115,14 @@ class Display:
     def redraw_until_ended(self) -> None:
         """Turn what turns and count the seconds, until ``end``; in a thread of its own."""
         while not self._ended.wait(_REDRAW_S):
-            with self._lock:
-                self._turn += 1
-                if self._line is not None:
-                    self._draw()
+            self.turn()
+
+    def turn(self) -> None:
+        """Draw it anew, a moment later."""
+        with self._lock:
+            self._turn += 1
+            if self._line is not None:
+                self._draw()
 
     def end(self) -> None:
         """Leave the terminal as it was."""
@@ -125,6 +134,7 @@ class Display:
 def shown(stream: TextIO | None = None) -> Iterator[Display]:
     """A display for as long as the block lasts; whatever ends it, the terminal is left clean."""
     display = Display(stream)
+    begun = _displaying.set(True)
     drawing = threading.Thread(target=display.redraw_until_ended, daemon=True) if display.live else None
     if drawing is not None:
         drawing.start()
@@ -132,8 +142,48 @@ def shown(stream: TextIO | None = None) -> Iterator[Display]:
         yield display
     finally:
         display.end()
+        _displaying.reset(begun)
         if drawing is not None:
             drawing.join(1)
+
+
+class Waiting:
+    """Says for what one waits, once that takes longer than people wait for nothing (0.4 s); elsewhere than on a terminal
+    once for each thing in the life of this object.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    @contextmanager
+    def for_(self, what: str) -> Iterator[None]:
+        """While the block lasts, ``what`` is waited for."""
+        if _displaying.get():
+            yield
+            return
+        over = threading.Event()
+        telling = threading.Thread(target=self._tell, args=(what, over, sys.stderr), daemon=True)
+        telling.start()
+        try:
+            yield
+        finally:
+            over.set()
+            telling.join(1)  # the line is gone before anything else is written
+
+    def _tell(self, what: str, over: threading.Event, stream: TextIO) -> None:
+        if over.wait(PATIENCE_S):
+            return
+        if not is_live(stream):
+            if what not in self._told:
+                stream.write(f"Waiting for {what} ...\n")
+                stream.flush()
+            self._told.add(what)
+            return
+        display, since = Display(stream), Stopwatch()
+        display.state("", lambda _columns: f"Waiting for {what}  {since}")
+        while not over.wait(_REDRAW_S):
+            display.turn()
+        display.end()
 
 
 def bar(done: int, of: int, columns: int, *, unicode: bool = True) -> str:

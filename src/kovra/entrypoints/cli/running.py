@@ -1,77 +1,113 @@
-"""Running a command: what is refused becomes a sentence that says what to do, and an exit code.
+"""Running a command: what goes wrong becomes a sentence that says what to do, and an exit code; never a traceback.
 
 0 live or done · 1 failed · 2 canceled or superseded · 3 timed out waiting · 4 denied · 5 usage · 130 interrupted
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from typing import Final
+import traceback
+from typing import Any, Final
 
 import typer
+import typer.main
 
 from kovra.client import AddressWrong, ApiRefused
+from kovra.entrypoints.cli import explaining
+from kovra.entrypoints.cli.explaining import Trouble
+from kovra.entrypoints.cli.trouble import LocalTrouble
 
 FAILED, DENIED, USAGE, INTERRUPTED = 1, 4, 5, 130
 _DENIED: Final = frozenset({401, 403})
 _USAGE: Final = frozenset({400, 404, 405, 406, 410, 412, 413, 415, 422, 428, 431})
+SERVER_VERBS: Final = frozenset({"api", "worker", "streamer", "simulator", "dev", "migrate"})
+"""Where a defect stays loud: their stderr is a log, and its readers are operators."""
 
 
 def run(app: typer.Typer) -> None:
     """Run the command of this process's arguments, and end the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Without standalone mode an Exit comes back as its code.
         code = app(standalone_mode=False)
         sys.stdout.flush()
-    except ApiRefused as refused:
-        _explain(refused)
-        code = DENIED if refused.status in _DENIED else USAGE if refused.status in _USAGE else FAILED
-    except AddressWrong as wrong:
-        sys.stderr.write(f"usage: {wrong}\n")
-        code = USAGE
     except typer.Exit as done:
         code = done.exit_code
     except typer.Abort as aborted:
-        interrupted = isinstance(aborted.__cause__ or aborted.__context__, KeyboardInterrupt)
-        sys.stderr.write("\nInterrupted. What was started goes on.\n" if interrupted else "\nNothing was given.\n")
-        code = INTERRUPTED if interrupted else USAGE
+        code = _aborted(aborted)
+    except KeyboardInterrupt:
+        code = _interrupted()
     except BrokenPipeError:
         # Whoever read our output has enough; the interpreter must not try to write the rest when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
-    except Exception as wrong:
-        # Typer's usage errors know how to show themselves; anything else is a defect and stays loud.
-        if not hasattr(wrong, "format_message"):
+    except Exception as wrong:  # the outermost place there is
+        trouble = _trouble(wrong)
+        if trouble is None:
             raise
-        _usage(wrong)
-        code = USAGE
+        explaining.tell(trouble, as_json=explaining.wants_json(sys.argv[1:]))
+        code = trouble.exit_code
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
-def _explain(refused: ApiRefused) -> None:
-    lines = [f"error: {refused}"]
-    lines += [f"{wrong['pointer']}: {wrong['message']}" for wrong in refused.problem.get("errors") or []]
-    if refused.problem.get("hint"):
-        lines.append(refused.problem["hint"])
-    if refused.problem.get("missing_permission"):
-        granted = refused.problem.get("granted_by")
-        lines.append(
-            f"It needs {refused.problem['missing_permission']}" + (f", which {granted} holds." if granted else ".")
+def _trouble(wrong: Exception) -> Trouble | None:
+    """What it means to a person; None: it stays as loud as it is."""
+    if isinstance(wrong, ApiRefused):
+        code = DENIED if wrong.status in _DENIED else USAGE if wrong.status in _USAGE else FAILED
+        return explaining.refused(wrong, code)
+    if isinstance(wrong, LocalTrouble):
+        return Trouble(code=wrong.code, message=str(wrong), hint=wrong.hint, exit_code=USAGE if wrong.usage else FAILED)
+    if isinstance(wrong, AddressWrong):
+        hint = "Such as KOVRA_URL=https://api.example.com"
+        return Trouble(code="address_wrong", message=str(wrong), hint=hint, exit_code=USAGE, word="usage")
+    if hasattr(wrong, "format_message"):  # typer's usage errors; its copy of click hides the type
+        return _usage(wrong)
+    if sys.argv[1:2] and sys.argv[1] in SERVER_VERBS:
+        return None
+    if isinstance(wrong, OSError):
+        about = f"{wrong.filename}: " if wrong.filename else ""
+        message = f"{about}{wrong.strerror or type(wrong).__name__}."
+        return Trouble(
+            code="system_refused", message=message, hint="The operating system refuses this.", exit_code=FAILED
         )
-    if refused.status == 401 and os.environ.get("KOVRA_TOKEN"):
-        lines.append("KOVRA_TOKEN is wrong or has ended: make another one, or unset it.")
-    elif refused.status == 401:
-        lines.append("Log in with: kovra login --email you@example.test")
-    if refused.problem.get("request_id") and refused.status >= 500:
-        lines.append(f"Request {refused.problem['request_id']}.")
-    sys.stderr.write("\n  ".join(lines) + "\n")
+    return _defect(wrong)
 
 
-def _usage(wrong: Exception) -> None:
-    context = getattr(wrong, "ctx", None)
-    message = str(getattr(wrong, "format_message")())  # noqa: B009  # typer's own copy of click hides the type
+def _usage(wrong: Exception) -> Trouble:
+    context: Any = getattr(wrong, "ctx", None)
+    message = str(getattr(wrong, "format_message")())  # noqa: B009
     if context is None or message.startswith("Usage:"):
-        sys.stderr.write(f"{message}\n")
-        return
-    sys.stderr.write(f"usage: {message}\n  See: {context.command_path} --help\n")
+        return Trouble(code="usage", message=message, hint=None, exit_code=USAGE, word=None)
+    hint = f"See: {context.command_path} --help"
+    return Trouble(code="usage", message=message, hint=hint, exit_code=USAGE, word="usage")
+
+
+def _defect(wrong: Exception) -> Trouble:
+    if os.environ.get("KOVRA_DEBUG"):
+        sys.stderr.write("".join(traceback.format_exception(wrong)))
+    last = traceback.extract_tb(wrong.__traceback__)[-1]
+    where = f"{type(wrong).__name__} in {os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119  # of any system
+    return Trouble(
+        code="defect",
+        message=f"This program failed ({where}); that is its defect, not yours.",
+        hint="Report it with what KOVRA_DEBUG=1 shows.",
+        exit_code=FAILED,
+    )
+
+
+def _aborted(aborted: typer.Abort) -> int:
+    if isinstance(aborted.__cause__ or aborted.__context__, KeyboardInterrupt):
+        return _interrupted()
+    sys.stderr.write("\nNothing was given.\n")
+    return USAGE
+
+
+def _interrupted() -> int:
+    with contextlib.suppress(OSError):
+        sys.stderr.write("\nInterrupted. What was started goes on.\n")
+    return INTERRUPTED

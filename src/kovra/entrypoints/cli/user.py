@@ -1,14 +1,11 @@
-"""User verbs: log in, look, deploy, roll back. Progress on stderr, results on stdout."""
+"""User verbs: look, deploy, roll back. Progress on stderr, results on stdout."""
 
 from __future__ import annotations
 
-import getpass
-import sys
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from kovra.client import ApiRefused
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
@@ -30,62 +27,11 @@ InProject = Annotated[str | None, typer.Option(help="Only of this project.")]
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
-    for verb in (login, logout, whoami, deploy, rollback):
+    for verb in (deploy, rollback):
         app.command()(verb)
     groups = {"projects": projects, "environments": environments, "apps": apps, "config": config, "secrets": secrets}
     for name, group in groups.items():
         app.add_typer(group, name=name)
-
-
-def login(
-    email: Annotated[str, typer.Option(help="Your address.")],
-    url: Annotated[str | None, typer.Option(help="The API (KOVRA_URL).")] = None,
-    organization: Annotated[str | None, typer.Option(help="Which organization to open.")] = None,
-    output: Form = Output.text,
-) -> None:
-    """Log in and keep the login for the next commands. The password comes from the terminal, or from stdin."""
-    from kovra.client import Client
-
-    client = Client(kept.chosen_url(url), None)
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    if not password:
-        raise typer.BadParameter("Give the password on stdin.")
-    pair = client.log_in({"email": email, "password": password, "organization": organization or None})
-    kept.keep(client.url, dict(pair))
-    opened = pair["organization"]["slug"] if pair["organization"] else "no organization"
-    sys.stderr.write(f"Logged in to {opened}.\n")
-    if output is Output.json:
-        show({"url": client.url, "organization": pair["organization"]}, output, "")
-
-
-def logout(
-    everywhere: Annotated[
-        bool, typer.Option("--everywhere", help="End every login of yours, not only this one.")
-    ] = False,
-    output: Form = Output.text,
-) -> None:
-    """End the kept login, here and on the server."""
-    known = kept.load()
-    if known:
-        client = kept.connect()
-        try:
-            end = client.log_out_all if everywhere else client.log_out
-            end()
-        except ApiRefused as refused:
-            if refused.status != 401:  # it has ended already
-                raise
-        kept.forget()
-    sys.stderr.write("Logged out.\n" if known else "You were not logged in.\n")
-    if output is Output.json:
-        show({"logged_out": bool(known), "everywhere": everywhere}, output, "")
-
-
-def whoami(output: Form = Output.text) -> None:
-    """Who you are, and what you may do."""
-    me = kept.connect().get_me()
-    who = me["user"]["email"] if me["user"] else "api token"
-    opened = me["organization"]["slug"] if me["organization"] else "no organization"
-    show(me, output, f"{who} in {opened} as {me['role'] or 'token'}")
 
 
 @projects.command("list")
