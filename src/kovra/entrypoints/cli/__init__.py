@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from kovra.entrypoints.cli import kept, logins, looking, organization, running, server, switching, user, watching
+from kovra.entrypoints.cli import (
+    completing,
+    kept,
+    linking,
+    logins,
+    looking,
+    organization,
+    running,
+    server,
+    switching,
+    user,
+    watching,
+)
+from kovra.entrypoints.cli.appcommands import about_apps
 
 app = typer.Typer(
     name="kovra",
@@ -23,7 +36,8 @@ def common(
     context: Annotated[
         str | None,
         typer.Option(
-            help="Which server and organization, by `kovra context list`. Default: KOVRA_CONTEXT, else the current one."
+            help="Which server and organization, by `kovra context list`. Default: KOVRA_CONTEXT, else the current one.",
+            autocompletion=completing.context_names,
         ),
     ] = None,
 ) -> None:
@@ -39,6 +53,9 @@ looking.add_to(app)
 watching.add_to(app)
 organization.add_to(app)
 switching.add_to(app)
+linking.add_to(app)
+completing.add_to(app)
+about_apps(app)
 
 
 def main() -> None:

@@ -7,17 +7,19 @@ The server and the organization: ``--context``; else KOVRA_URL; else KOVRA_CONTE
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from kovra.client import ApiRefused, Client, address
+from kovra.client import ApiRefused, address
 from kovra.entrypoints.cli import contexts, linked
 from kovra.entrypoints.cli.contexts import Context
-from kovra.entrypoints.cli.patient import PatientClient
 from kovra.entrypoints.cli.trouble import LocalTrouble
+
+if TYPE_CHECKING:
+    from kovra.client import Client
 
 HERE: Final = "http://127.0.0.1:8080"
 asked: Final[ContextVar[str | None]] = ContextVar("asked", default=None)
@@ -38,8 +40,8 @@ def named() -> str | None:
     return asked.get() or os.environ.get("KOVRA_CONTEXT") or None
 
 
-def choose() -> Chosen:
-    """Where this command goes; raises LocalTrouble, and AddressWrong."""
+def choose(*, heed_link: bool = True) -> Chosen:
+    """Where this command goes; raises LocalTrouble, and AddressWrong. ``heed_link``: as the folder's link says, if it has one."""
     known = contexts.load()
     name, given = named(), os.environ.get("KOVRA_URL")
     if name:
@@ -47,17 +49,31 @@ def choose() -> Chosen:
     if given:
         url = address(given)
         return Chosen(url=url, context=_matching(known, url))
-    link = linked.find()
+    link = linked.find() if heed_link else None
     if link is not None and link.url:
-        found = _matching(known, address(link.url), link.organization)
-        if found is not None:
-            return Chosen(url=found.url, context=found)
+        return _linked(link, link.url, known)
     current = known.known.get(known.current or "")
     if current is None and known.known:
         raise LocalTrouble(
             "context_not_chosen", "No context is the current one.", "Choose one: kovra context use NAME", usage=True
         )
     return Chosen(url=current.url if current else HERE, context=current)
+
+
+def _linked(link: linked.Link, url: str, known: contexts.Contexts) -> Chosen:
+    """The context of a linked folder. Nothing is sent to another organization's app of the same name, nor to an address that
+    is in a file alone.
+    """
+    found = _matching(known, address(url), link.organization)
+    if found is None:
+        organization = f" --organization {link.organization}" if link.organization else ""
+        raise LocalTrouble(
+            "link_elsewhere",
+            f"{link.path} is about {link.organization or 'an organization'} at {url}, and no context is.",
+            f"Log in there: kovra login --url {url}{organization}; or say where to go: --context NAME, or KOVRA_URL",
+            usage=True,
+        )
+    return Chosen(url=found.url, context=found)
 
 
 def _named(name: str, known: Mapping[str, Context], given: str | None) -> Chosen:
@@ -88,21 +104,28 @@ def _matching(known: contexts.Contexts, url: str, organization: str | None = Non
     return None
 
 
-def connect() -> Client:
+def connect(*, heed_link: bool = True) -> Client:
     """The client of this command; raises LocalTrouble, and AddressWrong."""
-    chosen = choose()
+    chosen = choose(heed_link=heed_link)
     token = os.environ.get("KOVRA_TOKEN")
     if token or chosen.context is None:
-        return PatientClient(chosen.url, token or None)
+        return client_at(chosen.url, token or None)
     return client_of(chosen.context)
+
+
+def client_at(url: str, token: str | None = None, *, fresh: Callable[[str | None], str] | None = None) -> Client:
+    """The client of a server; all operations are loaded by who calls one."""
+    from kovra.entrypoints.cli.patient import PatientClient
+
+    return PatientClient(url, token, fresh=fresh)
 
 
 def client_of(context: Context) -> Client:
     """The client of a context, with its own credential."""
     tokens, name = contexts.tokens_of(context), context.name
     if "api_token" in tokens:
-        return PatientClient(context.url, tokens["api_token"])
-    return PatientClient(context.url, tokens.get("access_token"), fresh=lambda expired: _fresh(name, expired))
+        return client_at(context.url, tokens["api_token"])
+    return client_at(context.url, tokens.get("access_token"), fresh=lambda expired: _fresh(name, expired))
 
 
 def for_login(url: str | None) -> tuple[str, str]:
@@ -163,8 +186,6 @@ def _fresh(name: str, expired: str | None) -> str:
             raise ApiRefused(401, {"code": "credential_ended", "detail": "You are not logged in any more."})
         if tokens.get("access_token") and tokens["access_token"] != expired:
             return tokens["access_token"]
-        pair = PatientClient(context.url, None).call(
-            "POST", "/v1/auth/refresh", {"refresh_token": tokens["refresh_token"]}
-        )
-        _keep(name, context.url, pair, account=None, use=False)
+        pair = client_at(context.url).refresh_tokens({"refresh_token": tokens["refresh_token"]})
+        _keep(name, context.url, dict(pair), account=None, use=False)
         return str(pair["access_token"])

@@ -51,6 +51,14 @@ def find(start: Path | None = None) -> Link | None:
     return None
 
 
+def find_quietly() -> Link | None:
+    """The link, for who can do without: one that cannot be read is none."""
+    try:
+        return find()
+    except LocalTrouble:
+        return None
+
+
 def read(path: Path) -> Link:
     """The link in a file; raises LocalTrouble that names file and line."""
     try:
@@ -61,7 +69,8 @@ def read(path: Path) -> Link:
     except UnicodeDecodeError:
         raise _wrong(path, "it is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise _wrong(path, str(error)) from None
+        last = f"at line {raw.decode().count(chr(10)) + 1}, its end"
+        raise _wrong(path, str(error).replace("at end of document", last)) from None
     return _checked(path, document, raw.decode().splitlines())
 
 
@@ -83,7 +92,7 @@ def _line(lines: list[str], key: str) -> int:
 
 
 def _wrong(path: Path, why: str) -> LocalTrouble:
-    hint = f"Mend that line, or write the file anew: kovra init --directory {path.parent} --force"
+    hint = f"Mend it, or write it anew: kovra init --directory {path.parent} --force"
     return LocalTrouble("link_wrong", f"{path}: {why}.", hint, usage=True)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import getpass
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kovra.client import ApiRefused, Client
+from kovra.client import ApiRefused
 from kovra.entrypoints.cli import contexts, kept
+from kovra.entrypoints.cli.asking import ask
 from kovra.entrypoints.cli.named import Form
 from kovra.entrypoints.cli.output import Output, show
-from kovra.entrypoints.cli.patient import PatientClient
+
+if TYPE_CHECKING:
+    from kovra.client import Client
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,8 +35,8 @@ def login(
     The login is kept in the context of that server, or in the one that --context names, which becomes the current one.
     """
     name, server = kept.for_login(url)
-    client = PatientClient(server, None)
-    email = email or _asked("Email: ", "Say who you are: --email you@example.test")
+    client = kept.client_at(server)
+    email = email or ask("Email", otherwise="Say who you are: --email you@example.test")
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if not password:
         raise typer.BadParameter("Give the password on stdin.")
@@ -45,17 +48,6 @@ def login(
     if output is Output.json:
         shown = {"url": client.url, "organization": pair["organization"], "context": name, "kept_in": context.kept_in}
         show(shown, output, "")
-
-
-def _asked(question: str, otherwise: str) -> str:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(otherwise)
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    answer = sys.stdin.readline().strip()
-    if not answer:
-        raise typer.BadParameter(otherwise)
-    return answer
 
 
 def logout(

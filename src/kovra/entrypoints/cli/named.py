@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kovra.client import ApiRefused
+from kovra.entrypoints.cli import completing, linked
 from kovra.entrypoints.cli.output import Output
 
 if TYPE_CHECKING:
     from kovra.client import Client
     from kovra.client.models import AppEnvironmentOut, AppOut
 
-Where = Annotated[str, typer.Option("--environment", "-e", help="Environment.")]
-AppName = Annotated[str, typer.Argument(help="project/app", metavar="PROJECT/APP")]
+Where = Annotated[str, typer.Option("--environment", "-e", help="Environment.", autocompletion=completing.environments)]
+AppName = Annotated[
+    str,
+    typer.Argument(
+        help="The app; in a folder linked by `kovra init` its own, if left out.",
+        metavar="PROJECT/APP",
+        autocompletion=completing.apps,
+    ),
+]
 Form = Annotated[Output, typer.Option("--output", "-o", help="How results are printed.")]
 Deploys = Annotated[bool, typer.Option("--deploy", help="Deploy at once; otherwise it is staged.")]
 Waits = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the verdict.")]
@@ -25,10 +33,10 @@ def find_app(client: Client, name: str) -> AppOut:
     """The app of project/app; raises BadParameter or ApiRefused (404)."""
     project, _, slug = name.partition("/")
     if not project or not slug:
-        raise typer.BadParameter("Name the app as project/app.")
+        raise typer.BadParameter("Name the app as project/app, or link this folder to one: kovra init")
     found = client.list_apps(project=project, slug=slug)["data"]
     if not found:
-        raise _absent(f"There is no app {name}.", "kovra apps list")
+        raise _absent_app(name)
     return found[0]
 
 
@@ -42,6 +50,14 @@ def find_pair(client: Client, name: str, environment: str) -> AppEnvironmentOut:
     if not pairs:
         raise _absent(f"{name} is not in {environment}.", "kovra apps list")
     return pairs[0]
+
+
+def _absent_app(name: str) -> ApiRefused:
+    link = linked.find_quietly()
+    if link is None or link.name != name:
+        return _absent(f"There is no app {name}.", "kovra apps list")
+    detail = f"There is no app {name}, to which {link.path} links this folder."
+    return _absent(detail, "kovra apps list; link it to another one: kovra init --force")
 
 
 def _absent(detail: str, command: str) -> ApiRefused:

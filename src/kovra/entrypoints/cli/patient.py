@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 from kovra.client import Client
 from kovra.entrypoints.cli.progress import Waiting
 
-_AGENT: Final = "kovra-cli"
 
-
+@dataclass
 class PatientClient(Client):
     """Every call that takes longer than a moment is said on stderr."""
 
-    def __init__(
-        self,
-        url: str,
-        token: str | None,
-        *,
-        fresh: Callable[[str | None], str] | None = None,
-        timeout_s: float = 75.0,
-        tries: int = 5,
-    ) -> None:
-        super().__init__(url, token, timeout_s=timeout_s, fresh=fresh, tries=tries, agent=_AGENT)
-        self.waiting = Waiting()
+    agent: str = "kovra-cli"
+    waiting: Waiting = field(default_factory=Waiting, repr=False)
 
     def call(self, *words: Any, **named: Any) -> Any:
         """As of `Client`."""

@@ -10,13 +10,12 @@ import io
 import os
 import sys
 import traceback
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import typer
-import typer.main
 
 from kovra.client import AddressWrong, ApiRefused
-from kovra.entrypoints.cli import explaining
+from kovra.entrypoints.cli import completing, explaining
 from kovra.entrypoints.cli.explaining import Trouble
 from kovra.entrypoints.cli.trouble import LocalTrouble
 
@@ -32,6 +31,8 @@ def run(app: typer.Typer) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if completing.VARIABLE in os.environ:
+        _complete(app)
     try:
         # Without standalone mode an Exit comes back as its code.
         code = app(standalone_mode=False)
@@ -53,6 +54,16 @@ def run(app: typer.Typer) -> None:
         explaining.tell(trouble, as_json=explaining.wants_json(sys.argv[1:]))
         code = trouble.exit_code
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _complete(app: typer.Typer) -> NoReturn:
+    """Answer a shell that completes. Whatever goes wrong, nothing is said: somebody is typing."""
+    from typer.completion import completion_init  # type: ignore[attr-defined]  # for its own use; there is no other way in
+
+    completion_init()
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(Exception):
+        app(standalone_mode=False, prog_name="kovra", complete_var=completing.VARIABLE)
+    raise SystemExit(0)
 
 
 def _trouble(wrong: Exception) -> Trouble | None:

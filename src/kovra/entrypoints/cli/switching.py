@@ -9,16 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from kovra.client import address
-from kovra.entrypoints.cli import contexts
+from kovra.entrypoints.cli import completing, contexts, kept
 from kovra.entrypoints.cli.contexts import Context
 from kovra.entrypoints.cli.named import Form
 from kovra.entrypoints.cli.output import Output, show, table
-from kovra.entrypoints.cli.patient import PatientClient
 from kovra.entrypoints.cli.trouble import LocalTrouble
 
 context = typer.Typer(help="Servers and organizations you work with; one is the current one.", no_args_is_help=True)
 
-ContextName = Annotated[str, typer.Argument(help="The context's name.", metavar="NAME")]
+ContextName = Annotated[
+    str, typer.Argument(help="The context's name.", metavar="NAME", autocompletion=completing.context_names)
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -84,7 +85,7 @@ def context_add(
     made = Context(name=name, url=address(url), organization=organization)
     tokens = {"api_token": _token()} if with_token else None
     if tokens:
-        found = PatientClient(made.url, tokens["api_token"]).get_me()["organization"]
+        found = kept.client_at(made.url, tokens["api_token"]).get_me()["organization"]
         opened = found["slug"] if found else None
         if organization not in (None, opened):
             raise LocalTrouble(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from kovra.entrypoints.cli import kept
+from kovra.entrypoints.cli import completing, kept
 from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
 from kovra.entrypoints.cli.pipelines import pipeline
@@ -22,7 +22,7 @@ environments = typer.Typer(help="Environments.", no_args_is_help=True)
 apps = typer.Typer(help="Apps.", no_args_is_help=True)
 
 Slug = Annotated[str | None, typer.Option(help="Its name in commands; default: made of the name.")]
-InProject = Annotated[str | None, typer.Option(help="Only of this project.")]
+InProject = Annotated[str | None, typer.Option(help="Only of this project.", autocompletion=completing.projects)]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kovra.client import ApiRefused
+from kovra.client import Answered, ApiRefused, NotModified
 from kovra.entrypoints.cli.output import Output, show
 from kovra.entrypoints.cli.progress import Display, Stopwatch, shown
 from kovra.entrypoints.cli.verdicts import Place, ended_phases, live_line, state, verdict
@@ -26,7 +26,7 @@ def wait(client: Client, deployment: DeploymentOut, timeout_s: int) -> Deploymen
     """Poll until the end or the time is over, and show each change: phases, and instances that become ready."""
     once = replace(client, tries=1)  # what passes is said, and waited for here
     deadline = time.monotonic() + timeout_s
-    silent = False
+    silent, seen = False, Answered()
     with shown() as display:
         display.say(f"deployment {deployment['id']}")
         progress = _Progress(display)
@@ -36,7 +36,7 @@ def wait(client: Client, deployment: DeploymentOut, timeout_s: int) -> Deploymen
             if deployment["outcome"] is not None or left <= 0:
                 return deployment
             try:
-                deployment = once.get_deployment(deployment["id"], wait=max(1, min(_POLL_S, int(left))))
+                deployment = _next(once, deployment, seen, left)
             except ApiRefused as refused:
                 if not refused.passes:
                     raise
@@ -48,6 +48,15 @@ def wait(client: Client, deployment: DeploymentOut, timeout_s: int) -> Deploymen
             if silent:
                 display.say("  The API answers again.")
             silent = False
+
+
+def _next(client: Client, deployment: DeploymentOut, seen: Answered, left_s: float) -> DeploymentOut:
+    """The deployment at its next change. By its version, so that what changed between two calls is not missed."""
+    wait_s = max(1, min(_POLL_S, int(left_s))) if seen.etag else 0
+    try:
+        return client.get_deployment(deployment["id"], wait=wait_s, if_none_match=seen.etag, answered=seen)
+    except NotModified:
+        return deployment
 
 
 class _Progress:
