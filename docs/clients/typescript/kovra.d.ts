@@ -51,7 +51,7 @@ export interface AppEnvironmentOut {
   /** What made it live. */
   current_deployment_id: string | null;
   /** `unknown` (nothing was live yet), `watching`, `stable`, `degraded` or `suspended`. */
-  health: string;
+  health: "unknown" | "watching" | "stable" | "degraded" | "suspended";
   /** When it was made. */
   created_at: string;
   /** When it last changed. */
@@ -290,9 +290,9 @@ export interface DeploymentOut {
   /** Why, as who asked has said. */
   message: string;
   /** queued → waiting → preparing → releasing → rolling_out → verifying → done. */
-  phase: string;
+  phase: Phase;
   /** `live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final. */
-  outcome: string | null;
+  outcome: Outcome | null;
   /** Why it ended as it did; null: it is live, or goes on. */
   reason: ReasonOut | null;
   /** What serves again because this one did not succeed. */
@@ -936,6 +936,9 @@ export interface OrganizationRenamed {
   slug: string;
 }
 
+/** How it ended; final. */
+export type Outcome = "live" | "failed" | "canceled" | "superseded" | "skipped";
+
 /** A change of password. */
 export interface PasswordIn {
   /** The present password. */
@@ -954,10 +957,14 @@ export type Permission =
   | "deployments:read" | "deployments:create" | "logs:read" | "shells:open" | "events:read" | "clusters:manage"
   | "webhooks:manage" | "billing:manage";
 
+/** Where a deployment is. */
+export type Phase =
+  | "queued" | "waiting" | "preparing" | "building" | "releasing" | "rolling_out" | "verifying" | "done";
+
 /** A phase with its times. */
 export interface PhaseOut {
   /** As in `phase`. */
-  name: string;
+  name: Phase;
   /** When it was entered. */
   started_at: string;
   /** When it was left; null: it lasts. */

@@ -35,6 +35,8 @@ from kovra.client.models.config import ConfigIn as ConfigIn
 from kovra.client.models.config import ConfigOut as ConfigOut
 from kovra.client.models.config import DeploymentOut as DeploymentOut
 from kovra.client.models.config import InstancesOut as InstancesOut
+from kovra.client.models.config import Outcome as Outcome
+from kovra.client.models.config import Phase as Phase
 from kovra.client.models.config import PhaseOut as PhaseOut
 from kovra.client.models.config import QueueOut as QueueOut
 from kovra.client.models.config import ReasonOut as ReasonOut

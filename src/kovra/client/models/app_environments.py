@@ -42,7 +42,7 @@ class AppEnvironmentOut(TypedDict):
     """What serves; null: nothing yet."""
     current_deployment_id: str | None
     """What made it live."""
-    health: str
+    health: Literal["unknown", "watching", "stable", "degraded", "suspended"]
     """`unknown` (nothing was live yet), `watching`, `stable`, `degraded` or `suspended`."""
     created_at: str
     """When it was made."""

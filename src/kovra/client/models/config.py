@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from kovra.client.models.app_environments import AppEnvironmentOut
 from kovra.client.models.apps import AppOut
@@ -62,9 +62,9 @@ class DeploymentOut(TypedDict):
     """Who did it: the id of a person or an api token, or `system`."""
     message: str
     """Why, as who asked has said."""
-    phase: str
+    phase: Phase
     """queued → waiting → preparing → releasing → rolling_out → verifying → done."""
-    outcome: str | None
+    outcome: Outcome | None
     """`live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final."""
     reason: ReasonOut | None
     """Why it ended as it did; null: it is live, or goes on."""
@@ -106,7 +106,7 @@ class InstancesOut(TypedDict):
 class PhaseOut(TypedDict):
     """A phase with its times."""
 
-    name: str
+    name: Phase
     """As in `phase`."""
     started_at: str
     """When it was entered."""
@@ -149,3 +149,19 @@ class ReleaseFace(TypedDict):
     """The reference as it was given."""
     digest: str
     """What the image's tag stood for when the release was written."""
+
+
+Outcome: TypeAlias = Literal["live", "failed", "canceled", "superseded", "skipped"]
+"""How it ended; final."""
+
+Phase: TypeAlias = Literal[
+    "queued",
+    "waiting",
+    "preparing",
+    "building",
+    "releasing",
+    "rolling_out",
+    "verifying",
+    "done",
+]
+"""Where a deployment is."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from kovra.features.deployments.states import Outcome, Phase
 from kovra.features.projects.schemas import AppEnvironmentOut, AppOut, EnvironmentOut
 from kovra.foundation.web.fields import Input, Output, Reference, Text, Time, wire
 from kovra.foundation.web.includes import embedded
@@ -61,7 +62,7 @@ class ReasonOut(Output):
 class PhaseOut(Output):
     """A phase with its times."""
 
-    name: str = Field(description="As in `phase`.")
+    name: Phase = Field(description="As in `phase`.")
     started_at: str = Field(description="When it was entered.")
     ended_at: str | None = Field(description="When it was left; null: it lasts.")
 
@@ -100,8 +101,8 @@ class DeploymentOut(Output):
     trigger: str = Field(description="`api`, `cli`, `console`, `ci`, `rollback` or `auto_rollback`.")
     actor: str
     message: str = Field(description="Why, as who asked has said.")
-    phase: str = Field(description="queued → waiting → preparing → releasing → rolling_out → verifying → done.")
-    outcome: str | None = Field(
+    phase: Phase = Field(description="queued → waiting → preparing → releasing → rolling_out → verifying → done.")
+    outcome: Outcome | None = Field(
         description="`live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final."
     )
     reason: ReasonOut | None = Field(description="Why it ended as it did; null: it is live, or goes on.")

@@ -309,7 +309,7 @@ class AppEnvironmentOut(Output):
     config_revision: int = Field(description="The newest; 0: none yet.")
     current_release: ReleaseRef | None = Field(description="What serves; null: nothing yet.")
     current_deployment_id: Annotated[UUID | None, wire("dep")] = Field(description="What made it live.")
-    health: str = Field(
+    health: Literal["unknown", "watching", "stable", "degraded", "suspended"] = Field(
         description="`unknown` (nothing was live yet), `watching`, `stable`, `degraded` or `suspended`."
     )
     created_at: Time
