@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from tests.support.lines import documents
+from tests.support.pages import PAGES, TOUR, blocks, commands, name
 
 ROOT = Path(__file__).parents[2]
 KOVRA = f"{shlex.quote(sys.executable)} -m kovra"
@@ -49,12 +50,13 @@ class Dev:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=10) as answer:
             assert answer.status == 200, "the banner says that it is ready"
         self.secrets = json.loads((folder / "data" / "secrets.json").read_text())
+        self.password = f"{self.secrets['demo_password']}\n"
 
-    def run(self, command: str, standard_input: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, standard_input: str = "", config: str = "config") -> subprocess.CompletedProcess[str]:
         environment = {
-            **os.environ, "KOVRA_URL": f"http://127.0.0.1:{self.port}", "XDG_CONFIG_HOME": str(self.folder / "config"),
+            **os.environ, "KOVRA_URL": f"http://127.0.0.1:{self.port}", "XDG_CONFIG_HOME": str(self.folder / config),
         }  # fmt: skip
-        line = command.replace(".venv/bin/kovra", KOVRA)
+        line = re.sub(r"(^|\| )(\.venv/bin/)?kovra ", rf"\1{KOVRA} ", command)
         return subprocess.run(
             ["bash", "-c", line],
             cwd=ROOT,
@@ -98,42 +100,51 @@ def children(parent: int, verb: str) -> list[int]:
     return found
 
 
-def commands() -> list[tuple[str, list[str]]]:
-    """(command, the lines shown below it)."""
-    found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append((line[2:], []))
-            elif found:
-                found[-1][1].append(line)
-    return found
+VARIES = re.compile(
+    r"\b[0-9a-f]{32}\b"  # digests
+    r"|\b[a-z]{3}[_-][0-9a-hjkmnp-tv-z]{26}\b|\bkvr_\w+"  # ids and tokens
+    r"|-[0-9a-z]{10}-[0-9a-z]{5}\b|-[0-9a-f]{5,10}\b|\bweb\.[0-9a-z]{5}\b"  # pods
+    r"|-[0-9a-z]{8}\.apps|:\d{4,5}\b"  # addresses
+    r"|\d{4}-\d\d-\d\dT[0-9:.]+Z|\b\d+ (?:s|min) ago"  # times
+)
+PHASES = ("  queued", "  preparing", "  rolling_out", "  verifying", "  done")
+"""What a quick deployment may go through unseen."""
 
 
 def steady(line: str) -> str:
-    """Ids and ports differ from run to run, and a quick phase may be missed by the poll."""
-    return re.sub(
-        r"\b[0-9a-f]{32}\b|\b(dep|app|aev)[_-][0-9a-z]{26}|-[0-9a-z]{10}-[0-9a-z]{5}\b|-[0-9a-f]{5,10}\b|-[0-9a-z]{8}\.apps|:\d{4,5}\b",
-        "…",
-        line,
-    )
+    """What is the same in every run; columns are as wide as what stands in them."""
+    return re.sub(r" +", " ", VARIES.sub("…", line))
+
+
+def prints(dev: Dev, command: str, shown: list[str], **more: str) -> None:
+    """Run a command as it stands; it must print every line that is shown below it."""
+    done = dev.run(command, **more)
+    expected = 1 if any(line.startswith("failed:") for line in shown) else 0
+    assert done.returncode == expected, (command, done.stdout, done.stderr)
+    printed = {steady(line) for line in (done.stderr + done.stdout).splitlines()}
+    for line in shown:
+        if not line.startswith(PHASES):
+            assert steady(line) in printed, (command, line, done.stdout, done.stderr)
 
 
 @pytest.mark.timeout(240)
 def test_the_tour_prints_what_the_readme_shows(dev: Dev) -> None:
-    phases = ("  queued", "  preparing", "  rolling_out", "  verifying", "  done")
-    run = commands()
+    run = [found for found in commands(ROOT / "README.md", TOUR) if not found[0].startswith("export")]
     assert len(run) >= 9
     for command, shown in run:
-        if command.startswith("export"):
-            continue
-        done = dev.run(command, dev.secrets["demo_password"] + "\n" if " login " in command else "")
-        expected = 1 if "crash:1" in command else 0
-        assert done.returncode == expected, (command, done.stdout, done.stderr)
-        printed = {steady(line) for line in (done.stderr + done.stdout).splitlines()}
-        for line in shown:
-            if not line.startswith(phases):
-                assert steady(line) in printed, (command, line, done.stdout, done.stderr)
+        prints(dev, command, shown, standard_input=dev.password if " login " in command else "")
+
+
+@pytest.mark.timeout(240)
+def test_the_pages_print_what_they_show(dev: Dev) -> None:
+    """In the order of their names, after the tour, as the person of the demo."""
+    assert dev.run("kovra login --email demo@example.test", dev.password, "pages").returncode == 0
+    pages = [page for page in PAGES if page.name != "README.md" and any(commands(page, TOUR))]
+    assert len(pages) >= 7
+    for page in pages:
+        for command, shown in commands(page, TOUR):
+            assert shown, f"{name(page)} shows nothing below {command}"
+            prints(dev, command, shown, config="pages")
 
 
 CURL = f"""#!{sys.executable}
@@ -155,7 +166,7 @@ with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answe
 
 
 def test_the_pipeline_of_the_readme_deploys_by_http(dev: Dev, tmp_path: Path) -> None:
-    scripts = [b for b in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL) if "curl" in b]
+    scripts = [b.text for b in blocks(ROOT / "README.md") if b.language == "sh" and b.is_run]
     assert len(scripts) == 1
     if shutil.which("curl") is None:
         (tmp_path / "curl").write_text(CURL)
@@ -245,9 +256,7 @@ def test_the_same_tour_by_http(dev: Dev) -> None:
 
 
 def test_the_second_organization_sees_none_of_it(dev: Dev) -> None:
-    login = dev.run(
-        "kovra login --email other@example.test".replace("kovra", KOVRA, 1), dev.secrets["other_password"] + "\n"
-    )
+    login = dev.run("kovra login --email other@example.test", dev.secrets["other_password"] + "\n")
     assert login.returncode == 0, login.stderr
     listed = dev.run(".venv/bin/kovra apps list")
     assert listed.stdout.strip() == "nothing yet"
@@ -285,9 +294,9 @@ def test_a_process_that_dies_is_started_again(dev: Dev, verb: str) -> None:
 
 
 def test_log_lines_have_one_form(dev: Dev) -> None:
-    for name in ("api", "worker", "streamer", "simulator"):
-        lines = documents((dev.folder / "data" / f"{name}.log").read_text())
-        assert {line["service"] for line in lines} == {name}
+    for service in ("api", "worker", "streamer", "simulator"):
+        lines = documents((dev.folder / "data" / f"{service}.log").read_text())
+        assert {line["service"] for line in lines} == {service}
     said = [line for line in (dev.folder / "dev.log").read_text().splitlines() if line.startswith("{")]
     assert {line["service"] for line in documents("\n".join(said))} == {"dev"}
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
-from tests.support.pages import PAGES, ROOT, anchors, links, name
+from tests.support.pages import PAGES, ROOT, anchors, blocks, links, name, runner
 
+PARSED: dict[str, Callable[[str], Any]] = {
+    "json": json.loads,
+    "yaml": yaml.safe_load,
+    "toml": tomllib.loads,
+    "python": lambda text: compile(text, "page", "exec"),
+}
+RUN = {"console", "sh", "js", "ts"}
 each = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
@@ -59,3 +71,25 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
     assert "Store a config var and a secret" in (tmp_path / "start/tour.html").read_text(), (
         "the README's tour is included"
     )
+
+
+@each
+def test_blocks_of_code_are_run_or_parsed_or_say_why_not(page: Path) -> None:
+    for block in blocks(page):
+        if block.language in PARSED:
+            PARSED[block.language](block.text)
+        elif block.language in RUN:
+            by = runner(block)
+            assert not block.is_run or (by and (ROOT / by).is_file()), (
+                f'{block.place}: run it in a test and name that in tests/support/pages.py, or say title="not run: why"'
+            )
+        else:
+            assert block.language == "text", f"{block.place}: name the language of this block"
+
+
+@each
+def test_what_is_not_run_is_shell_at_least(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "sh" and not block.is_run:
+            done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (block.place, done.stderr)

@@ -36,6 +36,37 @@ class Block:
         return not self.title.startswith("not run: ")
 
 
+TOUR = "tests/journeys/test_tour.py"
+"""Runs the README and every console block that is nobody else's, on a whole `kovra dev`."""
+_RUN_BY = {
+    ("README.md", "sh"): TOUR,
+    ("docs/operating/backup.md", "sh"): "tests/foundation/db/test_backup.py",
+    ("docs/operating/keys.md", "console"): "tests/entrypoints/test_keys_page.py",
+    ("docs/reference/live.md", "js"): "tests/journeys/test_page.py",
+}
+
+
+def runner(block: Block) -> str | None:
+    """The test that runs a block; None: nobody does."""
+    if block.page.startswith("docs/reference/api/"):
+        return "tests/laws/test_api_pages.py" if block.language == "sh" else None
+    return _RUN_BY.get((block.page, block.language), TOUR if block.language == "console" else None)
+
+
+def commands(page: Path, test: str) -> Iterator[tuple[str, list[str]]]:
+    """(command, the lines shown below it) of every console block that this test runs."""
+    for block in blocks(page):
+        if block.language != "console" or not block.is_run or runner(block) != test:
+            continue
+        found: list[tuple[str, list[str]]] = []
+        for line in block.text.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+        yield from found
+
+
 def name(page: Path) -> str:
     """A page's path in the repository."""
     return page.relative_to(ROOT).as_posix()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -18,10 +19,12 @@ from kovra.foundation.db import dsn
 from kovra.foundation.db.bootstrap import bootstrap
 from kovra.foundation.db.embedded import EmbeddedPostgres, Server, find_binaries
 from kovra.foundation.db.selfcheck import check_role_and_policies, check_schema_at_head
+from tests.support.pages import ROOT, blocks
 from tests.support.postgres import PASSWORDS, TestDatabase
 from tests.support.product import Product
 from tests.support.walls import TENANT_TABLES, USER_TABLES
 
+PAGE = ROOT / "docs" / "operating" / "backup.md"
 CATALOGUE = {
     "tables": "select c.relname, c.relkind, c.relowner::regrole::text, c.relrowsecurity, c.relforcerowsecurity, "
     "c.relpersistence from pg_class c where c.relnamespace = 'public'::regnamespace",
@@ -81,6 +84,12 @@ async def described(connection: asyncpg.Connection) -> dict[str, set[tuple[Any, 
     return found
 
 
+def _as_shown(command: str, database: str, file: Path) -> list[str]:
+    """The words of a command of docs/operating/backup.md, with this database and file for those it names."""
+    ours = {"kovra": database, "kovra.dump": str(file)}
+    return [ours.get(word, word) for word in shlex.split(command)[1:]]
+
+
 async def test_a_restored_dump_has_the_same_rows_and_the_same_walls(
     product: Product, elsewhere: Server, tmp_path: Path
 ) -> None:
@@ -90,14 +99,12 @@ async def test_a_restored_dump_has_the_same_rows_and_the_same_walls(
         await ada.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "value"}})
         await app.start()
     name, file = product.database.name, tmp_path / "kovra.dump"
-    made = run("pg_dump", product.database.server, "kovra_backup", PASSWORDS.backup, "-Fc", "-f", str(file), name)
+    dump, restore = (_as_shown(block.text, name, file) for block in blocks(PAGE))
+    made = run("pg_dump", product.database.server, "kovra_backup", PASSWORDS.backup, *dump)
     assert made.returncode == 0, made.stderr
     await bootstrap(elsewhere.superuser(), database=name, passwords=PASSWORDS)
     restored = TestDatabase(server=elsewhere, name=name)
-    put = run(
-        "pg_restore", elsewhere, "postgres", elsewhere.password, "--exit-on-error", "--single-transaction", "-d", name,
-        str(file),
-    )  # fmt: skip
+    put = run("pg_restore", elsewhere, "postgres", elsewhere.password, *restore)
     assert put.returncode == 0, put.stderr
     here = await asyncpg.connect(**product.database.superuser())  # type: ignore[arg-type]
     there = await asyncpg.connect(**restored.superuser())  # type: ignore[arg-type]
