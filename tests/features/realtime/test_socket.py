@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kovra.features.realtime.hub import Hub
+from kovra.foundation.web.protocol import PatientProtocol
 from tests.support.product import Caller, Product
 from tests.support.served import Served, frame, serve
 
@@ -232,3 +233,14 @@ async def test_streams_are_counted(served: Served) -> None:
             assert (await _subscribe(again, ada.organization["id"]))["type"] == "subscribed"
     finally:
         hub.options = before
+
+
+async def test_a_socket_outlives_the_time_a_request_has_to_begin(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T171 bounds heads of requests: a handshake that is over is none."""
+    monkeypatch.setattr(PatientProtocol, "head_timeout_s", 0.1)
+    ada = await served.product.sign_up()
+    async with served.socket(ada) as socket:
+        await asyncio.sleep(0.3)
+        assert (await _subscribe(socket, ada.organization["id"]))["type"] == "subscribed"

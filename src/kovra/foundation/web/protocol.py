@@ -63,6 +63,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._is_socket = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock runs from the first moment: a socket that says nothing is closed too."""
@@ -70,7 +71,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._arm()
 
     def handle_websocket_upgrade(self) -> None:
-        """A socket's frames are writes of their own."""
+        """A socket's frames are writes of their own, and it has all the time it wants: its protocol takes over."""
+        self._is_socket = True
         self.transport.flush()  # type: ignore[attr-defined]
         self.transport = self.transport.plain  # type: ignore[attr-defined]
         super().handle_websocket_upgrade()
@@ -85,6 +87,8 @@ class PatientProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
+        if self._is_socket:
+            return
         if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
             self._arm()  # empty lines before a request begin no message, yet stop uvicorn's own clock
         if self._in_head and self._head_bytes > self.max_head_bytes and not self.transport.is_closing():
