@@ -27,6 +27,7 @@ class Served:
 
     product: Product
     port: int
+    server: uvicorn.Server
 
     @property
     def url(self) -> str:
@@ -103,7 +104,7 @@ async def serve(product: Product) -> AsyncIterator[Served]:
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Served(product, port)
+        yield Served(product, port, server)
     finally:
         server.should_exit = True
         await serving

@@ -26,6 +26,7 @@ from kovra.foundation.registry import Registry
 from kovra.foundation.web import problems
 from kovra.foundation.web.application import Application
 from kovra.foundation.web.credentials import Credentials
+from kovra.foundation.web.frames import FrameProtocol
 from kovra.foundation.web.guard import guarded_routes, guarded_sockets
 from kovra.foundation.web.lists import known_parameters
 from kovra.foundation.web.protocol import PatientProtocol
@@ -115,7 +116,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": [str(network) for network in settings.trusted_proxies],
         "timeout_graceful_shutdown": 30,
         "timeout_keep_alive": 30,
-        "ws": "websockets-sansio",
+        "ws": FrameProtocol,
         "ws_max_size": 64 * 1024,
         "ws_max_queue": 16,
         "ws_ping_interval": 20.0,

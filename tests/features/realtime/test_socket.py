@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kovra.features.realtime.hub import Hub
+from kovra.foundation.db.database import Database
+from kovra.foundation.ids import decode, new_id
+from kovra.foundation.web.frames import FrameProtocol
 from kovra.foundation.web.protocol import PatientProtocol
 from tests.support.product import Caller, Product
 from tests.support.served import Served, frame, serve
@@ -35,6 +40,15 @@ async def _closed(socket: ClientConnection, timeout_s: float = 6) -> tuple[int |
                 await socket.recv()
         except ConnectionClosed:
             return socket.close_code, socket.close_reason or ""
+
+
+async def _big_facts(served: Served, who: Caller, count: int, number: int) -> None:
+    """Facts of 4 KiB, in one transaction."""
+    fact = {"type": "test.happened", "actor": "system", "origin": "test", "subject": "x", "payload": {"x": "y" * 4000}}
+    facts = [{**fact, "id": str(new_id())} for _ in range(count)]
+    org_id = decode("org", who.organization["id"])
+    async with served.product.app.state.registry.get(Database).organization(org_id) as session:
+        await session._connection.execute("select record_and_enqueue($1::jsonb, $2::jsonb, null)", facts, [])
 
 
 async def test_a_subscription_begins_with_a_snapshot_and_goes_on_without_a_gap(served: Served) -> None:
@@ -213,6 +227,44 @@ async def test_what_a_client_may_send_is_bounded(served: Served) -> None:
     async with served.socket(ada) as socket:
         await socket.send("x" * 100_000)
         assert (await _closed(socket))[0] == 1009
+
+
+async def test_one_that_does_not_read_holds_up_nobody_and_is_not_written_for(served: Served) -> None:
+    """T158: facts go past the tasks of those who take them; who does not is waited for, and misses nothing when it reads."""
+    ada = await served.product.sign_up()
+    async with served.socket(ada) as quick, served.socket(ada) as slow, served.socket(ada) as other:
+        for socket in (quick, slow, other):
+            begun = (await _subscribe(socket, ada.organization["id"]))["seq"]
+        sockets = [c for c in served.server.server_state.connections if isinstance(c, FrameProtocol)]
+        for one in sockets:  # so that the kernel does not take it all
+            one.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, 16 * 1024)
+        slow.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 16 * 1024)
+        slow.transport.pause_reading()
+        for number in range(60):
+            await _big_facts(served, ada, 10, number)
+            for socket in (quick, other):
+                seqs = [(await frame(socket))["event"]["seq"] for _ in range(10)]
+                assert seqs == list(range(begun + 10 * number + 1, begun + 10 * number + 11))
+        held = sorted(one.transport.get_write_buffer_size() for one in sockets)
+        assert held[:2] == [0, 0]
+        assert 0 < held[2] < 512 * 1024
+        slow.transport.resume_reading()
+        seqs = [(await frame(slow))["event"]["seq"] for _ in range(600)]
+        assert seqs == list(range(begun + 1, begun + 601))
+
+
+async def test_a_feed_that_breaks_ends_its_streams_and_the_next_one_works(served: Served) -> None:
+    ada = await served.product.sign_up()
+    hub = served.product.app.state.registry.get(Hub)
+    async with served.socket(ada) as socket:
+        begun = await _subscribe(socket, ada.organization["id"])
+        (feed,) = (f for f in hub._feeds.values() if f.org_id == decode("org", ada.organization["id"]))
+        feed._source = replace(feed._source, render=lambda _row: str(1 // 0))
+        await ada.post("/v1/projects", {"name": "One"})
+        assert await _closed(socket) == (1012, "restarting")
+    async with served.socket(ada) as socket:
+        await _subscribe(socket, ada.organization["id"], after=begun["seq"])
+        assert (await frame(socket))["event"]["type"] == "project.created"
 
 
 async def test_streams_are_counted(served: Served) -> None:

@@ -1,7 +1,8 @@
 """The hub: one feed per organization that is watched, one viewer per stream.
 
 A commit's notice wakes the organization's feed; it reads the new rows once and keeps the latest in a ring. Each viewer
-has a cursor and reads from the ring, so that a slow one holds up nobody and holds nothing but a number. One that fell
+has a cursor. One that waits for news and takes what it is sent is given it at once, as bytes made for all who see the
+same; any other reads from the ring, so that a slow one holds up nobody and holds nothing but a number. One that fell
 behind the ring reads from the ledger; one that fell behind further is told what was dropped and begins again.
 
 Credentials are checked again every few seconds, all of an organization's in one call, and at once when the ledger says
@@ -15,7 +16,7 @@ import contextlib
 import contextvars
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -35,6 +36,10 @@ Snapshot = Callable[[TenantSession, Registry, Mapping[str, UUID | None]], Awaita
 
 PAGE: Final = 500
 """Rows of the ledger read at once."""
+_PUSHED: Final = 50
+"""More facts at once are left to the viewers' own tasks, which wait for a client before they send it more."""
+_TURN: Final = 100
+"""After so many viewers the rest of the process has a turn."""
 _ABOUT_CREDENTIALS: Final = ("member.", "session.", "token.", "user.", "organization.")
 
 
@@ -99,6 +104,14 @@ class Source:
     """The event as `GET /v1/events` shows it, as JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Facts that came together, and what was made of them, by who sees what."""
+
+    facts: list[Fact]
+    made: dict[str, bytes] = field(default_factory=dict)
+
+
 class Viewer:
     """One stream's place in its organization's feed."""
 
@@ -109,6 +122,18 @@ class Viewer:
         self.cursor = 0
         self.woken = asyncio.Event()
         self.ended: Ended | None = None
+        self.push: Callable[[Batch], bool] | None = None
+        """Sends facts at once, without the stream's task; False, and nothing is sent, when that cannot be done now."""
+        self._waits = False
+
+    def given(self, batch: Batch, before: int) -> bool:
+        """Whether it has got what follows on ``before``; if not, it is to be woken and reads for itself."""
+        if not self._waits or self.ended is not None or self.cursor != before or self.push is None:
+            return False
+        if not self.push(batch):
+            return False
+        self.cursor = batch.facts[-1].seq
+        return True
 
     def end(self, why: Ended) -> None:
         """Close it; the first reason counts."""
@@ -119,9 +144,13 @@ class Viewer:
         """What comes next: facts it may read, a gap, or the end; nothing after ``timeout_s`` or when woken for nothing."""
         if self.ended is None and self.cursor >= self.feed.position:
             self.woken.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self.woken.wait()
+            self._waits = True
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(timeout_s):
+                        await self.woken.wait()
+            finally:
+                self._waits = False
         if self.ended is not None:
             return self.ended
         behind = self.feed.position - self.cursor
@@ -149,6 +178,7 @@ class Feed:
         """The sequence of the newest fact that was read."""
         self.viewers: set[Viewer] = set()
         self.ready = asyncio.Event()
+        self.broken = False
         self.org_id = org_id
         self._source = source
         self._ring: list[Fact] = []
@@ -162,6 +192,17 @@ class Feed:
             asyncio.create_task(self._follow(), context=own),
             asyncio.create_task(self._check_credentials(), context=own),
         ]
+        for task in self._tasks:
+            task.add_done_callback(self._broke)
+
+    def _broke(self, task: asyncio.Task[None]) -> None:
+        """A fault of ours: nobody waits for ever on a feed that reads no more; who comes back finds a new one."""
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("feed_broke", exc_info=task.exception())
+            self.broken = True
+            self.stop()
+            for viewer in self.viewers:
+                viewer.end(Ended(Close.restarting, "restarting"))
 
     def stop(self) -> None:
         """Nobody watches any more."""
@@ -221,12 +262,19 @@ class Feed:
         self._ring += facts
         if len(self._ring) > 2 * self.options.ring:
             del self._ring[: -self.options.ring]
-        self.position = facts[-1].seq
-        for viewer in self.viewers:
-            viewer.woken.set()
+        before, self.position = self.position, facts[-1].seq
+        await self._tell(Batch(facts), before)
         if any(fact.type.startswith(_ABOUT_CREDENTIALS) for fact in facts):
             self._recheck.set()
         return len(facts) == PAGE
+
+    async def _tell(self, batch: Batch, before: int) -> None:
+        pushed = len(batch.facts) <= _PUSHED
+        for number, viewer in enumerate(list(self.viewers), start=1):
+            if not pushed or not viewer.given(batch, before):
+                viewer.woken.set()
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
 
     async def _check_credentials(self) -> None:
         while True:
@@ -308,7 +356,7 @@ class Hub:
         if self._draining:
             raise Unavailable("This process is being replaced.", code="restarting", retry_after_s=1)
         feed = self._feeds.get(org_id)
-        if feed is None:
+        if feed is None or feed.broken:
             feed = self._feeds[org_id] = Feed(org_id, self._source, self.options)
             feed.start()
         mine = sum(viewer.access.actor == access.actor for viewer in feed.viewers)

@@ -1,13 +1,15 @@
 """The event socket: one connection, many subscriptions, each with a snapshot first and then every fact in order.
 
 One task writes: it answers the client's messages and sends facts in turn, so a snapshot and the facts after it never
-overlap. Another only reads messages into a short queue.
+overlap. Another only reads messages into a short queue. While the first has nothing to do, facts go past it: as frames made
+once for every socket with the same subscriptions.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -16,7 +18,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from kovra.features.realtime import queries
 from kovra.features.realtime.endpoints.pulse import Pulse
 from kovra.features.realtime.endpoints.topics import find_topic
-from kovra.features.realtime.hub import Dropped, Ended, Hub, Snapshots, Viewer
+from kovra.features.realtime.hub import Batch, Dropped, Ended, Hub, Snapshots, Viewer
 from kovra.features.realtime.protocol import (
     MAX_MESSAGE_BYTES,
     MAX_SUBSCRIPTIONS,
@@ -41,6 +43,7 @@ from kovra.foundation.observability import logger
 from kovra.foundation.registry import Registry
 from kovra.foundation.web import tickets
 from kovra.foundation.web.eventstream import SEND_TIMEOUT_S
+from kovra.foundation.web.frames import door_of, text_frame
 from kovra.foundation.web.guard import public, requires
 from kovra.foundation.web.idempotency import shows_secret
 from kovra.foundation.web.routes import KovraRoute
@@ -105,6 +108,11 @@ class _Connection:
         self._received: deque[float] = deque()
         self._idle_since = clock.monotonic()
         self._pulse: Pulse
+        self._door = door_of(socket)
+        self._sees = ""
+        """Names what is made of facts for this socket: the same for all with these subscriptions and this narrowing."""
+        self._newest = 0
+        """The latest sequence that a subscription begins after."""
 
     async def serve(self) -> None:
         """Until either side ends it."""
@@ -113,6 +121,7 @@ class _Connection:
                 access = await session.access()
             hub = self._registry.get(Hub)
             viewer = await hub.watch(self._principal, access, None)
+            viewer.push = None if self._door is None else lambda batch: self._push(viewer, batch)
             try:
                 async with Pulse(viewer.woken.set) as self._pulse:
                     await self._both(viewer)
@@ -180,7 +189,8 @@ class _Connection:
                 case Dropped():
                     await self._begin_again(viewer, found)
                 case _:
-                    await self._send_facts(found)
+                    for text in self._frames(found):
+                        await self._send(text)
             if clock.monotonic() - pinged >= _PING_S:
                 pinged = clock.monotonic()
                 await self._send(frame("ping", at=clock.rfc3339(clock.now())))
@@ -189,13 +199,28 @@ class _Connection:
             elif clock.monotonic() - self._idle_since > _IDLE_S:
                 viewer.end(Ended(Close.idle, "nothing_subscribed"))
 
-    async def _send_facts(self, facts: list[Fact]) -> None:
+    def _push(self, viewer: Viewer, batch: Batch) -> bool:
+        if self._door is None or self._messages or batch.facts[0].seq <= self._newest:
+            return False
+        data = batch.made.get(self._sees)
+        if data is None:
+            readable = [fact for fact in batch.facts if may_read(viewer.access, fact)]
+            data = batch.made[self._sees] = b"".join(map(text_frame, self._frames(readable)))
+        return not data or self._door.write_frames(data)
+
+    def _frames(self, facts: Iterable[Fact]) -> Iterator[str]:
         for fact in facts:
             names = [
                 name for name, one in self._subscriptions.items() if fact.seq > one.after and one.topic.covers(fact)
             ]
             if names:
-                await self._send(event_frame(fact, names))
+                yield event_frame(fact, names)
+
+    def _changed(self, viewer: Viewer) -> None:
+        """Other facts are seen from now on."""
+        access, topics = viewer.access, [(name, one.topic.id) for name, one in self._subscriptions.items()]
+        self._sees = repr((access.project_id, access.app_id, access.environment_id, topics))
+        self._newest = max((one.after for one in self._subscriptions.values()), default=0)
 
     async def _answer(self, viewer: Viewer, message: Subscribe | Unsubscribe | Ping | Malformed) -> None:
         try:
@@ -204,6 +229,7 @@ class _Connection:
                     await self._send(frame("pong", at=clock.rfc3339(clock.now())))
                 case Unsubscribe():
                     self._subscriptions.pop(message.id, None)
+                    self._changed(viewer)
                     await self._send(frame("unsubscribed", id=message.id))
                 case Subscribe():
                     await self._subscribe(viewer, message)
@@ -234,6 +260,7 @@ class _Connection:
             await self._send(frame("dropped", after=asked.after, to=head))
         await self._send(frame("subscribed", id=asked.id, topic=topic.id, seq=head, snapshot=snapshot))
         self._subscriptions[asked.id] = _Subscription(topic, asked, head)
+        self._changed(viewer)
 
     async def _snapshot(self, session: Any, asked: Subscribe, topic: Topic) -> dict[str, list[Any]]:
         place = {
@@ -257,6 +284,7 @@ class _Connection:
                     await self._send(event_frame(fact, [asked.id]))
             position = facts[-1].seq
         self._subscriptions[asked.id] = _Subscription(topic, asked, max(asked.after, viewer.cursor))
+        self._changed(viewer)
 
     async def _begin_again(self, viewer: Viewer, gap: Dropped) -> None:
         """The client fell too far behind: say what it missed, and give every subscription a fresh snapshot."""
