@@ -251,18 +251,6 @@ class Session:
                 return
             chosen[cursor] = page["next"]
 
-    def pages(self, path: str) -> list[Any]:
-        """Everything of a collection, page by page."""
-        found: list[Any] = []
-        cursor = ""
-        while True:
-            joint = "&" if "?" in path else "?"
-            page = self.call("GET", path + (f"{joint}cursor={cursor}" if cursor else ""))
-            found += page["data"]
-            if not page.get("next"):
-                return found
-            cursor = page["next"]
-
 
 def _foreign(url: str) -> dict[str, str]:
     return {
