@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +22,7 @@ from kovra.client.streams import Told
 from kovra.foundation import clock
 from tests.support.commands import Served
 from tests.support.front import Front, front
+from tests.support.pages import ROOT, blocks
 from tests.support.product import Caller, Product
 
 T = TypeVar("T")
@@ -210,3 +213,18 @@ def test_queries_and_segments() -> None:
     assert segment("a/b c?") == "a%2Fb%20c%3F"
     assert socket_address("https://kovra.example/", EVENTS) == "wss://kovra.example/v1/ws"
     assert socket_address("http://127.0.0.1:8080", SHELLS) == "ws://127.0.0.1:8080/v1/exec"
+
+
+async def test_the_page_s_program_runs(running: Product, served: Served) -> None:
+    (block,) = [one for one in blocks(ROOT / "docs" / "reference" / "clients.md") if one.language == "python"]
+    eve = await running.sign_up("Eve")
+    await eve.post("/v1/projects", {"name": "Shop", "slug": "shop"})
+    await eve.post("/v1/apps", {"project": "shop", "name": "Web", "slug": "web"})
+    settings = {"KOVRA_URL": served.url, "KOVRA_TOKEN": str(eve.token)}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", block.text, env=settings, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await program.communicate()
+    lines = out.decode().splitlines()
+    assert (program.returncode, lines[:2]) == (0, ["web None", "live"]), err.decode()
+    assert lines[2].startswith("ready {'seq': ")
