@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from kovra.adapters.cluster.status import JobStatus, PodFacts, ProcessFacts, Wor
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.rules.reasons import REASONS, reason
 from kovra.features.deployments.states import MOVES, Phase
-from kovra.features.deployments.verdict import judge, judge_job
+from kovra.features.deployments.verdict import Verdict, judge, judge_job
 from kovra.foundation.keyring import SecretValue
 
 POD = PodFacts(
@@ -103,11 +104,20 @@ def test_the_progress_deadline_names_the_nearest_cause() -> None:
 
 def test_the_release_command_is_judged_by_its_job() -> None:
     job = JobStatus(found=True, succeeded=True, failed=False, timed_out=False, pods=())
-    assert judge_job(job, phase="releasing").good
-    failed = judge_job(replace(job, succeeded=False, failed=True), phase="releasing").reason
+    now, patience = datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=5)
+
+    def judged(status: JobStatus) -> Verdict:
+        return judge_job(status, phase="releasing", now=now, patience=patience)
+
+    assert judged(job).good
+    failed = judged(replace(job, succeeded=False, failed=True)).reason
     assert failed is not None
     assert failed.code == "release_command_failed"
-    assert not judge_job(replace(job, succeeded=False), phase="releasing").good
+    assert not judged(replace(job, succeeded=False)).good
+    for since, code in ((now - patience, "unschedulable"), (now - patience / 2, None)):
+        stuck = replace(POD, ready=False, phase="Pending", unschedulable="0/1 nodes", unschedulable_since=since)
+        found = judged(replace(job, succeeded=False, pods=(stuck,))).reason
+        assert (found and found.code) == code
 
 
 def test_every_phase_has_its_moves_and_done_is_final() -> None:

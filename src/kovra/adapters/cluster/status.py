@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,6 +38,8 @@ class PodFacts:
     """What the runtime said of a command it could not start."""
     overdue: bool = False
     """It was ended because it ran longer than it may."""
+    unschedulable_since: datetime | None = None
+    """By the cluster's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,12 @@ def read_pod(pod: Mapping[str, Any]) -> PodFacts:
         terminating="deletionTimestamp" in metadata,
         cannot_start=str(ended.get("message") or "") if ended.get("reason") in _NOT_STARTED else None,
         overdue=status.get("reason") == "DeadlineExceeded",
+        unschedulable_since=_time(scheduled.get("lastTransitionTime")) if unschedulable else None,
     )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def read_process(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> ProcessFacts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from kovra.adapters.cluster.refusals import is_over_limits
@@ -119,8 +120,8 @@ def _too_late(process: ProcessFacts, phase: str) -> Reason:
     return reason("never_ready", phase, seen)
 
 
-def judge_job(status: JobStatus, *, phase: str) -> Verdict:
-    """Judge the release command."""
+def judge_job(status: JobStatus, *, phase: str, now: datetime, patience: timedelta) -> Verdict:
+    """Judge the release command. ``patience``: how long it may wait for a node, which its own time limit does not tell."""
     pod = status.pods[-1] if status.pods else None
     if status.succeeded:
         return Verdict(good=True, look_at=pod)
@@ -129,6 +130,8 @@ def judge_job(status: JobStatus, *, phase: str) -> Verdict:
     never_began = _pod_failed(pod, phase) if pod is not None else None
     if never_began is not None:
         return Verdict(reason=never_began, look_at=pod)
+    if pod is not None and pod.unschedulable_since is not None and now - pod.unschedulable_since >= patience:
+        return Verdict(reason=reason("unschedulable", phase, [f"{pod.name}: {pod.unschedulable}"]), look_at=pod)
     if status.failed:
         evidence = [f"release command: {_ended(status, pod)}"]
         return Verdict(reason=reason("release_command_failed", phase, evidence), look_at=pod)

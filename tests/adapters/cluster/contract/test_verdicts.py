@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -26,6 +27,7 @@ from kovra.adapters.cluster.status import PodFacts, observe, observe_job
 from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import HealthCheck, Isolation, ObjectRef, Placement, Process, Quota, Workload
 from kovra.features.deployments.verdict import Verdict, judge, judge_job
+from kovra.foundation import clock
 from tests.support.cluster_accounts import USER, as_account
 
 Document = dict[str, Any]
@@ -66,6 +68,14 @@ def _on_the_nodes_network(document: Document) -> Document:
     return document
 
 
+def _asks_for_too_much(document: Document) -> Document:
+    if document["kind"] == "Job":
+        (container,) = document["spec"]["template"]["spec"]["containers"]
+        for bound in container["resources"].values():
+            bound["cpu"] = "640"
+    return document
+
+
 CASES: Final[dict[str, Case]] = {
     "good": Case(),
     "no image": Case(image="missing:1", code="image_not_found", evidence="missing@sha256:0"),
@@ -96,6 +106,10 @@ CASES: Final[dict[str, Case]] = {
         release=("/testapp", "hang"), code="release_command_failed", evidence="longer than allowed", lines="hanging"
     ),
     "release command is none": Case(release=("/nothing",), code="config_invalid", evidence='exec: "/nothing"'),
+    "release command has no room": Case(
+        release=("/testapp", "task"), quota=HUGE, code="unschedulable", evidence="Insufficient cpu",
+        change=_asks_for_too_much,
+    ),
     "release command refused": Case(
         release=("/testapp", "task"), quota=Quota(cpu_millis=10), code="quota_exceeded", evidence="exceeded quota"
     ),
@@ -148,7 +162,8 @@ class Trial:
 
     async def _look(self, job: str) -> Verdict:
         if self._case.release is not None:
-            return judge_job(await observe_job(self._client, self.placement.namespace, job), phase="releasing")
+            seen = await observe_job(self._client, self.placement.namespace, job)
+            return judge_job(seen, phase="releasing", now=clock.now(), patience=timedelta(seconds=3))
         status = await observe(self._client, self.placement, self._workload.app_environment_id)
         return judge(status, 1, {"web": 1}, phase="verifying")
 

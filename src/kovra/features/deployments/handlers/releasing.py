@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.manifests import release_job
 from kovra.adapters.cluster.status import observe_job
-from kovra.features.deployments.compose import placement_of
+from kovra.features.deployments.compose import Placing, placement_of
 from kovra.features.deployments.handlers.cluster import (
     apply_all,
     last_lines,
@@ -21,6 +23,7 @@ from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Phase
 from kovra.features.deployments.verdict import judge_job
 from kovra.features.projects import queries as project_queries
+from kovra.foundation import clock
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.jobs.handling import JobContext
 
@@ -69,7 +72,8 @@ async def _look(context: JobContext, step: Step, job: str) -> None:
     status = await observe_job(client, namespace, job)
     if not status.found:
         raise StepFailed(reason("release_command_failed", d.phase, ["Its Job has disappeared from the cluster."]))
-    verdict = judge_job(status, phase=d.phase)
+    patience = timedelta(seconds=context.registry.get(Placing).progress_deadline_s)
+    verdict = judge_job(status, phase=d.phase, now=clock.now(), patience=patience)
     if verdict.reason is not None:
         mask = (await _opened(context, step)).mask
         lines = await last_lines(context, namespace, verdict.look_at, mask)
