@@ -127,7 +127,7 @@ async def test_a_start_without_a_needed_version_says_so_loudly(
         said = [json.loads(line) for line in log.read_text()[before:].splitlines()]
     missing = {(s["set"], s["key_version"]) for s in said if s["message"] == "master_key_missing"}
     assert missing == {("edge", 1), ("core", 1)}
-    assert any("MISSING" in line for line in await operators.status(settings))
+    assert any(one.state == "MISSING" for one in await operators.status(settings))
 
 
 async def test_after_rotate_and_rewrap_nothing_needs_the_old_masters(
@@ -140,8 +140,8 @@ async def test_after_rotate_and_rewrap_nothing_needs_the_old_masters(
     write_file(tmp_path / "worker.json", newer)
     settings = settings_for(database, tmp_path / "worker.json")
     await asyncio.gather(operators.rewrap_all(settings), operators.rewrap_all(settings))
-    lines = await operators.status(settings)
-    assert [line.split()[4] for line in lines if line.split()[1] == "1"] == ["0", "0"]
-    assert all("may be destroyed from" in line for line in lines if line.split()[1] == "1")
+    old = [one for one in await operators.status(settings) if one.version == 1]
+    assert [one.wraps for one in old] == [0, 0]
+    assert all(one.destroyable_from for one in old)
     assert await operators.rewrap_all(settings) == operators.Rewrapping(organizations=0, changed=0, failed=0)
     assert ada.organization

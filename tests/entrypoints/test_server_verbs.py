@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from kovra.entrypoints.cli import app
 from kovra.foundation.db.embedded import Server, free_port
 from tests.support.lines import documents
+from tests.support.outputs import described
 
 SECRET = "canary-of-a-setting"
 
@@ -65,6 +66,13 @@ def test_what_a_verb_refuses_is_one_line_that_says_why(verb: str) -> None:
     assert len(refused) == 1, done.stderr
     assert why in refused[0]["reason"]
     assert SECRET not in done.stderr
+
+
+def test_as_json_a_refusal_is_one_object() -> None:
+    words, given, why = REFUSALS["keys"]
+    done = kovra(*words, "-o", "json", **given)
+    told = json.loads(done.stderr)
+    assert (done.returncode, done.stdout, why in told["message"], told["exit_code"]) == (1, "", True, 1)
 
 
 @dataclass
@@ -162,6 +170,16 @@ def test_keys_and_jobs_and_the_ledger_answer_on_stdout(installation: Installatio
     assert "primary" in run("keys", "status").stdout
     assert run("jobs", "list").stdout == "none\n"
     assert "0 are broken" in run("ledger", "verify").stdout
+    for words in (
+        "keys status",
+        f"keys list {folder}/keyring-api.json",
+        "keys rewrap",
+        "keys expire",
+        "jobs list",
+        "ledger verify",
+    ):
+        given = (*words.split(), "--output", "json")
+        described(given, run(*given).stdout)
     for verb in ("retry", "drop"):
         done = run("jobs", verb, "7")
         assert done.exit_code == 1

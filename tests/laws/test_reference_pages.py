@@ -9,8 +9,10 @@ from typing import Any
 import typer.main
 
 from kovra.entrypoints.cli import app
+from kovra.entrypoints.cli.running import EXIT_CODES
+from kovra.entrypoints.cli.shapes import OUTPUTS, TROUBLE, Either, Lines, Many, Of, Shape
 from kovra.foundation.events import CATALOGUE, Event
-from tests.laws.test_documents import same
+from tests.laws.test_documents import SOURCE, same
 
 
 def payload_of(kind: type[Event]) -> str:
@@ -79,9 +81,83 @@ def test_the_command_line_stands_in_its_page() -> None:
     lines = [
         "# The command line",
         "",
-        "Results on stdout (`--output json` for programs), progress on stderr. Exit codes: 0 live or done, 1 failed, 2 canceled or",
-        "superseded, 3 timed out, 4 denied, 5 usage. `KOVRA_URL` and `KOVRA_TOKEN` say where and as whom. Generated from the source.",
+        "Results on stdout ([`--output json`](cli-json.md) for programs), progress on stderr. Exit codes: 0 live or done, 1 failed,",
+        "2 canceled or superseded, 3 timed out, 4 denied, 5 usage. `KOVRA_URL` and `KOVRA_TOKEN`, or a context, say where and as whom;",
+        "a folder's link says which app ([setting up](cli-setup.md)). `kovra --context NAME …` is for one command. Generated from the",
+        "source.",
         "",
     ]
     lines += described(typer.main.get_command(app), "kovra")
     same("docs/reference/cli.md", "\n".join(lines).rstrip() + "\n")
+
+
+def shape_of(shape: Shape) -> str:
+    """A shape in words."""
+    match shape:
+        case Of():
+            return f"`{shape.name}`"
+        case Many():
+            return f"list of {shape_of(shape.of)}"
+        case Lines():
+            return f"lines of {shape_of(shape.of)}"
+        case Either():
+            return f"{shape_of(shape.one)}; {shape_of(shape.other)} {shape.when}"
+        case str():
+            return shape
+    return "object: " + ", ".join(f"`{name}` {shape_of(inner)}" for name, inner in shape.items())
+
+
+def with_output(command: Any, path: str = "") -> set[str]:
+    """Commands that have ``--output``."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        return {path} if any("--output" in parameter.opts for parameter in command.params) else set()
+    return {name for word in below for name in with_output(below[word], f"{path} {word}".strip())}
+
+
+def local_codes() -> list[str]:
+    """Codes of trouble that the command line itself finds."""
+    found = {"unreachable", "tls_refused", "not_kovra"}
+    for file in sorted((SOURCE / "entrypoints" / "cli").glob("*.py")):
+        text = file.read_text()
+        found |= set(re.findall(r'LocalTrouble\(\s*"([a-z_]+)"', text)) | set(
+            re.findall(r'Trouble\(code="([a-z_]+)"', text)
+        )
+        found |= set(re.findall(r'Trouble\(\s*code="([a-z_]+)"', text))
+    return sorted(found)
+
+
+def test_what_commands_print_as_json_stands_in_its_page() -> None:
+    assert with_output(typer.main.get_command(app)) == OUTPUTS.keys()
+    lines = [
+        "# The command line as JSON",
+        "",
+        "`--output json` prints one JSON document on stdout, and nothing else there; `logs` and `events` print one object on each",
+        "line, as it comes. Fields may be added; none is taken away, renamed or given another type. Names such as `AppOut` are",
+        "schemas of the [API's description](openapi.json). Progress stays on stderr, as lines of text. Generated from the source,",
+        "and every command's output in the tests is compared with it.",
+        "",
+        "| command | prints |",
+        "| --- | --- |",
+        *(f"| `kovra {name}` | {shape_of(shape)} |" for name, shape in sorted(OUTPUTS.items())),
+        "",
+        "`kovra exec` prints what the command prints, `kovra openapi` is JSON in any case, `kovra completion` a script.",
+        "",
+        "## When it does not do what was asked",
+        "",
+        "The last line of stderr is one JSON object, and the exit code says which kind it is. A deployment that ended otherwise than",
+        "live is no trouble: its document, with `outcome` and `reason`, is on stdout, and the exit code is 1 or 2.",
+        "",
+        "| field | |",
+        "| --- | --- |",
+        *(f"| `{name}` | {about} |" for name, about in TROUBLE.items()),
+        "",
+        "`code`, `message`, `hint` and `exit_code` are always there.",
+        "",
+        "| exit code | |",
+        "| --- | --- |",
+        *(f"| {code} | {about} |" for code, about in EXIT_CODES.items()),
+        "",
+        f"Codes of the command line itself: {', '.join(f'`{code}`' for code in local_codes())}.",
+    ]
+    same("docs/reference/cli-json.md", "\n".join(lines).rstrip() + "\n")

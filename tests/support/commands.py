@@ -16,6 +16,7 @@ import uvicorn
 from kovra.entrypoints.cli import app as commands
 from kovra.entrypoints.cli import running as process
 from kovra.foundation.db.embedded import free_port
+from tests.support.outputs import described
 from tests.support.product import Product
 
 
@@ -74,4 +75,5 @@ async def kovra(*words: str, stdin: str = "", heard: io.StringIO | None = None) 
         raise AssertionError("a command ends the process")
 
     code = await asyncio.to_thread(run)
+    described(words, out.getvalue())
     return Said(code, out.getvalue(), err.getvalue())

@@ -6,8 +6,9 @@ hold ciphertexts that only AWS KMS opens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -59,16 +60,29 @@ def restate(folder: Path, group: MasterSet, version: int, state: KeyState, setti
     _change(folder, settings, lambda known: restated(known, group, version, state))
 
 
-def listed(file: Path) -> list[str]:
-    """A line per version; asks no provider and shows no key."""
-    lines = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A version in a keyring file."""
+
+    set: str
+    version: int
+    state: str
+    holds: list[str]
+    """Which parts of it the file has: ``public``, ``private``, ``key``, ``wrapped``."""
+
+
+def listed(file: Path) -> list[Listed]:
+    """Every version; asks no provider and shows no key. Raises KeyBroken."""
     document = read_file(file)
-    for group in MasterSet:
-        for entry in document.get(group.value, ()):
-            halves = [name for name in ("public", "private", "key", "wrapped") if name in entry]
-            line = f"{group.value:5} {entry.get('version')!s:>3}  {entry.get('state'):9}  {', '.join(halves)}"
-            lines.append(line.rstrip())
-    return lines
+    try:
+        return [_listed(group, entry) for group in MasterSet for entry in document.get(group.value, ())]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise KeyBroken("The keyring file is not as this program writes it.") from None
+
+
+def _listed(group: MasterSet, entry: Mapping[str, object]) -> Listed:
+    holds = [part for part in ("public", "private", "key", "wrapped") if part in entry]
+    return Listed(set=group.value, version=int(str(entry["version"])), state=str(entry["state"]), holds=holds)
 
 
 def _change(folder: Path, settings: Settings, change: Callable[[list[MasterKey]], list[MasterKey]]) -> list[MasterKey]:

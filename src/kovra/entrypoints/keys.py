@@ -79,19 +79,32 @@ async def rewrap_all(settings: Settings) -> Rewrapping:
     return Rewrapping(organizations=len(behind), changed=changed, failed=failed)
 
 
-async def status(settings: Settings) -> list[str]:
-    """One line per master version in use or configured."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterVersion:
+    """A master version that is configured, or in use."""
+
+    set: str
+    version: int
+    state: str
+    """``MISSING``: it wraps keys, and no file has it."""
+    wraps: int
+    destroyable_from: str | None
+    """The day; None: it is primary, or something may need it for longer than is known."""
+
+
+async def status(settings: Settings) -> list[MasterVersion]:
+    """Each master version in use or configured."""
     async with _store(settings) as (database, store):
         used = {(use.master_set, use.version): use for use in await master_keys.look(database)}
         masters = {(k.set.value, k.version): k.state for k in store.keyring.masters.all()}
-    lines = []
+    found = []
     for group, version in sorted(used.keys() | masters.keys()):
         use, state = used.get((group, version)), masters.get((group, version))
-        line = f"{group:5} {version:3}  {state.value if state else 'MISSING':9} wraps {use.n if use else 0}"
-        if use and state in (KeyState.enabled, KeyState.disabled) and use.unneeded_since is not None:
-            line += f"  may be destroyed from {_free_from(use, settings):%Y-%m-%d}"
-        lines.append(line)
-    return lines
+        ends = use is not None and state in (KeyState.enabled, KeyState.disabled) and use.unneeded_since is not None
+        day = f"{_free_from(use, settings):%Y-%m-%d}" if use is not None and ends else None
+        wraps, name = use.n if use else 0, state.value if state else "MISSING"
+        found.append(MasterVersion(set=group, version=version, state=name, wraps=wraps, destroyable_from=day))
+    return found
 
 
 def _free_from(use: MasterUse, settings: Settings) -> datetime:

@@ -20,6 +20,16 @@ from kovra.entrypoints.cli.explaining import Trouble
 from kovra.entrypoints.cli.trouble import LocalTrouble
 
 FAILED, DENIED, USAGE, INTERRUPTED = 1, 4, 5, 130
+EXIT_CODES: Final = {
+    0: "live, skipped, or done",
+    1: "the deployment failed; or the API, this machine or this program did",
+    2: "the deployment was canceled or superseded",
+    3: "the time to wait was over; the deployment goes on",
+    4: "denied: no credential, one that has ended, or a missing permission",
+    5: "wrong usage: words, names or values",
+    130: "interrupted; what was started goes on",
+}
+"""`kovra exec` ends with the command's own."""
 _DENIED: Final = frozenset({401, 403})
 _USAGE: Final = frozenset({400, 404, 405, 406, 410, 412, 413, 415, 422, 428, 431})
 SERVER_VERBS: Final = frozenset({"api", "worker", "streamer", "simulator", "dev", "migrate"})

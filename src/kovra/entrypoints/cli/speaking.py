@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
+
+from kovra.entrypoints.cli import explaining
+from kovra.entrypoints.cli.explaining import Trouble
 
 
 @contextmanager
@@ -31,6 +35,10 @@ def speaking(verb: str) -> Iterator[None]:
     except OSError as error:
         about = f": {error.filename}" if error.filename else ""
         facts = {"code": "system_refused", "reason": f"{error.strerror or type(error).__name__}{about}", "hint": None}
+    if explaining.wants_json(sys.argv[1:]):
+        trouble = Trouble(code=str(facts["code"]), message=str(facts["reason"]), hint=facts["hint"], exit_code=1)
+        explaining.tell(trouble, as_json=True)
+        raise typer.Exit(1)
     speaker(service).error("refused", **{name: fact for name, fact in facts.items() if fact})
     raise typer.Exit(1)
 

@@ -111,13 +111,14 @@ def open_page(
     app: AppName,
     environment: Where = "production",
     print_only: Annotated[bool, typer.Option("--print", help="Only print the address.")] = False,
+    output: Form = Output.text,
 ) -> None:
     """Open the app's address in a browser, where there is one; the address is printed in any case."""
     address = find_pair(kept.connect(), app, environment)["url"]
     if not address:
         raise typer.BadParameter("This app has no address: it has no process called web.")
-    print(address)
-    if not print_only and sys.stdout.isatty():
+    show({"url": address}, output, address)
+    if not print_only and output is Output.text and sys.stdout.isatty():
         webbrowser.open(address)
 
 

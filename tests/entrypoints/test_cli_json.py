@@ -1,0 +1,68 @@
+"""Every command as JSON: `tests.support.outputs` compares each of these with what the page tells."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kovra.entrypoints.cli.shapes import OUTPUTS
+from tests.support.commands import Said, kovra
+from tests.support.product import App, Product
+
+OPERATORS = {"jobs list", "keys expire", "keys list", "keys rewrap", "keys status", "ledger verify"}
+"""Run in test_server_verbs.py."""
+
+
+@pytest.fixture(scope="module")
+async def shop(running: Product) -> App:
+    return await (await running.sign_up("Ada")).app()
+
+
+async def test_every_command_prints_what_its_page_tells(
+    running: Product, shop: App, at_served: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, app, run = shop.caller, f"{shop.project['slug']}/web", set()
+    bob = await running.member(ada, "viewer")
+    monkeypatch.chdir(tmp_path)
+
+    async def ok(words: str, stdin: str = "") -> Said:
+        done = await kovra(*words.split(), "-o", "json", stdin=stdin)
+        assert (done.code, bool(done.out)) == (0, True), (words, done.err)
+        run.update(name for name in OUTPUTS if words.startswith(name))
+        return done
+
+    await ok(f"login --email {ada.email}", ada.password + "\n")
+    for words in (
+        "whoami", f"projects create Side --slug s{shop.project['slug']}", "projects list",
+        f"environments create {shop.project['slug']} Try", "environments list", f"apps create {shop.project['slug']} Other",
+        "apps list", f"apps show {app}", f"init {app}", "config set A=1", "config get A", "config list", "config unset A",
+    ):  # fmt: skip
+        await ok(words)
+    await ok("secrets set KEY", "a value\n")
+    for words in ("secrets list", "secrets unset KEY", "deploy", "rollback 1 --dry-run",
+                  "rollback 1", "status", "releases", "open", "events -n 3"):  # fmt: skip
+        await ok(words)
+    async with asyncio.timeout(30):
+        while not (await kovra("logs", "-o", "json")).out:
+            await asyncio.sleep(0.2)
+    await ok("logs")
+    await ok("members list")
+    await ok(f"members role {bob.email} member")
+    await ok(f"members remove {bob.email}")
+    made = await ok("tokens create ci -p apps:read")
+    await ok("tokens list")
+    await ok(f"tokens revoke {made.json['id']}")
+    await ok("encryption show")
+    await ok("encryption rotate config")
+    for words in (
+        "context add other --url http://other.test",
+        "context list",
+        "context use other",
+        "context remove other",
+    ):
+        await ok(words)
+    await ok("context use default")
+    await ok("logout")
+    assert run == OUTPUTS.keys() - OPERATORS
