@@ -60,7 +60,7 @@ test-cluster: set-up ## Tests on real Kubernetes: KOVRA_TEST_KUBECONFIG or KUBEB
 	$(PYTEST) -m "cluster or node" $(ARGS)
 
 golden: set-up ## Write the golden manifests and generated documents anew; read the diff
-	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/adapters/cluster/test_streamer_rights.py tests/adapters/cluster/test_worker_manifests.py tests/laws/test_documents.py tests/laws/test_reference_pages.py tests/laws/test_api_pages.py
+	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/adapters/cluster/test_streamer_rights.py tests/adapters/cluster/test_worker_manifests.py tests/adapters/cluster/contract/test_verdicts.py tests/laws/test_documents.py tests/laws/test_reference_pages.py tests/laws/test_api_pages.py
 
 openapi: set-up ## Print the description of the API
 	@$(BIN)/kovra openapi

@@ -26,6 +26,7 @@ from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
 from kovra.adapters.cluster.status import PodFacts, observe, observe_job
 from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import HealthCheck, Isolation, ObjectRef, Placement, Process, Quota, Workload
+from kovra.features.deployments.rules.reasons import REASONS
 from kovra.features.deployments.verdict import Verdict, judge, judge_job
 from kovra.foundation import clock
 from tests.support.cluster_accounts import USER, as_account
@@ -233,3 +234,34 @@ async def test_every_way_to_fail_has_its_reason(trials: Trials, name: str) -> No
     assert found.verdict.reason.code == case.code, found
     assert re.search(case.evidence, " ".join(found.verdict.reason.evidence)), found
     assert re.search(case.lines, found.lines), found
+
+
+PAGE: Final = Path(__file__).parents[4] / "docs" / "reference" / "failures.md"
+_HEAD: Final = """# What failures look like
+
+Each of these was provoked, on the simulated cluster and on real Kubernetes with running pods, and judged the same on both.
+The table is written by the test that provokes them. What each code means: [deployment reasons](deployment-reasons.md).
+
+| provoked | code | evidence, its first line | what to do |
+| --- | --- | --- | --- |
+"""
+
+
+def _row(name: str, found: Found) -> str:
+    if (why := found.verdict.reason) is None:
+        return ""
+    told = re.sub(r"aev-[0-9a-z]{26}[0-9a-z-]*", "aev-…", why.evidence[0])
+    # When it was looked at may differ: how often it was started anew, and whether the next try is waited for.
+    told = re.sub(r"\d restarts", "n restarts", re.sub(r'Back-off pulling image "[^"]+": ErrImagePull: ', "", told))
+    told = re.sub(r"kv-[0-9a-z]{26}", "kv-…", re.sub(r"sha256:([0-9a-f]{4})[0-9a-f]+", r"sha256:\1…", told))
+    told = told.replace("|", "\\|").replace("`", "'")
+    return f"| {name} | `{why.code}` | `{told}` | {REASONS[why.code].hint} |\n"
+
+
+async def test_the_page_of_failures_shows_what_was_found(trials: Trials, api_server: str) -> None:
+    if api_server != "simulator":
+        pytest.skip("a node's own words differ a little from one version to the next")
+    text = _HEAD + "".join([_row(name, await trials[name]) for name in CASES])
+    if os.environ.get("KOVRA_UPDATE_GOLDEN"):
+        await asyncio.to_thread(PAGE.write_text, text)
+    assert await asyncio.to_thread(PAGE.read_text) == text
