@@ -139,7 +139,9 @@ def test_every_code_has_a_page_and_every_page_a_code() -> None:
     for code in MEANINGS:
         page = pages.problem(code, DOCUMENT)
         assert page is not None
-        assert MEANINGS[code].split("`")[0] in page.replace("&#x27;", "'")
+        shown = page.replace("&#x27;", "'")
+        assert MEANINGS[code].split("`")[0] in shown
+        assert REMEDIES[code].split("`")[0] in shown
     assert pages.problem("<script>", DOCUMENT) is None
 
 

@@ -64,8 +64,10 @@ class Operation:
         """Who may call it."""
         if reason := self.said.get("x-public"):
             return f"public: {reason[0].lower()}{reason[1:].rstrip('.')}"
-        permission = self.said.get("x-permission")
-        return f"needs `{permission}`" if permission else "any living credential, or a person's login"
+        if permission := self.said.get("x-permission"):
+            return f"needs `{permission}`"
+        refused = self.said["responses"]["403"]["content"][PROBLEM]["examples"]
+        return "a person's login" if "login_needed" in refused else "any living credential"
 
 
 class Reference:

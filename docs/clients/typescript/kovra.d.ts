@@ -2393,8 +2393,7 @@ export interface Operations {
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "https_needed" | "login_needed" | "overloaded" | "rate_limited" | "token_expired"
-      | "token_invalid";
+      | "database_unavailable" | "https_needed" | "overloaded" | "rate_limited" | "token_expired" | "token_invalid";
   };
   /** One member; the ETag is what a change of role may name in If-Match. Needs `members:read`. */
   getMember: {
@@ -2806,8 +2805,8 @@ export interface Operations {
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
-      | "database_unavailable" | "https_needed" | "invalid" | "login_needed" | "overloaded" | "rate_limited"
-      | "token_expired" | "token_invalid";
+      | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "rate_limited" | "token_expired"
+      | "token_invalid";
   };
   /** Projects, newest first unless `sort` says otherwise. Needs `projects:read`. */
   listProjects: {

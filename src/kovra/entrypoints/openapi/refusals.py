@@ -24,6 +24,8 @@ class Facts:
     method: str
     public: bool
     permission: str | None
+    login: bool
+    """Whether only a person may call it, not an api token."""
     health: bool
     named: bool
     """Whether the path names an object."""
@@ -55,6 +57,7 @@ def facts_of(guarded: GuardedRoute, method: str) -> Facts:
         method=method,
         public=guarded.policy.public is not None,
         permission=guarded.policy.permission.value if guarded.policy.permission else None,
+        login=guarded.policy.login,
         health=guarded.path == "/healthz",
         named="{" in guarded.path,
         asks=bool(_parameters(route.dependant)),
@@ -102,7 +105,7 @@ OF_A_KIND: Final[tuple[tuple[int, tuple[str, ...], str, Callable[[Facts], bool]]
         "that need a permission and change something",
         lambda f: f.permission is not None and f.unsafe,
     ),
-    (403, ("login_needed",), "about one's own login", lambda f: not f.public and f.permission is None),
+    (403, ("login_needed",), "about one's own login", lambda f: f.login),
     (404, ("not_found",), "with an id in the path", lambda f: f.named),
     (406, ("not_acceptable",), "all", lambda f: True),
     (408, ("request_timeout",), "that change something", lambda f: f.unsafe),
