@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,13 +89,14 @@ class Reference:
 
     @cached_property
     def _homes(self) -> dict[str, str]:
-        """Schema → the tag whose page explains it: the first that shows it, its own before others'."""
-        homes: dict[str, str] = {}
+        """Schema → the tag whose page explains it: the one whose calls answer it, or else hold it, most often."""
+        counts: dict[str, Counter[str]] = {}
         for tag, found in self.operations.items():
             for operation in found:
+                outermost = [_item(answer["schema"]) for answer in _answers(operation)]
                 for name in self._shown(operation):
-                    homes.setdefault(name, tag)
-        return homes
+                    counts.setdefault(name, Counter())[tag] += 1000 if name in outermost else 1
+        return {name: found.most_common(1)[0][0] for name, found in counts.items()}
 
     def _shown(self, operation: Operation) -> Iterator[str]:
         """The objects that a body or an answer is made of, outermost first; of a body only what is within."""
@@ -102,9 +104,8 @@ class Reference:
         if body is not None:
             outer = self._schemas[_name(body)] if "$ref" in body else body
             yield from self._within(outer, set())
-        for answer in operation.said["responses"].values():
-            if schema := answer.get("content", {}).get(JSON, {}).get("schema"):
-                yield from self._within(schema, set())
+        for answer in _answers(operation):
+            yield from self._within(answer["schema"], set())
 
     def _within(self, schema: Any, seen: set[str]) -> Iterator[str]:
         if isinstance(schema, list):
@@ -240,8 +241,8 @@ class Reference:
         return _bounded(f"object of {inner}", schema, "minProperties", "maxProperties", "names")
 
     def _named(self, tag: str, name: str) -> str:
-        if listed := re.fullmatch(r"ListOf_(\w+)_", name):
-            return f"a page of {self._named(tag, listed[1])}"
+        if (item := _item({"$ref": name})) != name:
+            return f"a page of {self._named(tag, item)}"
         if name == "Permission":
             return "[permission](../permissions.md)"
         if not self._is_object(name):
@@ -295,6 +296,19 @@ def _body(operation: Operation) -> Schema | None:
     return found
 
 
+def _answers(operation: Operation) -> list[Schema]:
+    """What is answered as JSON: schema and example."""
+    found = [answer.get("content", {}).get(JSON) for answer in operation.said["responses"].values()]
+    return [media for media in found if media is not None and "schema" in media]
+
+
+def _item(schema: Schema) -> str:
+    """The object that is answered, or that a list is of."""
+    name = _name(schema) if "$ref" in schema else ""
+    listed = re.fullmatch(r"ListOf_(\w+)_", name)
+    return listed[1] if listed else name
+
+
 def _example(operation: Operation) -> list[str]:
     """The first good answer that has a body."""
     for status, answer in operation.said["responses"].items():
@@ -306,7 +320,7 @@ def _example(operation: Operation) -> list[str]:
 
 
 def _name(schema: Schema) -> str:
-    return str(schema["$ref"]).rsplit("/", 1)[1]
+    return str(schema["$ref"]).rsplit("/", 1)[-1]
 
 
 def _title(tag: str) -> str:
