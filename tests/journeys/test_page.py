@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.test_watching import Person, sequences
 from tests.support import browser
 from tests.support.browser import Page
 from tests.support.installation import Installation, installation
 from tests.support.line import NetworkLine
+from tests.support.watching import Person
 
 DOCUMENTED = Path(__file__).parents[2] / "docs/reference/live.md"
 SHELL = """<!doctype html><title>Live</title><script>
@@ -67,11 +67,11 @@ async def _facts(person: Person, tag: str) -> None:
 @pytest.mark.skipif(browser.found() is None, reason="NO BROWSER: install Chromium, or name one in KOVRA_TEST_BROWSER")
 async def test_a_page_resumes_by_sequence_over_both_ways(page: Page, product: Installation) -> None:
     """T217: the network is cut, the api is killed, the api is replaced; nothing is lost, nothing comes twice."""
-    person = Person(product)
+    person = Person(product.port)
     body = {"email": "p@example.test", "password": "watch in a page", "name": "P", "organization": {"name": "P"}}
     made = await person.call("POST", "/v1/auth/signup", body)
     person.token = made["access_token"]
-    start = (await sequences(person, 0))[-1]
+    start = (await person.sequences(0))[-1]
     async with NetworkLine(product.port).laid() as line:
         given = {
             "url": f"http://127.0.0.1:{line.port}", "token": person.token, "topic": made["organization"]["id"],
@@ -109,6 +109,6 @@ async def _replaced(product: Installation) -> None:
 
 
 async def _caught_up(page: Page, person: Person, start: int) -> None:
-    written = await sequences(person, start)
+    written = await person.sequences(start)
     await page.until(lambda told: told["socket"][-1:] == told["stream"][-1:] == written[-1:])
     assert page.told["socket"] == page.told["stream"] == written

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kovra.adapters.cluster.simulator import Fault, Simulator, SimulatorOptions
-from tests.journeys.test_watching import Person
 from tests.support.installation import Installation, installation
+from tests.support.watching import Person
 
 NOTHING = b'{"kind": "PodList", "metadata": {}, "items": []}'
 
@@ -88,7 +88,7 @@ async def _lost(product: Installation) -> None:
 @pytest.mark.timeout(180)
 async def test_whatever_ends_in_the_middle_of_a_deploy_it_has_one_verdict(product: Installation) -> None:
     """T207, T216, T219: one after the other on one product; and what was live before is live after the last."""
-    person = Person(product)
+    person = Person(product.port)
     await sign_up(person)
     assert await interrupted(product, person, "killed", lambda: _killed(product)) == "live"
     assert await interrupted(product, person, "restarted", lambda: _restarted(product)) == "live"

@@ -18,6 +18,7 @@ from typing import IO
 import httpx
 
 from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
+from kovra.entrypoints import streamlink
 from kovra.foundation.db.embedded import EmbeddedPostgres, Server, die_with_parent, free_port
 from tests.support.postgres import PASSWORDS, TEMPLATE, make_template
 
@@ -53,6 +54,7 @@ class Installation:
     simulator: Simulator
     api: Process
     worker: Process
+    streamer: Process
     port: int
     folder: Path
     logs: list[IO[bytes]] = field(default_factory=list)
@@ -73,8 +75,12 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path, data: Path, keyrings: Path, **settings: str) -> AsyncIterator[Installation]:
-    """Everything, started; ``data`` is where the database may lie (the server's user must reach it)."""
+async def installation(
+    folder: Path, data: Path, keyrings: Path, *, streamed: bool = False, **settings: str
+) -> AsyncIterator[Installation]:
+    """Everything, started, the streamer where it is asked for; ``data`` is where the database may lie (the server's user
+    must reach it).
+    """
     postgres = EmbeddedPostgres(data)
     server = await asyncio.to_thread(postgres.start)
     await make_template(server)
@@ -101,19 +107,28 @@ async def installation(folder: Path, data: Path, keyrings: Path, **settings: str
         ),
         **settings,
     }
-    with (folder / "api.log").open("ab") as api_log, (folder / "worker.log").open("ab") as worker_log:
-        api = Process(["api"], common | {"KOVRA_KEYRING_FILE": str(keyrings / "api.json")}, api_log)
-        mine = common | {"KOVRA_KEYRING_FILE": str(keyrings / "worker.json"), "KOVRA_KUBECONFIG": str(kubeconfig)}
-        worker = Process(["worker"], mine, worker_log)
-        found = Installation(postgres, server, simulator, api, worker, port, folder)
+    link = streamlink.make(folder / "link", free_port())
+    plain = {k: v for k, v in common.items() if not k.startswith("KOVRA_")}
+    cluster = {"KOVRA_KUBECONFIG": str(kubeconfig)}
+    with contextlib.ExitStack() as logs:
+
+        def process(name: str, **environment: str) -> Process:
+            return Process([name], environment, logs.enter_context((folder / f"{name}.log").open("ab")))
+
+        api = process("api", **common, **link.api, KOVRA_KEYRING_FILE=str(keyrings / "api.json"))
+        worker = process("worker", **common, **cluster, KOVRA_KEYRING_FILE=str(keyrings / "worker.json"))
+        streamer = process("streamer", **plain, **cluster, **link.streamer)
+        found = Installation(postgres, server, simulator, api, worker, streamer, port, folder)
         try:
             await api.start()
             await worker.start()
+            if streamed:
+                await streamer.start()
             await found.ready()
             yield found
         finally:
-            for process in (api, worker):
-                if process.running is not None and process.running.returncode is None:
-                    await process.kill()
+            for one in (api, worker, streamer):
+                if one.running is not None and one.running.returncode is None:
+                    await one.kill()
             await simulator.stop()
             await asyncio.to_thread(postgres.stop)
