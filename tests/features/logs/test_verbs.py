@@ -34,7 +34,7 @@ async def test_logs_and_exec_from_a_terminal(streamed: Streamed, live_app: App) 
     follower, page, shell, refused = await asyncio.gather(
         kovra(streamed, live_app.caller, "logs", name, "-f", "-q", tag),
         kovra(streamed, live_app.caller, "logs", name, "--since", "10m", "-q", tag, "-o", "json"),
-        kovra(streamed, live_app.caller, "exec", name, "--", "sh", "-c", "cat; exit 9"),
+        kovra(streamed, live_app.caller, "exec", name, "-e", "production", "--", "sh", "-c", "cat; exit 9"),
         kovra(streamed, viewer, "exec", name, "--", "sh"),
     )
     out, err = await page.communicate()

@@ -22,6 +22,8 @@ class AppCommand(TyperCommand):
         """Put the linked app where none is named, and let its environment be the default for its project's apps."""
         if not ctx.resilient_parsing and not any(word in ctx.help_option_names for word in _before_dashes(args)):
             args = self._completed(ctx, args)
+        if "--" in args:
+            ctx.allow_interspersed_args = True  # behind the dashes nothing is taken for an option of ours anyway
         return super().parse_args(ctx, args)
 
     def _completed(self, ctx: Any, args: list[str]) -> list[str]:
