@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.workload import Gateway, Quota
+from kovra.adapters.cluster.workload import Gateway, NodePool, Quota, Toleration
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
@@ -54,6 +54,7 @@ from kovra.foundation.observability import logger
 from kovra.foundation.outbound import Outbound, Resolver
 from kovra.foundation.registry import Registry
 from kovra.settings import Settings
+from kovra.settings.shapes import NodePool as NodePoolSetting
 
 WATCHER_LOCK: Final = 4_012_026_12
 SWEEP_LOCK: Final = 4_012_026_13
@@ -118,6 +119,12 @@ def registries(settings: Settings, outbound: Outbound) -> Registries:
     return Registries(outbound, endpoints, platform=platform)
 
 
+def pool_of(chosen: NodePoolSetting) -> NodePool:
+    """A pool as settings name it."""
+    bears = tuple(Toleration(**one.model_dump()) for one in chosen.tolerations)
+    return NodePool(runtime_class=chosen.runtime_class, node_selector=chosen.node_selector, tolerations=bears)
+
+
 @asynccontextmanager
 async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
     """What the worker needs on top: the cluster, registries, how to place workloads."""
@@ -136,6 +143,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 progress_deadline_s=settings.progress_deadline_s,
                 min_ready_s=settings.min_ready_s,
                 gateway=Gateway(namespace=settings.gateway_namespace, name=settings.gateway_name),
+                pools={plan: pool_of(chosen) for plan, chosen in settings.node_pools.items()},
                 cluster_user=settings.cluster_user,
                 own_networks=settings.own_networks,
                 quotas={plan: Quota(**quota.model_dump()) for plan, quota in settings.quotas.items()},

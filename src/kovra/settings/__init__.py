@@ -22,7 +22,7 @@ from kovra.adapters.cluster.address import EksAddress
 from kovra.foundation.errors import KovraError
 from kovra.foundation.keyring.documents import parse, read_file
 from kovra.foundation.observability import configure
-from kovra.settings.shapes import QUOTAS, EnvironmentQuota, Registry
+from kovra.settings.shapes import QUOTAS, EnvironmentQuota, NodePool, Registry
 
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 
@@ -172,6 +172,8 @@ class Settings(LogSettings):
         default_factory=lambda: dict(QUOTAS)  # type: ignore[arg-type]  # the keys are the plans
     )
     """Plan → what one environment may use; plans left out have the default quota."""
+    node_pools: dict[Literal["free", "team", "business", "enterprise"], NodePool] = {}
+    """Plan → on which nodes its pods run, and behind which sandbox (RuntimeClass); plans left out share all nodes."""
     cluster_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """The Kubernetes user name as which the worker comes, such as ``system:serviceaccount:kovra:kovra-worker``: it is then
     let into each environment's namespace by a role binding. Unset: its account may do everything already."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_LABEL_NAME: Final = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+_LABEL_VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
 
 
 class EnvironmentQuota(BaseModel):
@@ -20,6 +23,29 @@ class EnvironmentQuota(BaseModel):
     container_cpu_millis: Annotated[int, Field(ge=100)] = 4000
     container_memory_mib: Annotated[int, Field(ge=128)] = 8192
     """One container at most."""
+
+
+class Toleration(BaseModel):
+    """A taint of nodes that pods of this pool bear."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(pattern=_LABEL_NAME)
+    value: str | None = Field(default=None, pattern=_LABEL_VALUE)
+    """None: whatever its value."""
+    effect: Literal["NoSchedule", "NoExecute"] = "NoSchedule"
+
+
+class NodePool(BaseModel):
+    """On which nodes the pods of a plan run, and behind which sandbox."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runtime_class: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+    """A RuntimeClass of the cluster, such as gVisor's."""
+    node_selector: dict[Annotated[str, Field(pattern=_LABEL_NAME)], Annotated[str, Field(pattern=_LABEL_VALUE)]] = {}
+    """Labels that a node must carry."""
+    tolerations: tuple[Toleration, ...] = ()
 
 
 def _quota(cores: int, pods: int, jobs: int, *, largest: int) -> EnvironmentQuota:  # two GiB go with a core

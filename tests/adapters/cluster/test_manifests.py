@@ -20,7 +20,7 @@ from kovra.adapters.cluster.simulator.admission.pod_security import violations
 from kovra.adapters.cluster.simulator.kinds import BY_KIND
 from kovra.adapters.cluster.simulator.objects.decoding import decoded
 from kovra.adapters.cluster.simulator.validation.routes import http_route
-from kovra.adapters.cluster.workload import HealthCheck, Isolation, Placement, Process, Workload
+from kovra.adapters.cluster.workload import HealthCheck, Isolation, NodePool, Placement, Process, Toleration, Workload
 from kovra.foundation.keyring import SecretValue
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -39,10 +39,15 @@ WORKLOAD = Workload(
     processes=(WEB, WORKER), environment={"B": SecretValue("two"), "A": SecretValue("one")},
     hostname="shop-production-00000005.apps.test", release_command=("migrate",),
 )  # fmt: skip
+POOL = NodePool(
+    runtime_class="gvisor", node_selector={"kovra.io/pool": "business"},
+    tolerations=(Toleration(key="kovra.io/pool", value="business"), Toleration(key="spot", effect="NoExecute")),
+)  # fmt: skip
 SETS = {
     "namespace": namespace_manifests(Isolation(placement=PLACEMENT)),
     "workload": workload_manifests(WORKLOAD),
     "workload-ingress": workload_manifests(replace(WORKLOAD, routing="ingress", processes=(WEB,))),
+    "workload-pool": workload_manifests(replace(WORKLOAD, pool=POOL, processes=(WEB,), hostname=None)),
     "release-job": release_job(WORKLOAD),
 }
 

@@ -66,6 +66,25 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Toleration:
+    """A taint that pods of a pool bear."""
+
+    key: str
+    value: str | None = None
+    """None: whatever its value."""
+    effect: Literal["NoSchedule", "NoExecute"] = "NoSchedule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePool:
+    """On which nodes pods run, and behind which sandbox; by the plan, never by what a tenant says."""
+
+    runtime_class: str | None = None
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One release of one app in one environment."""
 
@@ -89,6 +108,7 @@ class Workload:
     """How long an instance must be ready before it counts, and the next old one may go."""
     routing: Literal["gateway", "ingress"] = "gateway"
     gateway: Gateway = Gateway()  # frozen
+    pool: NodePool = NodePool()  # frozen
     restarted_at: str | None = None
     """Changes the pod template without changing the release (restart)."""
 

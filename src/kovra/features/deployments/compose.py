@@ -12,6 +12,7 @@ from kovra.adapters.cluster.workload import (
     Gateway,
     HealthCheck,
     Isolation,
+    NodePool,
     Placement,
     Process,
     Quota,
@@ -34,6 +35,8 @@ class Placing:
     gateway: Gateway = Gateway()  # noqa: RUF009  # frozen
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     """Plan → what one environment may use in all."""
+    pools: Mapping[str, NodePool] = field(default_factory=dict)
+    """Plan → where its pods run."""
     cluster_user: str | None = None
     """As whom the cluster knows this worker, where it must be let into each namespace; None: it may everything."""
     own_networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -78,10 +81,11 @@ def compose(
     *,
     deployment_id: UUID,
     placing: Placing,
+    plan: str,
     instances: Mapping[str, int],
     restarted_at: str | None = None,
 ) -> Workload:
-    """The workload of a release in its app environment, with so many instances by process."""
+    """The workload of a release in its app environment, on its organization's plan, with so many instances by process."""
     return Workload(
         placement=placement_of(org_id, row),
         app_id=row.app_id,
@@ -100,6 +104,7 @@ def compose(
         min_ready_s=placing.min_ready_s,
         routing="ingress" if placing.routing == "ingress" else "gateway",
         gateway=placing.gateway,
+        pool=placing.pools.get(plan, NodePool()),
         restarted_at=restarted_at,
     )
 

@@ -14,7 +14,7 @@ from kovra.adapters.cluster.manifests.labels import (
     workload_labels,
 )
 from kovra.adapters.cluster.manifests.namespace import SERVICE_ACCOUNT
-from kovra.adapters.cluster.workload import HealthCheck, Process, Workload
+from kovra.adapters.cluster.workload import HealthCheck, NodePool, Process, Toleration, Workload
 
 WEB = "web"
 LEAVES_S: Final = 10
@@ -151,8 +151,24 @@ def _pod_template(workload: Workload, process: Process) -> dict[str, Any]:
             "securityContext": security,
             "serviceAccountName": SERVICE_ACCOUNT,
             "terminationGracePeriodSeconds": workload.drain_s + LEAVES_S + 10,
+            **_on(workload.pool),
         },
     }
+
+
+def _on(pool: NodePool) -> dict[str, Any]:
+    """Where pods run; nothing where it is all the same."""
+    found: dict[str, Any] = {"runtimeClassName": pool.runtime_class} if pool.runtime_class else {}
+    if pool.node_selector:
+        found["nodeSelector"] = dict(sorted(pool.node_selector.items()))
+    if pool.tolerations:
+        found["tolerations"] = [_toleration(one) for one in pool.tolerations]
+    return found
+
+
+def _toleration(one: Toleration) -> dict[str, str]:
+    matched = {"operator": "Exists"} if one.value is None else {"operator": "Equal", "value": one.value}
+    return {"key": one.key, "effect": one.effect, **matched}
 
 
 def _spread(workload: Workload, process: Process) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ def workload_of(
         opened.environment,
         deployment_id=deployment_id,
         placing=context.registry.get(Placing),
+        plan=opened.plan,
         instances=instances,
         restarted_at=restarted_at,
     )

@@ -11,6 +11,7 @@ from kovra.features.deployments import queries
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.service import progress
+from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets import queries as secret_queries
@@ -26,6 +27,8 @@ class Opened:
 
     row: AppEnvironmentRow
     release: ReleaseRow
+    plan: str
+    """The organization's."""
     environment: Mapping[str, SecretValue] = field(repr=False)
     mask: Mask
 
@@ -37,6 +40,7 @@ async def open_release(
     row = await session.one(
         project_queries.ANY_APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=app_environment_id
     )
+    plan = (await session.one(organization_queries.ORGANIZATION, org_id=session.org_id)).plan
     release = await session.one(queries.RELEASE, org_id=session.org_id, release_id=release_id)
     revision = await session.one(secret_queries.REVISION, org_id=session.org_id, revision_id=release.config_revision_id)
     sealed_ones = await revisions.sealed_secrets(session, row.id, revision.secrets)
@@ -51,4 +55,4 @@ async def open_release(
         hidden.append(value)
     progress.secrets_opened(session, row, revision.secrets, for_deployment)
     # Config vars are masked as well: they are sealed too, and people without config:read see evidence.
-    return Opened(row=row, release=release, environment=values, mask=Mask(values.values()))
+    return Opened(row=row, release=release, plan=plan, environment=values, mask=Mask(values.values()))
