@@ -39,8 +39,9 @@ async def test_status_is_one_screen(shop: App) -> None:
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert lines[0] == named(shop)
-    (live,) = [line.split() for line in lines if line.startswith("production")]
+    live, address = [line.split() for line in lines if line.startswith("production")]
     assert live[1:3] == ["1", "registry.test/kovra/ok:1"]
+    assert address == ["production", (await shop.now())["url"]]
     latest = [line.split() for line in lines[lines.index("Last deployments") + 2 :]]
     assert [(row[0], row[3]) for row in latest] == [("2", "failed"), ("1", "live")]
     assert latest[0][-1] == "crash_loop"

@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
-from kovra.entrypoints.cli import progress
-from kovra.entrypoints.cli.progress import Display, bar, is_colored, is_live, shown, span
+from kovra.entrypoints.cli import terminals
+from kovra.entrypoints.cli.output import table
+from kovra.entrypoints.cli.progress import Display, bar, shown, span
+from kovra.entrypoints.cli.terminals import is_colored, is_live
 from kovra.entrypoints.cli.verdicts import Place, live_line, state, verdict
 from kovra.features.deployments.rules.reasons import REASONS
 from tests.support.commands import kovra
@@ -38,15 +40,21 @@ def terminal(columns: int) -> tuple[int, int]:
 
 @contextmanager
 def screen(columns: int, monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[tuple[Any, Any]]:
-    """A real terminal: (a stream that writes to it, what was written so far)."""
+    """A real terminal: (a stream that writes to it, what was written to it, which also ends it)."""
     for name in ("COLUMNS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {"TERM": "xterm", **environment}.items():
         monkeypatch.setenv(name, value)
     ours, theirs = terminal(columns)
-    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
-        yield stream, lambda: os.read(ours, 1 << 16).decode()
-    os.close(ours)
+    stream = os.fdopen(theirs, "w", encoding="utf-8")
+
+    def written() -> str:
+        stream.close()  # a terminal hands on what it gets a little later; at its end nothing is left
+        return everything(ours)
+
+    yield stream, written
+    if not stream.closed:
+        written()
 
 
 def drawn(written: str) -> list[str]:
@@ -101,9 +109,9 @@ def test_colours_are_for_terminals_that_did_not_decline(monkeypatch: pytest.Monk
 
 def test_columns_of_the_environment_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "33")
-    assert progress.width_of(io.StringIO()) == 33
+    assert terminals.width_of(io.StringIO()) == 33
     monkeypatch.setenv("COLUMNS", "wide")
-    assert progress.width_of(io.StringIO()) == 80
+    assert terminals.width_of(io.StringIO()) == 80
 
 
 def test_where_a_deployment_is_in_one_line() -> None:
@@ -181,3 +189,20 @@ def everything(terminal: int) -> str:
             os.close(terminal)
             return found.decode()
         found += piece
+
+
+def test_a_table_fits_the_terminal_and_what_people_copy_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {
+        "slug": "web", "image": "registry.example.com/somebody/with/a/long/name:" + "9" * 60, "id": "app_" + "0" * 26,
+        "made": "2026-11-25T18:10:36.361640Z", "by": "名前\x1b[2J",
+    }  # fmt: skip
+    columns = ("slug", "image", "made", "by", "id")
+    with screen(80, monkeypatch) as (stream, _), monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stream)
+        narrow = table([row], *columns)
+    assert max(len(line) for line in narrow.splitlines()) <= 80
+    assert row["id"] in narrow and "…" in narrow and "\x1b" not in narrow
+    whole = table([row], *columns)
+    assert row["image"] in whole and "2026-11-25 18:10:36Z" in whole
+    head, line = whole.splitlines()
+    assert head.index("ID") == line.index("app_") + 2, "wide characters count twice"

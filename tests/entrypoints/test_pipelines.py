@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -91,10 +94,48 @@ async def test_a_failure_fails_the_step_and_its_evidence_commands_nobody(
     assert "| reason | `crash_loop`" in shown
     stopped = [line.removeprefix("::stop-commands::") for line in err.splitlines() if line.startswith("::stop-")]
     assert len(stopped) == 1 and f"::{stopped[0]}::" in err.splitlines()
+    (told,) = [line for line in err.splitlines() if line.startswith("::error ")]
+    assert "failed: crash_loop" in told
     environment["KOVRA_TOKEN"] = "kvr_at_wrong"
     code, outputs, err, _ = await action(tmp_path, environment, shop, "registry.test/kovra/ok:1")
     assert (code, outputs) == (4, {"deployment": "", "outcome": "", "release": ""})
     assert "kvr_at_wrong" not in err
+    assert [line for line in err.splitlines() if line.startswith("::error title=kovra::")]
+    assert json.loads(err.splitlines()[-1])["exit_code"] == 4
+
+
+async def test_an_api_that_is_away_when_the_job_begins_is_waited_for(
+    tmp_path: Path, environment: dict[str, str], shop: App, served: Served
+) -> None:
+    await served.close()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "kovra", "deploy", f"{shop.project['slug']}/web", "--image", "registry.test/kovra/ok:1",
+        env=environment | GITHUB_RUN, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None and process.stdout is not None
+    async with asyncio.timeout(60):
+        assert (await process.stderr.readline()).startswith(b"Waiting for http")
+        await served.open()
+        rest = await process.stderr.read()
+        assert (await process.stdout.read(), await process.wait()) == (b"live: release 1\n", 0), rest.decode()
+
+
+def test_the_workflow_gives_the_action_what_it_takes(tmp_path: Path) -> None:
+    """What actionlint (github.com/rhysd/actionlint), where it is installed, says of the workflow, with the action beside it."""
+    workflow = (ROOT / "docs/ci/deploy.github.yml").read_text()
+    used = "kovra/kovra/.github/actions/deploy@v1"
+    (step,) = [s for s in yaml.safe_load(workflow)["jobs"]["deploy"]["steps"] if s.get("uses") == used]
+    inputs = yaml.safe_load((ACTION / "action.yml").read_text())["inputs"]
+    assert {name for name, one in inputs.items() if one.get("required")} <= step["with"].keys() <= inputs.keys()
+    program = os.environ.get("KOVRA_TEST_ACTIONLINT") or shutil.which("actionlint")
+    if program is None:
+        return
+    shutil.copytree(ACTION, tmp_path / ".github/actions/deploy")
+    (tmp_path / ".github/workflows").mkdir()
+    (tmp_path / ".github/workflows/deploy.yml").write_text(workflow.replace(used, "./.github/actions/deploy"))
+    (tmp_path / ".git").mkdir()
+    done = subprocess.run([program, "-no-color"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 async def test_the_gitlab_job_deploys(environment: dict[str, str], shop: App) -> None:

@@ -99,6 +99,7 @@ class Dev:
         self._stopping.set()
 
     async def _start(self) -> None:
+        _say("Starting the database, then everything else; the first start takes longest.")
         environment = self._environment() | await self._database.start(self._supervisor)
         if self._stopping.is_set():
             return

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kovra.client import ApiRefused
 from kovra.entrypoints.cli.output import harmless
+from kovra.entrypoints.cli.pipelines import pipeline
+from kovra.entrypoints.cli.terminals import is_live, width_of
 
 _REMEDIES: Final = {
     404: "It is gone, or not in this organization: `kovra whoami` tells which one is open.",
@@ -70,7 +73,8 @@ def _for_whom_is_nobody() -> str:
 
 
 def tell(trouble: Trouble, *, as_json: bool) -> None:
-    """Write it to stderr."""
+    """Write it to stderr; in a pipeline also where people look first."""
+    pipeline().annotate(" ".join([trouble.message, *_more(trouble.facts), *([trouble.hint] if trouble.hint else [])]))
     if as_json:
         document = {"code": trouble.code, "message": trouble.message, "hint": trouble.hint, **trouble.facts}
         sys.stderr.write(json.dumps(document | {"exit_code": trouble.exit_code}) + "\n")
@@ -78,8 +82,20 @@ def tell(trouble: Trouble, *, as_json: bool) -> None:
     head = f"{trouble.word}: {trouble.message}" if trouble.word else trouble.message
     told = [*_more(trouble.facts), *([trouble.hint] if trouble.hint else []), *_last(trouble.facts)]
     # A usage error of several lines is shown as it is.
-    first = "\n".join(harmless(line) for line in head.split("\n"))
-    sys.stderr.write("\n  ".join([first, *(harmless(line) for line in told)]) + "\n")
+    lines = [*_broken(head.split("\n"), ""), *_broken(told, "  ")]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _broken(lines: Sequence[str], indent: str) -> list[str]:
+    """On a terminal between words, where it ends; commands and addresses stay whole."""
+    clean = [harmless(line) for line in lines]
+    if not is_live(sys.stderr):
+        return [indent + line for line in clean]
+    room = max(20, width_of(sys.stderr) - 1)
+    wrap = textwrap.TextWrapper(
+        room, initial_indent=indent, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return [piece for line in clean for piece in wrap.wrap(line) or [""]]
 
 
 def _more(facts: Mapping[str, Any]) -> list[str]:

@@ -43,16 +43,27 @@ def logs(
     place = find_pair(client, app, environment)["id"]
     found: Iterable[LineOut]
     if follow:
+        say_following()
         found = _lines(client.follow_logs(place, since=begin, process=process, q=contains, limit=count))
     elif since:
         found = client.iter_logs(place, since=begin, process=process, q=contains, limit=count)
     else:
         found = client.read_logs(place, process=process, q=contains, limit=count)["data"]
+    any_line = False
     try:
         for line in found:
+            any_line = True
             print(json.dumps(line) if output is Output.json else shown(line), flush=follow)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+    if not any_line and output is Output.text:
+        sys.stderr.write("No lines.\n")
+
+
+def say_following() -> None:
+    """What follows may be long in coming: that is no hanging."""
+    sys.stderr.write("Following; Ctrl-C ends it.\n")
+    sys.stderr.flush()
 
 
 def moment(text: str) -> str:

@@ -25,7 +25,7 @@ class PatientClient(Client):
     def lines(self, *words: Any, **named: Any) -> Iterator[str]:
         """As of `Client`; what is said is over with the first line, which a stream begins with at once."""
         lines = super().lines(*words, **named)
-        with self.waiting.for_(self.url):
+        with self.waiting.for_(f"{self.url} (Ctrl-C ends it)"):
             first = next(lines, None)
         if first is not None:
             yield first

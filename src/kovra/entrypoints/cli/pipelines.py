@@ -16,9 +16,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kovra.entrypoints.cli.output import harmless
+
+TRIES: Final = 9
+"""Nobody sits before a pipeline: an API that is replaced meanwhile is waited for, for about a minute, at each call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +72,18 @@ class Pipeline:
             if self.kind == "github":
                 sys.stderr.write(f"::{token}::\n")
 
+    def annotate(self, text: str) -> None:
+        """Say it where people look first: at the top of the run, on GitHub."""
+        if self.kind == "github":
+            safe = harmless(text.replace("\n", " ")).replace("%", "%25")
+            sys.stderr.write(f"::error title=kovra::{safe}\n")
+            sys.stderr.flush()
+
     def summarize(self, app: str, environment: str, deployment: Mapping[str, Any]) -> None:
-        """Append the verdict to the run's summary, where there is one."""
+        """Append the verdict to the run's summary, where there is one; a failure is an annotation as well."""
+        reason = deployment["reason"]
+        if reason and deployment["outcome"] == "failed":
+            self.annotate(f"{app} → {environment} failed: {reason['code']}: {reason['message']} {reason['hint']}")
         if self.summary is not None:
             with self.summary.open("a", encoding="utf-8") as file:
                 file.write(summary(app, environment, deployment))

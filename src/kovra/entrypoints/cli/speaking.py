@@ -10,11 +10,17 @@ import typer
 
 from kovra.entrypoints.cli import explaining
 from kovra.entrypoints.cli.explaining import Trouble
+from kovra.entrypoints.cli.terminals import is_live
 
 
 @contextmanager
 def speaking(verb: str) -> Iterator[None]:
-    """Run a server verb: logs are set up, and what it refuses becomes a line and exit code 1."""
+    """Run a server verb: logs are set up, and what it refuses becomes a line and exit code 1.
+
+    On a terminal it is said at once that it works: what it needs takes longer to load than people wait for nothing.
+    """
+    if verb != "openapi" and is_live(sys.stderr):
+        sys.stderr.write(f"kovra {verb} ...\n")
     from pydantic import ValidationError
 
     from kovra.foundation.errors import KovraError

@@ -36,9 +36,10 @@ def _shown(one: Context, current: str | None) -> dict[str, Any]:
 
 
 def _credential(one: Context, tokens: dict[str, str]) -> str | None:
+    """``login`` or ``token``. What the keyring holds is not asked for: the account is a login's alone."""
     if one.kept_in is None:
         return None
-    return "token" if "api_token" in tokens or one.account is None else "login"
+    return "login" if "refresh_token" in tokens or one.account else "token"
 
 
 @context.command("list")
@@ -49,7 +50,7 @@ def context_list(output: Form = Output.text) -> None:
     text = [
         {
             "": "*" if row["current"] else " ", "name": row["name"], "server": row["url"], "organization": row["organization"],
-            "as": row["account"] or {"token": "an api token"}.get(str(row["credential"]), "nobody"),
+            "as": row["account"] or {"token": "an api token", "login": "a login"}.get(str(row["credential"]), "nobody"),
         }
         for row in rows
     ]  # fmt: skip

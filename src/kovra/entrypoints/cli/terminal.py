@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from kovra.client import ApiRefused
 from kovra.client.sockets import SHELLS, socket_address
+from kovra.entrypoints.cli.progress import Waiting
 
 _PROTOCOL: Final = "kovra.exec.v1"
 _PIECE: Final = 16 * 1024
@@ -31,15 +32,30 @@ _REASONS: Final = {
     "credential_ended": "Your login has ended.",
 }
 
+_HINTS: Final = {
+    "no_running_pod": "See what runs: kovra status PROJECT/APP",
+    "shells_off": "Whoever runs this installation can switch them on.",
+    "permission_missing": "See what you may do: kovra whoami -o json",
+    "credential_ended": "Log in with: kovra login --email you@example.test",
+}
+
 
 def run(url: str, ticket: str, *, tty: bool) -> int:
     """Until the command ends: its exit code; raises ApiRefused when it is refused or breaks."""
     address = socket_address(url, SHELLS)
     protocols = [Subprotocol(_PROTOCOL), Subprotocol(f"ticket.{ticket}")]
     try:
-        socket = connect(address, subprotocols=protocols, compression=None, proxy=None, max_size=2**20)
+        with Waiting().for_("the shell"):
+            socket = connect(address, subprotocols=protocols, compression=None, proxy=None, max_size=2**20)
     except (OSError, InvalidHandshake):
-        raise ApiRefused(0, {"detail": "The shell cannot be opened."}) from None
+        raise ApiRefused(
+            0,
+            {
+                "code": "shell_unavailable",
+                "detail": "The shell cannot be opened.",
+                "hint": "Try again; what stands before the API must let WebSockets pass.",
+            },
+        ) from None
     with socket, _raw(tty), _resizing(socket, tty):
         threading.Thread(target=_type, args=(socket,), daemon=True).start()
         return _show(socket)
@@ -61,7 +77,8 @@ def _show(socket: ClientConnection) -> int:
                 return int(told["code"])
     code, reason = socket.close_code, socket.close_reason or ""
     detail = _REASONS.get(reason, f"The shell ended ({reason or code}).")
-    raise ApiRefused(403 if code in _DENIED else 1, {"detail": detail, "code": reason})
+    hint = _HINTS.get(reason, "Open another one: kovra exec PROJECT/APP -- COMMAND")
+    raise ApiRefused(403 if code in _DENIED else 0, {"detail": detail, "code": reason, "hint": hint})
 
 
 def _type(socket: ClientConnection) -> None:

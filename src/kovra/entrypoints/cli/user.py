@@ -9,7 +9,7 @@ import typer
 from kovra.entrypoints.cli import completing, kept
 from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, show, table
-from kovra.entrypoints.cli.pipelines import pipeline
+from kovra.entrypoints.cli.pipelines import TRIES, pipeline
 from kovra.entrypoints.cli.values import config, secrets
 from kovra.entrypoints.cli.verdicts import Place
 from kovra.entrypoints.cli.waiting import difference, exit_code, wait
@@ -122,6 +122,7 @@ def deploy(
     In a pipeline (GitHub, GitLab, or KOVRA_RUN_ID) one run deploys once, however often it is tried.
     """
     client, run = kept.connect(), pipeline()
+    client.tries = TRIES if run.kind else client.tries
     body: DeploymentIn = {
         "environment": environment,
         "image": image or None,

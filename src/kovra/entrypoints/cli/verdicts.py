@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from kovra.entrypoints.cli.output import harmless
-from kovra.entrypoints.cli.progress import bar, colored, is_live, span, width_of
+from kovra.entrypoints.cli.progress import bar, span
+from kovra.entrypoints.cli.terminals import colored, is_live, width_of
 
 _COLORS: Final = {"live": "32", "failed": "31", "canceled": "33", "superseded": "33", "skipped": "36"}
 NEXT: Final[dict[str, str]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import textwrap
 import webbrowser
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from kovra.entrypoints.cli import kept
+from kovra.entrypoints.cli.looking import say_following
 from kovra.entrypoints.cli.named import AppName, Form, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, harmless, show, table
+from kovra.entrypoints.cli.terminals import is_live, width_of
 
 if TYPE_CHECKING:
     from kovra.client import Client
@@ -70,7 +73,10 @@ def _screen(name: str, pairs: list[AppEnvironmentOut], deployments: list[Deploym
         [
             name,
             "",
-            table(environments, "environment", "release", "image", "health", "url"),
+            table(environments, "environment", "release", "image", "health"),
+            "",
+            "Addresses",
+            table([one for one in environments if one["url"]], "environment", "url"),
             "",
             "Last deployments",
             table(latest, "deployment", "environment", "release", "outcome", "by", "when", "reason"),
@@ -142,6 +148,7 @@ def events(
         for fact in old:
             _print(fact, output)
         if following:
+            say_following()
             begin = old[-1]["seq"] if old else None
             for told in client.follow_events(after=begin, type_=kind, subject=subject, topic=topic):
                 if told.kind == "event":
@@ -171,9 +178,14 @@ def _print(fact: EventOut, output: Output) -> None:
     if output is Output.json:
         print(json.dumps(fact), flush=True)
         return
-    told = " ".join(f"{name}={_short(value)}" for name, value in fact["payload"].items())
-    line = f"{fact['created_at'][:19]}Z {fact['type']} {fact['subject']} by {fact['actor']} {told}"
-    print(harmless(line.rstrip()), flush=True)
+    told = harmless(" ".join(f"{name}={_short(value)}" for name, value in fact["payload"].items()))
+    line = harmless(f"{fact['created_at'][:19]}Z {fact['type']} {fact['subject']}")
+    told = f"by {harmless(fact['actor'])} {told}".rstrip()
+    if is_live(sys.stdout):
+        room = max(20, width_of(sys.stdout) - 5)
+        print(line, *(f"    {piece}" for piece in textwrap.wrap(told, room)), sep="\n", flush=True)
+    else:
+        print(line, told, flush=True)
 
 
 def _short(value: Any) -> str:
