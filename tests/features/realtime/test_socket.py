@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kovra.features.realtime.hub import Hub
 from kovra.foundation.db.database import Database
-from kovra.foundation.ids import decode, new_id
+from kovra.foundation.ids import decode, encode, new_id
 from kovra.foundation.web.frames import FrameProtocol
 from kovra.foundation.web.protocol import PatientProtocol
 from tests.support.product import Caller, Product
@@ -44,7 +44,9 @@ async def _closed(socket: ClientConnection, timeout_s: float = 6) -> tuple[int |
 
 async def _big_facts(served: Served, who: Caller, count: int, number: int) -> None:
     """Facts of 4 KiB, in one transaction."""
-    fact = {"type": "test.happened", "actor": "system", "origin": "test", "subject": "x", "payload": {"x": "y" * 4000}}
+    payload = {"shell_id": "x", "process": "web", "command": ["y" * 4000], "tty": False}
+    subject = encode("aev", new_id())
+    fact = {"type": "shell.opened", "actor": "system", "origin": "test", "subject": subject, "payload": payload}
     facts = [{**fact, "id": str(new_id())} for _ in range(count)]
     org_id = decode("org", who.organization["id"])
     async with served.product.app.state.registry.get(Database).organization(org_id) as session:

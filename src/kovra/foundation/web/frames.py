@@ -10,9 +10,11 @@ from typing import Final, Protocol
 
 from fastapi import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 
 _EXTENSION: Final = "kovra.frames"
+MOST_FRAGMENTS: Final = 64
+"""Of one message. Its size is bounded as well, but empty pieces have none."""
 
 
 class FrameDoor(Protocol):
@@ -23,7 +25,25 @@ class FrameDoor(Protocol):
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
-    """The door is in the socket's scope. Frames are not compressed: the server negotiates no extension."""
+    """The door is in the socket's scope. Frames are not compressed: the server negotiates no extension.
+
+    Two things that uvicorn does without end are bounded: pieces of one message, and answers that nobody reads.
+    """
+
+    def handle_cont(self, event: Frame) -> None:
+        """A further piece of a message."""
+        if len(self.frames) >= MOST_FRAGMENTS:
+            self.conn.fail(CloseCode.POLICY_VIOLATION, "too_many_fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer, unless the client takes nothing: what it asks for would only pile up here."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.transport.abort()
 
     async def run_asgi(self) -> None:
         """Put it there."""
