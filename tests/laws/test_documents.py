@@ -34,6 +34,7 @@ from kovra.foundation.web.logins import LoginThrottleOptions
 from kovra.foundation.web.ratelimit import RateLimitOptions
 from kovra.settings import Settings
 from tests.support.api_pages import PROBLEM, Reference
+from tests.support.field_codes import field_codes
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "kovra"
@@ -164,12 +165,23 @@ def test_codes_stand_in_their_page(document: dict[str, Any]) -> None:
                 ", ".join(links) if len(links) <= 12 else f"[{len(links)} calls](api/index.md#what-any-call-may-answer)"
             )
             lines += [f"{status}, from {whom}.", ""]
+    fields = field_codes()
     lines += [
+        "## Codes of fields",
+        "",
+        "What `errors[].code` says of a single field, beside `pointer` (a path into the body, or `query:name`). Those of types,",
+        "lengths and ranges are named by the rule that was broken: `string_too_long`, `greater_than_equal`, `literal_error` and",
+        "the like, with the limit in `message`.",
+        "",
+        "| code | message |",
+        "| --- | --- |",
+        *(f"| `{code}` | {' · '.join(messages)} |" for code, messages in fields.items()),
+        "",
         "## Other codes",
         "",
-        "Of single fields (`errors[].code`), of sockets and streams, of log lines, and of processes that do not start.",
+        "Of sockets and streams, of log lines, and of processes that do not start.",
         "",
-        ", ".join(f"`{code}`" for code in sorted(_error_codes().keys() - MEANINGS.keys())) + ".",
+        ", ".join(f"`{code}`" for code in sorted(_error_codes().keys() - MEANINGS.keys() - fields.keys())) + ".",
     ]
     same("docs/reference/codes.md", "\n".join(lines) + "\n")
 
