@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import stat
 import subprocess
 import sys
@@ -164,7 +165,7 @@ async def test_deploying_breaking_and_going_back(shop: App) -> None:
     app = named(shop)
     live = await kovra("deploy", app, "--image", "registry.test/kovra/ok:2", "--wait")
     assert (live.code, live.out) == (0, "live: release 1\n"), live.err
-    progress = live.err.splitlines()
+    progress = [line for line in live.err.splitlines() if not line.startswith("Waiting")]
     assert progress[0].startswith("deployment dep_")
     assert progress[-1] == "  done"
     failed = await kovra("deploy", app, "--image", "registry.test/kovra/crash:1")
@@ -184,7 +185,8 @@ async def test_a_canceled_deployment_is_two(shop: App, ada: Caller) -> None:
     command = ("deploy", named(shop), "--image", "registry.test/kovra/slow:1", "-o", "json")
     watching = asyncio.create_task(kovra(*command, heard=heard))
     await _until(lambda: "deployment dep_" in heard.getvalue())
-    await ada.post(f"/v1/deployments/{heard.getvalue().split()[1]}/actions/cancel")
+    (deployment,) = re.findall(r"dep_\w{26}", heard.getvalue())
+    await ada.post(f"/v1/deployments/{deployment}/actions/cancel")
     done = await watching
     assert (done.code, done.json["outcome"]) == (2, "canceled"), done.err
 

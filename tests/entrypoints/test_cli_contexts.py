@@ -67,6 +67,7 @@ async def test_contexts_are_made_by_logging_in_listed_and_switched(
     monkeypatch.setenv("KOVRA_CONTEXT", "default")
     assert (await kovra("whoami")).out.split()[0] == ada.email
     assert (await kovra("--context", "work", "whoami")).out.split()[0] == bob.email
+    assert (await kovra("whoami", "--context", "work")).out.split()[0] == bob.email
     monkeypatch.delenv("KOVRA_CONTEXT")
     used = await kovra("context", "use", "default")
     assert (used.code, served.url in used.out) == (0, True)

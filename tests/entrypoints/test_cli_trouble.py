@@ -17,6 +17,7 @@ import pytest
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.explaining import wants_json
 from kovra.foundation.db.embedded import free_port
+from tests.entrypoints.test_cli_progress import drawn, everything, terminal
 from tests.support import tls_front
 from tests.support.commands import kovra
 from tests.support.product import App, Caller, Product
@@ -82,8 +83,7 @@ async def test_refusals_say_what_to_do(
         told = await kovra("whoami", "-o", "json")
     assert (done.code, done.out) == (code, "")
     assert says in done.err and "Traceback" not in done.err
-    (line,) = told.err.splitlines()
-    document = json.loads(line)
+    document = json.loads(told.err.splitlines()[-1])
     assert (document["code"], document["status"], document["exit_code"]) == ("some_code", status, code)
     assert document["message"]
     assert {"code", "message", "hint", "status", "exit_code"} <= document.keys() <= {
@@ -165,6 +165,30 @@ async def test_a_slow_server_is_waited_for_aloud(monkeypatch: pytest.MonkeyPatch
             assert (await process.stdout.read()).startswith(b"api token in")
             assert await process.stderr.read() == b""
             await process.wait()
+
+
+async def test_on_a_terminal_waiting_is_shown_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = asyncio.Event()
+
+    async def slowly() -> bytes:
+        await said.wait()
+        return await problem(200, {"user": None, "organization": None, "role": "viewer"})()
+
+    ours, theirs = terminal(80)
+    async with answering(slowly, monkeypatch):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "kovra", "whoami", env={**os.environ, "TERM": "xterm", "PYTHONUTF8": "1"},
+            stdout=PIPE, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        shown = (await asyncio.to_thread(os.read, ours, 4096)).decode()
+        said.set()
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            assert (await process.stdout.read()).startswith(b"api token in")
+            await process.wait()
+    assert f"Waiting for {os.environ['KOVRA_URL']}" in shown
+    assert drawn(shown + everything(ours)) == [""]
 
 
 async def test_members_who_may_not_are_told_who_may(

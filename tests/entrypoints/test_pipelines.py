@@ -72,7 +72,7 @@ async def test_the_action_deploys_once_per_run_and_hands_on_the_verdict(
 ) -> None:
     code, outputs, err, shown = await action(tmp_path, environment, shop, "registry.test/kovra/ok:1")
     assert (code, outputs["outcome"], outputs["release"]) == (0, "live", "1"), err
-    assert err.startswith(f"::group::Deploying {shop.project['slug']}/web to production\n")
+    assert f"::group::Deploying {shop.project['slug']}/web to production\n" in err
     assert "::endgroup::" in err
     assert f"### {shop.project['slug']}/web → production: live" in shown
     again = await action(tmp_path, environment, shop, "registry.test/kovra/ok:1")

@@ -20,7 +20,8 @@ _NARROW: Final = 60
 """Below so many columns there is no bar, only the numbers."""
 _BAR: Final = 20
 PATIENCE_S: Final = 0.4
-"""After so long without an answer it is said that, and for what, one waits."""
+"""After so long, the time this program took to load with it, it is said that, and for what, one waits."""
+_LEAST_S: Final = 0.15
 _displaying: Final[ContextVar[bool]] = ContextVar("displaying", default=False)
 """Whether a display is open: it tells already what is under way."""
 
@@ -145,7 +146,7 @@ class Waiting:
             telling.join(1)  # the line is gone before anything else is written
 
     def _tell(self, what: str, over: threading.Event, stream: TextIO) -> None:
-        if over.wait(PATIENCE_S):
+        if over.wait(max(_LEAST_S, PATIENCE_S - time.process_time())):
             return
         if not is_live(stream):
             if what not in self._told:

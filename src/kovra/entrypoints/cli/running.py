@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import os
 import sys
@@ -13,9 +14,10 @@ import traceback
 from typing import Any, Final, NoReturn
 
 import typer
+import typer.main
 
 from kovra.client import AddressWrong, ApiRefused
-from kovra.entrypoints.cli import completing, explaining
+from kovra.entrypoints.cli import completing, explaining, kept
 from kovra.entrypoints.cli.explaining import Trouble
 from kovra.entrypoints.cli.trouble import LocalTrouble
 
@@ -45,7 +47,7 @@ def run(app: typer.Typer) -> None:
         _complete(app)
     try:
         # Without standalone mode an Exit comes back as its code.
-        code = app(standalone_mode=False)
+        code = commands(app)(standalone_mode=False)
         sys.stdout.flush()
     except typer.Exit as done:
         code = done.exit_code
@@ -66,13 +68,37 @@ def run(app: typer.Typer) -> None:
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
+def commands(app: typer.Typer) -> Any:
+    """The program, every command of which takes ``--context`` too, as people write it behind the command's name."""
+    program: Any = typer.main.get_command(app)
+    for option in program.params:
+        if option.name == "context":
+            also = copy.copy(option)
+            also.expose_value, also.hidden, also.callback = False, True, _ask_for
+            _accept(also, program)
+    return program
+
+
+def _accept(option: Any, command: Any) -> None:
+    for inner in command.commands.values():
+        if hasattr(inner, "commands"):
+            _accept(option, inner)
+        elif inner.name not in SERVER_VERBS:
+            inner.params.append(option)
+
+
+def _ask_for(_context: Any, _option: Any, name: str | None) -> None:
+    if name:
+        kept.asked.set(name)
+
+
 def _complete(app: typer.Typer) -> NoReturn:
     """Answer a shell that completes. Whatever goes wrong, nothing is said: somebody is typing."""
     from typer.completion import completion_init  # type: ignore[attr-defined]  # for its own use; there is no other way in
 
     completion_init()
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(Exception):
-        app(standalone_mode=False, prog_name="kovra", complete_var=completing.VARIABLE)
+        commands(app)(standalone_mode=False, prog_name="kovra", complete_var=completing.VARIABLE)
     raise SystemExit(0)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from kovra.entrypoints.cli import kept
+from kovra.entrypoints.cli import completing, kept
 from kovra.entrypoints.cli.looking import say_following
 from kovra.entrypoints.cli.named import AppName, Form, Where, find_app, find_pair
 from kovra.entrypoints.cli.output import Output, harmless, show, table
@@ -129,7 +129,9 @@ def open_page(
 
 
 def events(
-    app: Annotated[str | None, typer.Option("--app", help="Only of this project/app.")] = None,
+    app: Annotated[
+        str | None, typer.Option("--app", help="Only of this project/app.", autocompletion=completing.apps)
+    ] = None,
     kind: Annotated[str | None, typer.Option("--type", help="Only of this type, such as deployment.finished.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only about this id.")] = None,
     following: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens.")] = False,
