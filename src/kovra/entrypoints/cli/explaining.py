@@ -118,5 +118,5 @@ def _last(facts: Mapping[str, Any]) -> list[str]:
 def wants_json(words: Sequence[str]) -> bool:
     """Whether a command line asks for JSON, also one that is wrong otherwise."""
     before = list(words[: words.index("--")] if "--" in words else words)
-    forms = [after for word, after in zip(before, [*before[1:], ""], strict=True) if word in ("-o", "--output")]
+    forms = [after for word, after in zip(before, [*before[1:], ""], strict=False) if word in ("-o", "--output")]
     return "json" in forms or any(word in ("-ojson", "--output=json") for word in before)
