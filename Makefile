@@ -60,13 +60,13 @@ test-cluster: set-up ## Tests on real Kubernetes: KOVRA_TEST_KUBECONFIG or KUBEB
 	$(PYTEST) -m "cluster or node" $(ARGS)
 
 golden: set-up ## Write the golden manifests and generated documents anew; read the diff
-	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/adapters/cluster/test_streamer_rights.py tests/adapters/cluster/test_worker_manifests.py tests/adapters/cluster/contract/test_verdicts.py tests/laws/test_documents.py tests/laws/test_reference_pages.py tests/laws/test_api_pages.py
+	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/adapters/cluster/test_streamer_rights.py tests/adapters/cluster/test_worker_manifests.py tests/adapters/cluster/contract/test_verdicts.py tests/laws/test_documents.py tests/laws/test_reference_pages.py tests/laws/test_api_pages.py::test_every_operation_stands_in_the_page_of_its_tag
 
 openapi: set-up ## Print the description of the API
 	@$(BIN)/kovra openapi
 
 docs: set-up ## Build the site of docs/ into site/; whatever is wrong with it ends this
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q -f docs/website/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -f docs/website/mkdocs.yml
 
 migration: set-up ## A new migration: make migration NAME="add something"
 	$(BIN)/alembic revision -m "$(NAME)"

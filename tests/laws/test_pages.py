@@ -44,33 +44,73 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchors(target).count(parts.fragment) == 1, f"{name(page)}: {link} is no heading"
 
 
-def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
-    words = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "-q",
-        "-f",
-        str(ROOT / "docs/website/mkdocs.yml"),
-        "-d",
-        str(tmp_path),
-    ]
+def built(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    # Not with `--quiet`: it keeps warnings from being counted, and so from being errors.
+    words = [sys.executable, "-m", "mkdocs", "build", "-f", str(config), "-d", str(site)]
     environment = {"PATH": os.environ["PATH"], "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    pages = sorted(tmp_path.rglob("*.html"))
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = built(ROOT / "docs/website/mkdocs.yml", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def addresses(page: Path, tags: str) -> list[str]:
+    return re.findall(rf"<(?:{tags})\b[^>]*?\b(?:src|href)=[\"']?([^\"'\s>]+)", page.read_text())
+
+
+def test_the_site_has_every_page_and_fetches_nothing(site: Path) -> None:
+    pages = sorted(site.rglob("*.html"))
     written = [page for page in PAGES if page.is_relative_to(ROOT / "docs")]
     assert len(pages) == len(written) + 1  # and the page for what is not there
     for page in pages:
-        text = page.read_text()
-        fetched = re.findall(r"<(?:script|img|link|iframe)[^>]*?\b(?:src|href)=\"([^\"]+)\"", text)
-        assert [address for address in fetched if urlsplit(address).netloc] == [], page
-    for style in tmp_path.rglob("*.css"):
+        assert [a for a in addresses(page, "script|img|link|iframe") if urlsplit(a).netloc] == [], page
+    for style in site.rglob("*.css"):
         assert re.findall(r"url\(\s*[\"']?(?:https?:)?//", style.read_text()) == [], style
-    assert "Store a config var and a secret" in (tmp_path / "start/tour.html").read_text(), (
-        "the README's tour is included"
-    )
+    assert "Store a config var and a secret" in (site / "start/tour.html").read_text(), "the README's tour is included"
+
+
+def test_links_within_the_site_lead_somewhere(site: Path) -> None:
+    """Those that leave docs/ in the repository lead into the repository, not out of the site's folder."""
+    known: dict[Path, set[str]] = {}
+    for page in site.rglob("*.html"):
+        if page.name == "404.html":  # its addresses are those of a site at the root
+            continue
+        for address in addresses(page, "a"):
+            parts = urlsplit(address)
+            if parts.scheme:
+                continue
+            target = (page.parent / parts.path).resolve() if parts.path else page
+            assert target.is_relative_to(site), (page.relative_to(site), address)
+            assert target.is_file() or target == site, (page.relative_to(site), address)
+            if parts.fragment and target.suffix == ".html":
+                ids = known.setdefault(target, set(re.findall(r"\bid=[\"']?([^\"'\s>]+)", target.read_text())))
+                assert parts.fragment in ids, (page.relative_to(site), address)
+    streamer = addresses(site / "operating/streamer.html", "a")
+    assert any(a.startswith("https://") and a.endswith("golden/streamer.yaml") for a in streamer)
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [("[nowhere](nowhere.md)", "not found"), ("[nothing](#nothing)", "no such anchor"), (None, "not included in the")],
+)
+def test_what_is_wrong_with_the_site_ends_its_build(tmp_path: Path, page: str | None, why: str) -> None:
+    """A warning is an error: of links, of anchors, of pages that stand nowhere."""
+    config = yaml.load((ROOT / "docs/website/mkdocs.yml").read_text(), Loader=yaml.BaseLoader)
+    few = {name: config[name] for name in ("site_name", "strict", "validation")}
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Start\n\n{page or ''}\n")
+    if page is None:
+        (tmp_path / "docs" / "lonely.md").write_text("# Lonely\n")
+    few |= {"nav": ["index.md"], "strict": True}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(few))
+    done = built(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert done.returncode != 0
+    assert why in done.stderr
 
 
 @each
