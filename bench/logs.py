@@ -1,6 +1,7 @@
-"""5,000 lines a second from one pod for a minute: what a reader gets, how late, and what api, worker and streamer hold.
+"""5,000 lines a second from one pod for a minute: what a reader gets and the collector stores, and what processes hold.
 
 ``python -m bench.logs [seconds] [lines per second]``. The pod is simulated in this process, everything else runs in its own.
+It fails when a line is neither given nor said to be left out, or is not stored.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 
-from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions
+from kovra.adapters.cluster.simulator import Simulator, SimulatorOptions, logs
 from kovra.entrypoints import migrate, streamlink
 from kovra.foundation.db.bootstrap import RolePasswords, bootstrap
-from kovra.foundation.db.embedded import EmbeddedPostgres, die_with_parent, free_port
+from kovra.foundation.db.embedded import EmbeddedPostgres, Server, die_with_parent, free_port
 from kovra.foundation.keyring.documents import write_file
 from kovra.foundation.keyring.masters import MasterSet, generate
 
@@ -38,9 +40,8 @@ def rss_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def _environment(folder: Path, postgres: EmbeddedPostgres, simulator: Simulator, port: int) -> dict[str, Any]:
+async def _environment(folder: Path, server: Server, simulator: Simulator, port: int) -> dict[str, Any]:
     """(api's, worker's, streamer's) environment variables."""
-    server = await asyncio.to_thread(postgres.start)
     await bootstrap(server.superuser(), database="bench", passwords=PASSWORDS)
     await asyncio.to_thread(
         migrate.upgrade, server.url("kovra_migrator", PASSWORDS.migrator, "bench"), production=False
@@ -143,6 +144,29 @@ async def write(simulator: Simulator, seconds: int, rate: int) -> None:
         await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
 
 
+async def sample(pids: dict[str, int], seconds: int, held: list[dict[str, float]]) -> None:
+    """Resident memory now, and after each quarter of the time."""
+    held.append({name: rss_mib(pid) for name, pid in pids.items()})
+    for _ in range(4):
+        await asyncio.sleep((seconds + 3) / 4)
+        held.append({name: rss_mib(pid) for name, pid in pids.items()})
+
+
+async def collected(server: Server, wanted: int) -> int:
+    """How many lines the collector has stored, once that is all, or after a while."""
+    connection = await asyncpg.connect(**server.superuser("bench"))  # type: ignore[arg-type]
+    stored = 0
+    try:
+        for _ in range(60):
+            stored = await connection.fetchval("select coalesce(sum(lines), 0) from log_chunks")
+            if stored >= wanted:
+                break
+            await asyncio.sleep(1)
+    finally:
+        await connection.close()
+    return stored
+
+
 async def measure(seconds: int, rate: int) -> None:
     """Print it."""
     with tempfile.TemporaryDirectory(prefix="kovra-bench-logs-") as name:
@@ -152,11 +176,13 @@ async def measure(seconds: int, rate: int) -> None:
 
 
 async def _measure(folder: Path, seconds: int, rate: int) -> None:
+    logs.LINES = 400_000  # as a node that keeps 10 MiB and more
     simulator, port = Simulator(SimulatorOptions(speed=20)), free_port()
     postgres = EmbeddedPostgres(folder / "pg", durable=False, outside=folder / "outside")
     await simulator.start()
     try:
-        environments = await _environment(folder, postgres, simulator, port)
+        server = await asyncio.to_thread(postgres.start)
+        environments = await _environment(folder, server, simulator, port)
         async with (
             running(folder, environments) as pids,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=90, trust_env=False) as client,
@@ -164,7 +190,8 @@ async def _measure(folder: Path, seconds: int, rate: int) -> None:
             await _ready(client)
             path = await deployed(client)
             late: list[float] = []
-            before = {name: rss_mib(pid) for name, pid in pids.items()}
+            held: list[dict[str, float]] = []
+            sampling = asyncio.create_task(sample(pids, seconds, held))
             reading = asyncio.create_task(read(client, path, seconds * rate, late))
             await asyncio.sleep(2)
             await write(simulator, seconds, rate)
@@ -172,8 +199,12 @@ async def _measure(folder: Path, seconds: int, rate: int) -> None:
             late.sort()
             print(f"{seconds * rate} lines at {rate}/s: {lines} came live, {dropped} were left out and said so")
             print(f"late: p50 {statistics.median(late):.2f} s, p99 {late[int(len(late) * 0.99)]:.2f} s")
-            for name, pid in pids.items():
-                print(f"{name}: {before[name]:.0f} MiB before, {rss_mib(pid):.0f} MiB after")
+            stored = await collected(server, seconds * rate)
+            print(f"stored: {stored} lines")
+            await sampling
+            for name in pids:
+                print(f"{name}: " + ", ".join(f"{sampled[name]:.0f}" for sampled in held) + " MiB")
+            assert lines + dropped >= seconds * rate <= stored, "lines are missing"
     finally:
         await simulator.stop()
         await asyncio.to_thread(postgres.stop)

@@ -161,7 +161,7 @@ async def others(product: OnNode) -> App:
 async def test_a_pod_reaches_nothing_of_others_and_nothing_of_the_platform(
     product: OnNode, app: App, others: App
 ) -> None:
-    """T124: by connecting from inside, and not by reading policies."""
+    """T134: by connecting from inside, and not by reading policies."""
     theirs = await product.pod_address(others)
     (service,) = await product.list("Service", others)
     closed = await reached(

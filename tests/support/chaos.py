@@ -12,6 +12,8 @@ from tests.support.watching import LogFollower, Person, Watcher
 
 _EVERY_S = 0.05
 _TALK = "told"
+_TOGETHER = 10
+"""Apps of one project: more would need more than the quota of an environment while they roll out."""
 
 
 class Chaos:
@@ -64,13 +66,13 @@ class Chaos:
         apps, watchers, followers = self._counts
         person = self.person
         await person.sign_up()
-        await person.call("POST", "/v1/projects", {"name": "P", "slug": "p"})
-        names = [f"App {number}" for number in range(apps)]
-        made = [await person.call("POST", "/v1/apps", {"project": "p", "name": name}) for name in names]
-        self.apps = [app["id"] for app in made]
-        talker = await person.call(
-            "POST", "/v1/apps", {"project": "p", "name": "T", "processes": {"web": {"port": 8080, "instances": 2}}}
-        )
+        for number in range(0, apps + 1, _TOGETHER):
+            await person.call("POST", "/v1/projects", {"name": "P", "slug": f"p{number // _TOGETHER}"})
+        for number in range(apps):
+            body = {"project": f"p{number // _TOGETHER}", "name": f"App {number}"}
+            self.apps.append((await person.call("POST", "/v1/apps", body))["id"])
+        body = {"project": "p0", "name": "T", "processes": {"web": {"port": 8080, "instances": 2}}}
+        talker = await person.call("POST", "/v1/apps", body)
         assert await person.deploy(talker["id"], "registry.test/kovra/ok:1") == "live"
         (pair,) = (await person.call("GET", f"/v1/app-environments?app={talker['id']}"))["data"]
         self._pods = [

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from kovra.adapters.cluster.simulator.kinds import bad_request
 from kovra.foundation import clock
 
-LINES: Final = 1000
+LINES = 5000
+"""A node keeps 10 MiB at least; this is what a follower may be behind before it misses any."""
 
 
 @dataclass(frozen=True, slots=True)
