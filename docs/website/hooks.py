@@ -1,4 +1,4 @@
-"""What the site's builder is told beyond its configuration: the folders in `nav`, and links that leave `docs/`."""
+"""What the site's builder is told beyond its configuration: folders in `nav`, parts of other pages, links out of `docs/`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from posixpath import normpath, relpath
 from typing import Any
 
 _LINK = re.compile(r"(\]\()(\.\.?/[^)#\s]*)")
+_INNER = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)")
+_INCLUDED = re.compile(r"^<!-- include (\S+) (\w+) -->$", re.MULTILINE)
 
 
 def on_config(config: Any) -> Any:
@@ -44,8 +46,9 @@ def _expanded(entry: Any, docs: Path, named: set[str]) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
-    """Links out of `docs/` lead into the repository: the site holds the pages alone."""
+    """Put in what is included. Links out of `docs/` lead into the repository: the site holds the pages alone."""
     docs, folder = Path(config["docs_dir"]), PurePosixPath(page.file.src_uri).parent.as_posix()
+    markdown = _INCLUDED.sub(lambda match: _part(docs.parent, match[1], match[2], f"docs/{folder}"), markdown)
 
     def out(match: re.Match[str]) -> str:
         path = normpath(f"{folder}/{match[2]}")
@@ -55,3 +58,14 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         return f"{match[1]}{config['extra']['repository']}/{inside}"
 
     return _LINK.sub(out, markdown)
+
+
+def _part(root: Path, file: str, name: str, folder: str) -> str:
+    """What stands in a file between `<!-- begin name -->` and `<!-- end name -->`, its links as seen from a folder."""
+    text = (root / file).read_text().split(f"<!-- begin {name} -->")[1].split(f"<!-- end {name} -->")[0]
+    home = PurePosixPath(file).parent
+
+    def moved(match: re.Match[str]) -> str:
+        return f"{match[1]}{relpath((home / match[2]).as_posix(), folder)}"
+
+    return _INNER.sub(moved, text)
