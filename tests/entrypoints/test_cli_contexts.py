@@ -125,6 +125,16 @@ async def test_a_login_goes_to_the_context_of_its_server(ada: Caller, served: Se
     assert contexts.load().current == "mine"
 
 
+async def test_another_person_logs_in_where_one_was(ada: Caller, bob: Caller, served: Served) -> None:
+    """Their organization is their own, also after the other has logged out."""
+    await log_in(ada, url=served.url)
+    await log_in(bob, url=served.url)
+    assert contexts.load().known["default"].organization == bob.organization["slug"]
+    assert (await kovra("logout")).code == 0
+    await log_in(ada, url=served.url)
+    assert contexts.load().known["default"].organization == ada.organization["slug"]
+
+
 async def test_a_login_of_an_older_version_goes_on(ada: Caller, served: Served) -> None:
     """The file of before is read as it is, and becomes a context with the next change."""
     with time_machine.travel(clock.now() - timedelta(hours=1)):

@@ -174,7 +174,8 @@ def _keep(name: str, url: str, pair: Mapping[str, Any], *, account: str | None, 
 def forget(context: Context) -> None:
     """Keep no credential of it; the context stays."""
     with contexts.changing():
-        contexts.put(replace(context, account=None), {})
+        # The organization was that login's; whoever logs in next may not be in it.
+        contexts.put(replace(context, account=None, organization=None if context.account else context.organization), {})
 
 
 def _fresh(name: str, expired: str | None) -> str:

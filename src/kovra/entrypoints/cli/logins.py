@@ -40,7 +40,7 @@ def login(
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if not password:
         raise typer.BadParameter("Give the password on stdin.")
-    wanted = organization or (contexts.load().known[name].organization if name in contexts.load().known else None)
+    wanted = organization or _remembered(name, email)
     pair = client.log_in({"email": email, "password": password, "organization": wanted})
     context = kept.keep(name, client.url, dict(pair), account=email, use=True)
     opened = pair["organization"]["slug"] if pair["organization"] else "no organization"
@@ -48,6 +48,12 @@ def login(
     if output is Output.json:
         shown = {"url": client.url, "organization": pair["organization"], "context": name, "kept_in": context.kept_in}
         show(shown, output, "")
+
+
+def _remembered(name: str, email: str) -> str | None:
+    """The organization this context was made for, or this person was in; that of somebody else is not theirs."""
+    before = contexts.load().known.get(name)
+    return before.organization if before and (before.account == email or before.kept_in is None) else None
 
 
 def logout(
