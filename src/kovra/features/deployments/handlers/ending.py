@@ -11,18 +11,13 @@ from uuid import UUID
 
 from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.workload import ObjectRef
-from kovra.features.deployments.handlers.cluster import (
-    apply_all,
-    prune,
-    put_back,
-    take_out,
-    workload_of,
-)
+from kovra.features.deployments.handlers.cluster import put_back, take_out
 from kovra.features.deployments.handlers.steps import release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
 from kovra.features.deployments.rules.reasons import Reason
 from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.acting import apply_all, prune, workload_of
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.deployments.service.progress import LeaseLost, Step
 from kovra.features.deployments.states import Outcome

@@ -13,8 +13,9 @@ from uuid import UUID
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.workload import ObjectRef, Placement
 from kovra.features.deployments import queries
-from kovra.features.deployments.handlers.cluster import denied_later, take_out
+from kovra.features.deployments.handlers.cluster import take_out
 from kovra.features.deployments.messages import AppPurged, EnvironmentPurged, ProjectPurged
+from kovra.features.deployments.service.acting import denied_later
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.messages import PurgeApp, PurgeEnvironment, PurgeProject
 from kovra.features.projects.queries import AppRow, EnvironmentRow, ProjectRow

@@ -8,16 +8,10 @@ from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.manifests import release_job
 from kovra.adapters.cluster.status import observe_job
 from kovra.features.deployments.compose import Placing, placement_of
-from kovra.features.deployments.handlers.cluster import (
-    apply_all,
-    last_lines,
-    refs_of,
-    wall_in,
-    workload_of,
-)
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, release_id_of
 from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.acting import apply_all, last_lines, refs_of, wall_in, workload_of
 from kovra.features.deployments.service.opening import Opened, open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Phase

@@ -8,19 +8,12 @@ from kovra.adapters.cluster.status import observe
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
 from kovra.features.deployments.compose import instances_of, placement_of
-from kovra.features.deployments.handlers.cluster import (
-    apply_all,
-    last_lines,
-    prune,
-    refs_of,
-    wall_in,
-    workload_of,
-)
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
 from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.acting import apply_all, last_lines, prune, refs_of, wall_in, workload_of
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Outcome, Phase, Source

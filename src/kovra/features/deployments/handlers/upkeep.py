@@ -8,10 +8,11 @@ from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.status import observe
 from kovra.features.deployments import queries
 from kovra.features.deployments.compose import placement_of
-from kovra.features.deployments.handlers.cluster import denied_later, put_back, take_out
+from kovra.features.deployments.handlers.cluster import put_back, take_out
 from kovra.features.deployments.messages import CheckHealth, ReapplyRelease
 from kovra.features.deployments.queries import Open
 from kovra.features.deployments.service import progress, rollback
+from kovra.features.deployments.service.acting import denied_later
 from kovra.features.deployments.service.start import Wish, request_cancel, start
 from kovra.features.deployments.states import Source
 from kovra.features.deployments.verdict import judge

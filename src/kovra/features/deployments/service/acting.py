@@ -1,0 +1,93 @@
+"""Acting on a cluster for a job: what handlers of deployments share with those of runs. No session is open meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from kovra.adapters.cluster.client import ClusterClient, to_remove
+from kovra.adapters.cluster.errors import ClusterDenied
+from kovra.adapters.cluster.status import PodFacts
+from kovra.adapters.cluster.walls import raise_walls
+from kovra.adapters.cluster.workload import ObjectRef, Workload
+from kovra.features.deployments.compose import Placing, compose, isolation_of
+from kovra.features.deployments.rules.masking import Mask
+from kovra.features.deployments.service.opening import Opened
+from kovra.features.organizations import queries as organization_queries
+from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.foundation.errors import Retry
+from kovra.foundation.jobs.handling import JobContext
+from kovra.foundation.observability import logger
+
+DENIED_AGAIN_S: Final = 30.0
+"""Credentials of ours that the cluster refuses are mended by people."""
+
+
+def workload_of(
+    context: JobContext, opened: Opened, *, deployment_id: UUID, instances: Mapping[str, int],
+    restarted_at: str | None = None,
+) -> Workload:  # fmt: skip
+    """The workload of an opened release."""
+    return compose(
+        context.org_id,
+        opened.row,
+        opened.release,
+        opened.environment,
+        deployment_id=deployment_id,
+        placing=context.registry.get(Placing),
+        plan=opened.plan,
+        instances=instances,
+        restarted_at=restarted_at,
+    )
+
+
+@contextmanager
+def denied_later() -> Iterator[None]:
+    """A job whose credentials the cluster refuses comes back now and then, and is no dead letter."""
+    try:
+        yield
+    except ClusterDenied as denied:
+        logger.error("cluster_denied", code=denied.error_code)
+        raise Retry(after_s=DENIED_AGAIN_S, why="the cluster refuses Kovra's credentials") from None
+
+
+async def wall_in(context: JobContext, row: AppEnvironmentRow) -> None:
+    """Namespace, policies, quota and account, before anything runs there."""
+    async with context.session() as session:
+        plan = (await session.one(organization_queries.ORGANIZATION, org_id=context.org_id)).plan
+    isolation = isolation_of(context.org_id, row, context.registry.get(Placing), plan)
+    await raise_walls(context.registry.get(ClusterClient), isolation, check=context.check_time)
+
+
+def refs_of(documents: list[dict[str, Any]]) -> list[ObjectRef]:
+    """The inventory of a set of manifests."""
+    return [ObjectRef.of(document) for document in documents]
+
+
+async def apply_all(context: JobContext, documents: list[dict[str, Any]]) -> None:
+    """Apply in order, while this run's time lasts: afterwards another worker may be at it."""
+    client = context.registry.get(ClusterClient)
+    for document in documents:
+        context.check_time()
+        await client.apply(document)
+
+
+async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:
+    """Delete what was recorded and is wanted no more, while this run's time lasts."""
+    client = context.registry.get(ClusterClient)
+    for ref in to_remove(recorded, keep):
+        context.check_time()
+        await client.remove(ref)
+
+
+async def last_lines(context: JobContext, namespace: str, pod: PodFacts | None, mask: Mask) -> list[str]:
+    """A pod's last lines as evidence: of the run that ended, when it was restarted; masked."""
+    if pod is None:
+        return []
+    client = context.registry.get(ClusterClient)
+    text = await client.logs(namespace, pod.name, lines=30, previous=pod.restarts > 0)
+    if not text and pod.restarts > 0:
+        text = await client.logs(namespace, pod.name, lines=30)
+    return [mask(line) for line in text.splitlines()[-30:]]
