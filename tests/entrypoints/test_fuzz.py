@@ -27,6 +27,7 @@ from kovra.entrypoints import description
 from kovra.foundation.access import Permission
 from kovra.foundation.web.ratelimit import RateLimitOptions
 from tests.support.product import Caller, Product
+from tests.support.runs import some
 from tests.support.serving import another
 
 SCHEMA = schemathesis.openapi.from_dict(description.document())
@@ -67,6 +68,7 @@ async def world(product: Product) -> tuple[Caller, dict[str, str]]:
     ids = {
         "project_id": own.project["id"], "environment_id": own.environment["id"], "app_id": own.app["id"],
         "app_environment_id": own.pair["id"], "deployment_id": deployment["id"], "name": "A", "code": "not_found",
+        **await some(own),
     }  # fmt: skip
     return Caller(ada.product, token["token"]), ids
 

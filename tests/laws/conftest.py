@@ -12,6 +12,7 @@ from kovra.foundation.db import dsn
 from kovra.foundation.ids import decode, new_id
 from tests.support.postgres import TestDatabase
 from tests.support.product import Product
+from tests.support.runs import some
 from tests.support.walls import TENANT_TABLES, USER_TABLES, Side
 
 
@@ -52,6 +53,7 @@ async def _side(product: Product, superuser: asyncpg.Connection) -> Side:
     for app in made:
         await ada.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "value"}})
         await ada.patch(app.path, {"watch_window_s": 1})
+        await some(app)
     path = f"/v1/apps/{made[0].app['id']}/deployments"
     deployment = await ada.post(path, {"environment": "production"}, Idempotency_Key="once")
     await ada.post("/v1/tokens", {"name": "t", "permissions": ["apps:read"]})

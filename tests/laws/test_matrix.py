@@ -14,17 +14,29 @@ from kovra.foundation.access import Permission, Role
 from kovra.foundation.ids import encode, new_id
 from kovra.foundation.web.guard import GuardedRoute, guarded_routes
 from tests.support.product import App, Caller, Product
+from tests.support.runs import some
 
 PARAMETERS = {
     "project_id": "prj", "environment_id": "env", "app_id": "app", "app_environment_id": "aev", "deployment_id": "dep",
     "release_id": "rel", "member_id": "mem", "token_id": "tok", "session_id": "ses",
+    "run_id": "run", "cron_job_id": "crn",
 }  # fmt: skip
-PLACED = ("project_id", "environment_id", "app_id", "app_environment_id", "deployment_id", "release_id")
+PLACED = (
+    "project_id", "environment_id", "app_id", "app_environment_id", "deployment_id", "release_id", "run_id",
+    "cron_job_id",
+)  # fmt: skip
 """Parameters that name something in a project."""
 BODIES: dict[str, Any] = {
     "POST /v1/projects": {"name": "Made"},
     "POST /v1/environments": {"project": "PROJECT", "name": "Made"},
     "POST /v1/apps": {"project": "PROJECT", "name": "Made"},
+    "POST /v1/runs": {"app_environment": "PROJECT", "command": ["true"]},
+    "POST /v1/cron-jobs": {
+        "app_environment": "PROJECT",
+        "name": "made",
+        "schedule": "0 2 * * *",
+        "command": ["true"],
+    },
     "POST /v1/tokens": {"name": "t", "permissions": ["apps:read"]},
     "POST /v1/apps/{app_id}/deployments": {"environment": "production"},
     "POST /v1/app-environments/{app_environment_id}/actions/rollback": {"release": 1},
@@ -80,6 +92,7 @@ async def world(ada: Caller) -> tuple[App, dict[str, str]]:
         "member_id": member["id"],
         "token_id": token["id"],
         "session_id": session["id"],
+        **await some(app),
     }
 
 

@@ -226,6 +226,71 @@ export interface ConfigRestored {
   restored_from: number;
 }
 
+/** A cron job was made. */
+export interface CronJobCreated {
+  app_environment_id: string;
+  name: string;
+  schedule: string;
+  time_zone: string;
+}
+
+/** A cron job was deleted; its history stays. */
+export interface CronJobDeleted {
+  app_environment_id: string;
+  name: string;
+}
+
+/** A new cron job. */
+export interface CronJobIn {
+  /** App environment id. */
+  app_environment: string;
+  /** Unique in its app environment. */
+  name: string;
+  /** Five fields: minute, hour, day of month, month, day of week. */
+  schedule: string;
+  /** As IANA names it. */
+  time_zone?: string;
+  command: string[];
+  size?: "nano" | "micro" | "small" | "medium" | "large";
+  time_limit_s?: number;
+  enabled?: boolean;
+}
+
+/** A cron job: it starts a run of the release that is live at each scheduled time, and never two at once. */
+export interface CronJobOut {
+  id: string;
+  object: "cron_job";
+  app_environment_id: string;
+  name: string;
+  schedule: string;
+  time_zone: string;
+  command: string[];
+  size: "nano" | "micro" | "small" | "medium" | "large";
+  time_limit_s: number;
+  enabled: boolean;
+  next_run_at: string | null;
+  /** The next five times, from the next one on. */
+  next_runs: string[];
+  created_at: string;
+  updated_at: string;
+}
+
+/** What to change. */
+export interface CronJobPatch {
+  schedule?: string | null;
+  time_zone?: string | null;
+  command?: string[] | null;
+  size?: "nano" | "micro" | "small" | "medium" | "large" | null;
+  time_limit_s?: number | null;
+  enabled?: boolean | null;
+}
+
+/** A cron job was changed. */
+export interface CronJobUpdated {
+  app_environment_id: string;
+  changed: string[];
+}
+
 /** Somebody asked for a deployment to stop. */
 export interface DeploymentCancelRequested {
   app_environment_id: string;
@@ -589,8 +654,10 @@ export interface LineOut {
   time: string;
   /** The instance. */
   pod: string;
-  /** The process of the app, or `release` for the release command. */
+  /** The process of the app, `release` for the release command, or `run` for a run's command. */
   process: string;
+  /** Which run's command wrote it. */
+  run: string | null;
   /** The release's number. */
   release: number | null;
   /** At most 16 KiB; what is longer is cut and ends in an ellipsis. */
@@ -641,6 +708,12 @@ export interface ListOfAppOut {
   /** The `cursor` of the next page; null: there is none. */
   next: string | null;
   /** Whether there is another page. */
+  has_more: boolean;
+}
+
+export interface ListOfCronJobOut {
+  data: CronJobOut[];
+  next: string | null;
   has_more: boolean;
 }
 
@@ -704,6 +777,12 @@ export interface ListOfRoleOut {
   /** The `cursor` of the next page; null: there is none. */
   next: string | null;
   /** Whether there is another page. */
+  has_more: boolean;
+}
+
+export interface ListOfRunOut {
+  data: RunOut[];
+  next: string | null;
   has_more: boolean;
 }
 
@@ -954,8 +1033,8 @@ export type Permission =
   | "projects:create" | "projects:update" | "projects:delete" | "environments:read" | "environments:create"
   | "environments:update" | "environments:delete" | "environments:use_protected" | "apps:read" | "apps:create"
   | "apps:update" | "apps:delete" | "config:read" | "config:write" | "secrets:read" | "secrets:write"
-  | "deployments:read" | "deployments:create" | "logs:read" | "shells:open" | "events:read" | "clusters:manage"
-  | "webhooks:manage" | "billing:manage";
+  | "deployments:read" | "deployments:create" | "runs:read" | "runs:create" | "logs:read" | "shells:open"
+  | "events:read" | "clusters:manage" | "webhooks:manage" | "billing:manage";
 
 /** Where a deployment is. */
 export type Phase =
@@ -1300,6 +1379,98 @@ export interface RotationOut {
   finished_at: string | null;
 }
 
+/** Somebody asked for a run to stop. */
+export interface RunCancelRequested {
+  app_environment_id: string;
+}
+
+/** A run ended, or a tick of a cron job was skipped; `outcome` is final. */
+export interface RunFinished {
+  app_environment_id: string;
+  cron_job_id: string | null;
+  outcome: string;
+  code: string | null;
+  exit_code: number | null;
+}
+
+/** What to run, and where. */
+export interface RunIn {
+  /** App environment id. */
+  app_environment: string;
+  /** Its words are handed over as they are: no shell takes them apart. */
+  command: string[];
+  /** By id or number. Default: the one that is live. */
+  release?: string | number | null;
+  size?: "nano" | "micro" | "small" | "medium" | "large";
+  /** After so many seconds, the pulling of its image included, it is ended. */
+  time_limit_s?: number;
+  /** More environment variables, over those of the release. No secrets: they are shown to whoever may read runs. */
+  env?: Record<string, string>;
+  trigger?: "api" | "cli" | "console" | "ci";
+}
+
+/** How a cron job is run besides its schedule. */
+export interface RunNowIn {
+  trigger?: "api" | "cli" | "console" | "ci";
+}
+
+/** A run: a command that runs once from a release's image. */
+export interface RunOut {
+  id: string;
+  object: "run";
+  app_environment_id: string;
+  cron_job_id: string | null;
+  /** The time of its cron job's schedule that it stands for. */
+  scheduled_for: string | null;
+  release: ReleaseFace | null;
+  command: string[];
+  env: Record<string, string>;
+  size: "nano" | "micro" | "small" | "medium" | "large";
+  time_limit_s: number;
+  trigger: "api" | "cli" | "console" | "ci" | "schedule";
+  actor: string;
+  phase: "queued" | "starting" | "running" | "done";
+  outcome: "succeeded" | "failed" | "canceled" | "timed_out" | "skipped" | null;
+  exit_code: number | null;
+  reason: RunReasonOut | null;
+  waiting_for: string | null;
+  queue: RunQueueOut | null;
+  deadline_at: string | null;
+  created_at: string;
+  updated_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+/** Its place in the queue. */
+export interface RunQueueOut {
+  /** Open runs of the same app environment before it. */
+  position: number;
+}
+
+/** Why a run ended as it did. */
+export interface RunReasonOut {
+  code: string;
+  message: string;
+  hint: string;
+  /** What was seen, and the command's last lines. */
+  evidence: string[];
+}
+
+/** A run was accepted; `scheduled_for` is the tick of a cron job that it stands for. */
+export interface RunRequested {
+  app_environment_id: string;
+  release_id: string;
+  cron_job_id: string | null;
+  scheduled_for: string | null;
+  trigger: string;
+}
+
+/** The command of a run was started. */
+export interface RunStarted {
+  app_environment_id: string;
+}
+
 /** Instances by process. */
 export interface ScaleIn {
   /** Instances by process; those not named stay. */
@@ -1316,9 +1487,10 @@ export interface SecretChangeOut {
   value: "same" | "changed" | "unknown";
 }
 
-/** The worker opened secrets to hand them to a workload. */
+/** The worker opened secrets to hand them to a workload: of a deployment, or of a run. */
 export interface SecretOpened {
-  deployment_id: string;
+  deployment_id: string | null;
+  run_id: string | null;
   secrets: Record<string, number>;
 }
 
@@ -1795,6 +1967,9 @@ export interface FactPayloads {
   "app_environment.updated": AppEnvironmentUpdated;
   "config.changed": ConfigChanged;
   "config.restored": ConfigRestored;
+  "cron_job.created": CronJobCreated;
+  "cron_job.deleted": CronJobDeleted;
+  "cron_job.updated": CronJobUpdated;
   "deployment.cancel_requested": DeploymentCancelRequested;
   "deployment.finished": DeploymentFinished;
   "deployment.moved": DeploymentMoved;
@@ -1818,6 +1993,10 @@ export interface FactPayloads {
   "project.restored": ProjectRestored;
   "project.updated": ProjectUpdated;
   "release.created": ReleaseCreated;
+  "run.cancel_requested": RunCancelRequested;
+  "run.finished": RunFinished;
+  "run.requested": RunRequested;
+  "run.started": RunStarted;
   "secret.opened": SecretOpened;
   "secrets.changed": SecretsChanged;
   "session.ended": SessionEnded;
@@ -1857,6 +2036,31 @@ export interface Operations {
     body: undefined;
     answers: {
       202: DeploymentOut;
+    };
+    codes:
+      | "already_finished" | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed"
+      | "credential_missing" | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed"
+      | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
+      | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing"
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "unsupported_media_type";
+  };
+  /** Stop a run: its command gets SIGTERM, and SIGKILL when it does not end. Needs `runs:create`. */
+  cancelRun: {
+    method: "POST";
+    path: "/v1/runs/{run_id}/actions/cancel";
+    parameters: {
+      path: {
+        run_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      202: RunOut;
     };
     codes:
       | "already_finished" | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed"
@@ -1934,6 +2138,28 @@ export interface Operations {
       | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "project_full"
       | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
+  };
+  /** Run a command again and again, at the times of a schedule. Needs `runs:create`. */
+  createCronJob: {
+    method: "POST";
+    path: "/v1/cron-jobs";
+    parameters: {
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: CronJobIn;
+    answers: {
+      201: CronJobOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
+      | "name_taken" | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "schedule_invalid" | "time_zone_unknown" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "too_many_cron_jobs" | "unsupported_media_type";
   };
   /**
    * Deploy an image, or a release's image again. The answer comes at once; wait with `GET …?wait=30`. Needs
@@ -2031,6 +2257,31 @@ export interface Operations {
       | "unsupported_media_type";
   };
   /**
+   * Run a command once from a release's image, with its config and secrets. Wait with `GET …?wait=30`. Needs
+   * `runs:create`.
+   */
+  createRun: {
+    method: "POST";
+    path: "/v1/runs";
+    parameters: {
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: RunIn;
+    answers: {
+      202: RunOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
+      | "narrowing_exceeded" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "too_many_runs" | "unsupported_media_type";
+  };
+  /**
    * A one-use ticket of 30 seconds: open `/v1/ws` with the subprotocols `kovra.v1` and `ticket.<ticket>`. Needs
    * `events:read`.
    */
@@ -2093,6 +2344,30 @@ export interface Operations {
     body: undefined;
     answers: {
       202: AppOut;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
+      | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
+  };
+  /** Delete a cron job; a run that is under way goes on, and its history stays. Needs `runs:create`. */
+  deleteCronJob: {
+    method: "DELETE";
+    path: "/v1/cron-jobs/{cron_job_id}";
+    parameters: {
+      path: {
+        cron_job_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      204: undefined;
     };
     codes:
       | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
@@ -2262,6 +2537,28 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "https_needed" | "key_version_missing" | "not_found" | "overloaded"
       | "permission_missing" | "rate_limited" | "token_expired" | "token_invalid" | "value_unreadable";
+  };
+  /** One cron job, with its next times; its history are the runs with `?cron_job=`. Needs `runs:read`. */
+  getCronJob: {
+    method: "GET";
+    path: "/v1/cron-jobs/{cron_job_id}";
+    parameters: {
+      path: {
+        cron_job_id: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: CronJobOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
   };
   /**
    * One deployment; with `wait`, at the next change of phase, or at its end, or when the time is over. Needs
@@ -2545,6 +2842,34 @@ export interface Operations {
       | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
       | "rate_limited" | "token_expired" | "token_invalid";
   };
+  /** One run; with `wait`, at the next change of phase, or at its end, or when the time is over. Needs `runs:read`. */
+  getRun: {
+    method: "GET";
+    path: "/v1/runs/{run_id}";
+    parameters: {
+      path: {
+        run_id: string;
+      };
+      query?: {
+        /** Seconds to wait for a change. */
+        wait?: number;
+        /** Wait for the end only. */
+        until?: "terminal";
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: RunOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
+      | "rate_limited" | "token_expired" | "token_invalid";
+  };
   /** Whom to tell, and until when that holds (RFC 9116). */
   getSecurityTxt: {
     method: "GET";
@@ -2657,6 +2982,31 @@ export interface Operations {
     body: undefined;
     answers: {
       200: ListOfAppOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
+  /** Cron jobs, newest first unless `sort` says otherwise. Needs `runs:read`. */
+  listCronJobs: {
+    method: "GET";
+    path: "/v1/cron-jobs";
+    parameters: {
+      query?: {
+        /** App environment id. */
+        app_environment?: string;
+        /** How many at most. */
+        limit?: number;
+        /** `next` of the page before. */
+        cursor?: string;
+        /** The order; a minus: falling. */
+        sort?: "-created_at" | "created_at";
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ListOfCronJobOut;
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
@@ -2875,6 +3225,40 @@ export interface Operations {
       | "database_unavailable" | "https_needed" | "overloaded" | "permission_missing" | "rate_limited"
       | "token_expired" | "token_invalid";
   };
+  /**
+   * Runs, newest first unless `sort` says otherwise; of a cron job also the times that were skipped, and why. Needs
+   * `runs:read`.
+   */
+  listRuns: {
+    method: "GET";
+    path: "/v1/runs";
+    parameters: {
+      query?: {
+        /** App environment id. */
+        app_environment?: string;
+        /** Cron job id: its history. */
+        cron_job?: string;
+        /** Only those in this phase. */
+        phase?: "queued" | "starting" | "running" | "done";
+        /** Only those that ended so. */
+        outcome?: "succeeded" | "failed" | "canceled" | "timed_out" | "skipped";
+        /** How many at most. */
+        limit?: number;
+        /** `next` of the page before. */
+        cursor?: string;
+        /** The order; a minus: falling. */
+        sort?: "-created_at" | "created_at";
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ListOfRunOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
   /** The versions of one secret, newest first unless `sort` says otherwise. Needs `secrets:read`. */
   listSecretVersions: {
     method: "GET";
@@ -3086,6 +3470,8 @@ export interface Operations {
         until?: string;
         /** Only this process. */
         process?: string;
+        /** Only this run's command, by id. */
+        run?: string;
         /** Text a line must hold; case does not matter. */
         q?: string;
         /** `next` of a page, or the id of an event. */
@@ -3482,6 +3868,31 @@ export interface Operations {
       | "request_timeout" | "rotation_running" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
   };
+  /** Start a run of a cron job at once, besides its schedule. Needs `runs:create`. */
+  runCronJobNow: {
+    method: "POST";
+    path: "/v1/cron-jobs/{cron_job_id}/actions/run-now";
+    parameters: {
+      path: {
+        cron_job_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body?: RunNowIn | null;
+    answers: {
+      202: RunOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
+      | "narrowing_exceeded" | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
+      | "rate_limited" | "request_timeout" | "run_in_progress" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "too_many_runs" | "unsupported_media_type";
+  };
   /** Run so many instances of each named process. Needs `deployments:create`. */
   scale: {
     method: "POST";
@@ -3668,6 +4079,33 @@ export interface Operations {
       | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
       | "value_unreadable" | "version_mismatch";
   };
+  /** Change a cron job; what was due under another schedule is not made up for. Needs `runs:create`. */
+  updateCronJob: {
+    method: "PATCH";
+    path: "/v1/cron-jobs/{cron_job_id}";
+    parameters: {
+      path: {
+        cron_job_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+        /** Change only this version. */
+        "If-Match"?: string;
+      };
+    };
+    body: CronJobPatch;
+    answers: {
+      200: CronJobOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
+      | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
+      | "permission_missing" | "rate_limited" | "request_timeout" | "schedule_invalid" | "time_zone_unknown"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
+  };
   /** Change an environment. Needs `environments:update`. */
   updateEnvironment: {
     method: "PATCH";
@@ -3819,6 +4257,9 @@ export interface Paths {
   "/v1/auth/refresh": { POST: Operations["refreshTokens"] };
   "/v1/auth/signup": { POST: Operations["signUp"] };
   "/v1/auth/switch": { POST: Operations["switchOrganization"] };
+  "/v1/cron-jobs": { GET: Operations["listCronJobs"]; POST: Operations["createCronJob"] };
+  "/v1/cron-jobs/{cron_job_id}": { GET: Operations["getCronJob"]; DELETE: Operations["deleteCronJob"]; PATCH: Operations["updateCronJob"] };
+  "/v1/cron-jobs/{cron_job_id}/actions/run-now": { POST: Operations["runCronJobNow"] };
   "/v1/deployments": { GET: Operations["listDeployments"] };
   "/v1/deployments/{deployment_id}": { GET: Operations["getDeployment"] };
   "/v1/deployments/{deployment_id}/actions/cancel": { POST: Operations["cancelDeployment"] };
@@ -3842,6 +4283,9 @@ export interface Paths {
   "/v1/releases": { GET: Operations["listReleases"] };
   "/v1/releases/{release_id}": { GET: Operations["getRelease"] };
   "/v1/roles": { GET: Operations["listRoles"] };
+  "/v1/runs": { GET: Operations["listRuns"]; POST: Operations["createRun"] };
+  "/v1/runs/{run_id}": { GET: Operations["getRun"] };
+  "/v1/runs/{run_id}/actions/cancel": { POST: Operations["cancelRun"] };
   "/v1/sessions": { GET: Operations["listSessions"] };
   "/v1/sessions/{session_id}": { DELETE: Operations["endSession"] };
   "/v1/tokens": { GET: Operations["listTokens"]; POST: Operations["createToken"] };

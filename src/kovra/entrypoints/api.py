@@ -19,6 +19,7 @@ from kovra.features.logs import endpoints as logs
 from kovra.features.organizations import endpoints as organizations
 from kovra.features.projects import endpoints as projects
 from kovra.features.realtime import endpoints as realtime
+from kovra.features.runs import endpoints as runs
 from kovra.features.secrets import endpoints as secrets
 from kovra.foundation.errors import KovraError
 from kovra.foundation.observability import logger
@@ -38,6 +39,8 @@ ROUTERS: Final = (
     realtime.router,
     secrets.router,
     deployments.actions,
+    runs.runs,
+    runs.cron_jobs,
     logs.logs,
     logs.metrics,
     logs.shells,

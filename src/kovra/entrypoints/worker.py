@@ -39,6 +39,9 @@ from kovra.features.projects.messages import (
     RetireAppEnvironment,
     ReviveAppEnvironment,
 )
+from kovra.features.runs.handlers import advance as running
+from kovra.features.runs.handlers.advance import RunSteps
+from kovra.features.runs.messages import AdvanceRun, CancelRun, FireCronJob, TidyRun
 from kovra.features.secrets.handlers import reseal_values
 from kovra.features.secrets.messages import ResealValues
 from kovra.foundation.db.database import Database
@@ -73,6 +76,10 @@ def handlers() -> HandlerTable:
     table.add(PurgeEnvironment, purging.purge_environment)
     table.add(PurgeApp, purging.purge_app)
     table.add(PurgeProject, purging.purge_project)
+    table.add(AdvanceRun, running.advance, given_up=running.give_up)
+    table.add(CancelRun, running.advance, given_up=running.give_up)
+    table.add(TidyRun, running.tidy)
+    table.add(FireCronJob, running.fire)
     table.add(ResealValues, reseal_values)
     return table
 
@@ -80,11 +87,17 @@ def handlers() -> HandlerTable:
 SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
     ("deployments", AdvanceDeployment),
     ("watching", CheckHealth),
+    ("runs", AdvanceRun),
+    ("untidy_runs", TidyRun),
+    ("cron_jobs", FireCronJob),
     ("purge_environments", PurgeEnvironment),
     ("purge_apps", PurgeApp),
     ("purge_projects", PurgeProject),
 )
-"""What a door finds due → the job that sees to it: deadlines passed, leases abandoned, windows over."""
+"""What a door finds due → the job that sees to it: deadlines passed, leases abandoned, windows over, ticks."""
+
+WATCHED: Final[dict[str, tuple[str, type[Job]]]] = {"kovra.io/run": ("run", AdvanceRun)}
+"""Label of what is no deployment's → (prefix of the id in it, the job that a change wakes)."""
 
 
 async def sweep(runner: Runner, database: Database, rounds: Rounds) -> None:
@@ -135,6 +148,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
             Steps,
             Steps(step_s=settings.step_s, deadline_s=settings.deploy_deadline_s, settling_s=settings.settling_s),
         )
+        registry.add(RunSteps, RunSteps(step_s=settings.step_s))
         registry.add(
             Placing,
             Placing(
@@ -179,7 +193,7 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         runner = Runner(address.psycopg(), handlers(), registry, _runner_options(settings), name=name)
         database = registry.get(Database)
-        watcher = ClusterWatcher(database, registry.get(ClusterClient))
+        watcher = ClusterWatcher(database, registry.get(ClusterClient), others=WATCHED)
         loops = Loops()
         async with runner.connected():
             loops.start("runner", runner.work, drains=True)

@@ -53,6 +53,8 @@ class Permission(StrEnum):
     secrets_write = "secrets:write"
     deployments_read = "deployments:read"
     deployments_create = "deployments:create"
+    runs_read = "runs:read"
+    runs_create = "runs:create"
     logs_read = "logs:read"
     shells_open = "shells:open"
     events_read = "events:read"
@@ -66,7 +68,9 @@ class Permission(StrEnum):
         return self.value.partition(":")[0] in _PLACED
 
 
-_PLACED: Final = frozenset({"projects", "environments", "apps", "config", "secrets", "deployments", "logs", "events"})
+_PLACED: Final = frozenset(
+    {"projects", "environments", "apps", "config", "secrets", "deployments", "runs", "logs", "events"}
+)
 RoleTable = Mapping[Role, frozenset[Permission]]
 """Which role holds which permissions; the table itself belongs to the organizations feature."""
 

@@ -20,6 +20,8 @@ class EnvironmentQuota(BaseModel):
     memory_mib: Annotated[int, Field(ge=128)]
     pods: Annotated[int, Field(ge=2)]
     jobs: Annotated[int, Field(ge=1)]
+    runs: Annotated[int, Field(ge=1)] = 5
+    """One-off and scheduled runs of one app at the same time; further ones wait."""
     container_cpu_millis: Annotated[int, Field(ge=100)] = 4000
     container_memory_mib: Annotated[int, Field(ge=128)] = 8192
     """One container at most."""
@@ -48,14 +50,14 @@ class NodePool(BaseModel):
     tolerations: tuple[Toleration, ...] = ()
 
 
-def _quota(cores: int, pods: int, jobs: int, *, largest: int) -> EnvironmentQuota:  # two GiB go with a core
+def _quota(cores: int, pods: int, jobs: int, runs: int, *, largest: int) -> EnvironmentQuota:  # two GiB go with a core
     one = {"container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest}
-    return EnvironmentQuota(cpu_millis=1000 * cores, memory_mib=2048 * cores, pods=pods, jobs=jobs, **one)
+    return EnvironmentQuota(cpu_millis=1000 * cores, memory_mib=2048 * cores, pods=pods, jobs=jobs, runs=runs, **one)
 
 
 QUOTAS: Final = {
-    "free": _quota(8, 60, 20, largest=2), "team": _quota(16, 120, 40, largest=4),
-    "business": _quota(48, 300, 100, largest=8), "enterprise": _quota(128, 800, 200, largest=16),
+    "free": _quota(8, 60, 20, 3, largest=2), "team": _quota(16, 120, 40, 5, largest=4),
+    "business": _quota(48, 300, 100, 10, largest=8), "enterprise": _quota(128, 800, 200, 20, largest=16),
 }  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from kovra.features.organizations.roles import ROLES
 from kovra.foundation.access import Permission, Role
 from tests.laws.test_matrix import body_of, path_with, routes
 from tests.support.product import App, Caller, Product
+from tests.support.runs import some
 
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
-INSIDE = ("{environment_id}", "{app_environment_id}", "{deployment_id}")
+INSIDE = ("{environment_id}", "{app_environment_id}", "{deployment_id}", "{run_id}", "{cron_job_id}")
 ELSEWHERE = {
     ("POST", "/v1/apps/{app_id}/deployments"),
     ("DELETE", "/v1/apps/{app_id}"),
@@ -43,14 +44,14 @@ async def test_every_route_that_changes_it_asks_for_the_right_to(product: Produc
     """T063: with every other permission, each is a 403 that says which is missing and who can grant it."""
     ada = await product.sign_up()
     app = await ada.app()
-    started = await app.start()
+    started, run = await app.start(), await some(app)
     await protected(app)
     others = sorted(p.value for p in ROLES[Role.owner] if p is not Permission.environments_use_protected)
     grantable = [p for p in others if not p.startswith(("billing:", "organizations:"))]
     token = Caller(product, (await ada.post("/v1/tokens", {"name": "t", "permissions": grantable}))["token"])
     ids = {
         "project_id": app.project["id"], "environment_id": app.environment["id"], "app_id": app.app["id"],
-        "app_environment_id": app.pair["id"], "deployment_id": started["id"],
+        "app_environment_id": app.pair["id"], "deployment_id": started["id"], **run,
     }  # fmt: skip
     tried, restoring = 0, []
     for method, route in wanted(product):
@@ -60,7 +61,8 @@ async def test_every_route_that_changes_it_asks_for_the_right_to(product: Produc
             continue
         body = body_of(method, route, app.project["id"])
         if method == "PATCH" and not body:
-            body = {"name": "Other"} if "{environment_id}" in route.path else {"scale": {"web": 2}}
+            changes = {"{environment_id}": {"name": "Other"}, "{cron_job_id}": {"enabled": False}}
+            body = next((change for part, change in changes.items() if part in route.path), {"scale": {"web": 2}})
         cascade = {"environment_id": "?cascade=production", "project_id": f"?cascade={app.project['slug']}"}
         if method == "DELETE":
             path += next((query for name, query in cascade.items() if "{" + name + "}" in route.path), "")

@@ -40,6 +40,8 @@ class PodFacts:
     """It was ended because it ran longer than it may."""
     unschedulable_since: datetime | None = None
     """By the cluster's clock."""
+    disrupted: bool = False
+    """Its node was drained, lost or needed for something else (``DisruptionTarget``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ def read_pod(pod: Mapping[str, Any]) -> PodFacts:
         cannot_start=str(ended.get("message") or "") if ended.get("reason") in _NOT_STARTED else None,
         overdue=status.get("reason") == "DeadlineExceeded",
         unschedulable_since=_time(scheduled.get("lastTransitionTime")) if unschedulable else None,
+        disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
     )
 
 

@@ -114,6 +114,19 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One command that runs once from a release's image."""
+
+    id: UUID
+    command: tuple[str, ...]
+    cpu_millis: int
+    memory_mib: int
+    time_limit_s: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """In the clear, over the release's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """What an environment may use in all, with headroom for a rollout's surge."""
 
@@ -121,6 +134,8 @@ class Quota:
     memory_mib: int = 16384
     pods: int = 60
     jobs: int = 20
+    runs: int = 5
+    """One-off and scheduled runs of one app in one environment at the same time; further ones wait."""
     container_cpu_millis: int = 4000
     """At most, of one container; the largest size must fit."""
     container_memory_mib: int = 8192

@@ -41,6 +41,11 @@ from kovra.client.models.config import PhaseOut as PhaseOut
 from kovra.client.models.config import QueueOut as QueueOut
 from kovra.client.models.config import ReasonOut as ReasonOut
 from kovra.client.models.config import ReleaseFace as ReleaseFace
+from kovra.client.models.cron_jobs import CronJobIn as CronJobIn
+from kovra.client.models.cron_jobs import CronJobOut as CronJobOut
+from kovra.client.models.cron_jobs import CronJobPatch as CronJobPatch
+from kovra.client.models.cron_jobs import ListOfCronJobOut as ListOfCronJobOut
+from kovra.client.models.cron_jobs import RunNowIn as RunNowIn
 from kovra.client.models.deployments import DeploymentIn as DeploymentIn
 from kovra.client.models.deployments import DiffOut as DiffOut
 from kovra.client.models.deployments import ListDeploymentsPhase as ListDeploymentsPhase
@@ -96,6 +101,13 @@ from kovra.client.models.facts_projects import ProjectCreated as ProjectCreated
 from kovra.client.models.facts_projects import ProjectDeleted as ProjectDeleted
 from kovra.client.models.facts_projects import ProjectRestored as ProjectRestored
 from kovra.client.models.facts_projects import ProjectUpdated as ProjectUpdated
+from kovra.client.models.facts_runs import CronJobCreated as CronJobCreated
+from kovra.client.models.facts_runs import CronJobDeleted as CronJobDeleted
+from kovra.client.models.facts_runs import CronJobUpdated as CronJobUpdated
+from kovra.client.models.facts_runs import RunCancelRequested as RunCancelRequested
+from kovra.client.models.facts_runs import RunFinished as RunFinished
+from kovra.client.models.facts_runs import RunRequested as RunRequested
+from kovra.client.models.facts_runs import RunStarted as RunStarted
 from kovra.client.models.facts_secrets import ConfigChanged as ConfigChanged
 from kovra.client.models.facts_secrets import ConfigRestored as ConfigRestored
 from kovra.client.models.facts_secrets import KeyDestroyed as KeyDestroyed
@@ -164,6 +176,11 @@ from kovra.client.models.refusals import ProblemErrorsItem as ProblemErrorsItem
 from kovra.client.models.releases import ListOfReleaseOut as ListOfReleaseOut
 from kovra.client.models.releases import ReleaseOut as ReleaseOut
 from kovra.client.models.releases import RollbackableOut as RollbackableOut
+from kovra.client.models.runs import ListOfRunOut as ListOfRunOut
+from kovra.client.models.runs import RunIn as RunIn
+from kovra.client.models.runs import RunOut as RunOut
+from kovra.client.models.runs import RunQueueOut as RunQueueOut
+from kovra.client.models.runs import RunReasonOut as RunReasonOut
 from kovra.client.models.secrets import ListOfSecretOut as ListOfSecretOut
 from kovra.client.models.secrets import SecretOut as SecretOut
 from kovra.client.models.secrets import SecretsIn as SecretsIn

@@ -35,9 +35,10 @@ class KeyRotated(TypedDict):
 
 
 class SecretOpened(TypedDict):
-    """The worker opened secrets to hand them to a workload."""
+    """The worker opened secrets to hand them to a workload: of a deployment, or of a run."""
 
-    deployment_id: str
+    deployment_id: str | None
+    run_id: str | None
     secrets: dict[str, int]
 
 

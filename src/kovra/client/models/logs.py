@@ -13,7 +13,9 @@ class LineOut(TypedDict):
     pod: str
     """The instance."""
     process: str
-    """The process of the app, or `release` for the release command."""
+    """The process of the app, `release` for the release command, or `run` for a run's command."""
+    run: str | None
+    """Which run's command wrote it."""
     release: int | None
     """The release's number."""
     line: str

@@ -127,6 +127,8 @@ Permission: TypeAlias = Literal[
     "secrets:write",
     "deployments:read",
     "deployments:create",
+    "runs:read",
+    "runs:create",
     "logs:read",
     "shells:open",
     "events:read",

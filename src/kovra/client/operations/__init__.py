@@ -6,6 +6,7 @@ from kovra.client.operations.app_environments import AppEnvironments
 from kovra.client.operations.apps import Apps
 from kovra.client.operations.auth import Auth
 from kovra.client.operations.config import Config
+from kovra.client.operations.cron_jobs import CronJobs
 from kovra.client.operations.deployments import Deployments
 from kovra.client.operations.environments import Environments
 from kovra.client.operations.events import Events
@@ -16,6 +17,7 @@ from kovra.client.operations.organizations import Organizations
 from kovra.client.operations.platform import Platform
 from kovra.client.operations.projects import Projects
 from kovra.client.operations.releases import Releases
+from kovra.client.operations.runs import Runs
 from kovra.client.operations.secrets import Secrets
 from kovra.client.operations.shells import Shells
 from kovra.client.operations.tokens import Tokens
@@ -36,6 +38,8 @@ class Client(
     Secrets,
     Deployments,
     Releases,
+    Runs,
+    CronJobs,
     Logs,
     Events,
     Platform,

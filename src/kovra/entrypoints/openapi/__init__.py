@@ -107,6 +107,8 @@ _TAGS: Final = {
     "secrets": "Secrets: sealed for the worker alone; nobody reads them back.",
     "deployments": "Attempts to make a release live.",
     "releases": "What has been live, or could be.",
+    "runs": "Commands that run once from a release's image.",
+    "cron jobs": "Commands that run again and again, by a schedule.",
     "logs": "What apps say.",
     "events": "The ledger.",
     "platform": "Health, keys, and this description.",

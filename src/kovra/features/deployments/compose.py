@@ -42,6 +42,10 @@ class Placing:
     own_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """What is no internet to tenants."""
 
+    def quota_of(self, plan: str) -> Quota:
+        """What one environment of an organization with this plan may use."""
+        return self.quotas.get(plan, Quota())
+
 
 def placement_of(org_id: UUID, row: AppEnvironmentRow) -> Placement:
     """Where an app environment runs."""
@@ -58,7 +62,7 @@ def isolation_of(org_id: UUID, row: AppEnvironmentRow, placing: Placing, plan: s
     """The walls of an environment, by its organization's plan."""
     return Isolation(
         placement=placement_of(org_id, row),
-        quota=placing.quotas.get(plan, Quota()),
+        quota=placing.quota_of(plan),
         gateway_namespace=placing.gateway.namespace,
         manager=placing.cluster_user,
         own_networks=placing.own_networks,

@@ -25,10 +25,11 @@ from kovra.foundation.db.due import Due, all_of
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import KovraError, NotFound
 from kovra.foundation.ids import decode
-from kovra.foundation.jobs.messages import enqueue
+from kovra.foundation.jobs.messages import Job, enqueue
 from kovra.foundation.observability import logger
 
-LABELS: Final = "app.kubernetes.io/managed-by=kovra,kovra.io/app-environment"
+_PLACE: Final = "kovra.io/app-environment"
+LABELS: Final = f"app.kubernetes.io/managed-by=kovra,{_PLACE}"
 _KINDS: Final = (("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Pod"))
 RELIST_S: Final = 600.0
 """So often everything is listed again although no watch has failed: what a watch never told is not lost for ever."""
@@ -36,15 +37,21 @@ _PAUSE_S: Final = 0.5
 """At least so long between two lists, or two watches that ended at once."""
 _QUIET_S: Final = 0.1
 """Changes of one app environment within this time wake one step."""
+_Key = tuple[UUID, UUID, type[Job] | None]
+"""(organization, row, job): None: the app environment's next step, whatever that is."""
 
 
 class ClusterWatcher:
     """Watches one cluster until it is cancelled."""
 
-    def __init__(self, database: Database, client: ClusterClient) -> None:
+    def __init__(
+        self, database: Database, client: ClusterClient, *, others: Mapping[str, tuple[str, type[Job]]] | None = None
+    ) -> None:
+        """``others``: label → (prefix of the id in it, job): what carries it wakes that job, and no deployment."""
         self._database = database
         self._client = client
-        self._woken: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
+        self._others = others or {}
+        self._woken: dict[_Key, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -85,30 +92,34 @@ class ClusterWatcher:
     def _notice(self, item: Mapping[str, Any]) -> None:
         labels = item["metadata"].get("labels") or {}
         org_id = decode("org", f"org_{labels.get('kovra.io/organization', '')}")
-        app_environment_id = decode("aev", f"aev_{labels.get('kovra.io/app-environment', '')}")
-        if org_id is None or app_environment_id is None:
+        label, prefix, job = next(
+            ((label, *other) for label, other in self._others.items() if label in labels), (_PLACE, "aev", None)
+        )
+        found = decode(prefix, f"{prefix}_{labels.get(label, '')}")
+        if org_id is None or found is None:
             return
-        key = (org_id, app_environment_id)
+        key = (org_id, found, job)
         if key not in self._woken:
             loop = asyncio.get_running_loop()
             self._woken[key] = loop.call_later(_QUIET_S, self._spawn, key)
 
-    def _spawn(self, key: tuple[UUID, UUID]) -> None:
+    def _spawn(self, key: _Key) -> None:
         del self._woken[key]
         task = asyncio.get_running_loop().create_task(self._wake(*key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _wake(self, org_id: UUID, app_environment_id: UUID) -> None:
+    async def _wake(self, org_id: UUID, row_id: UUID, other: type[Job] | None) -> None:
         try:
             async with self._database.organization(org_id) as session:
-                waiting = await session.all(
-                    queries.OPEN_DEPLOYMENTS, org_id=org_id, app_environment_id=app_environment_id
-                )
+                if other is not None:
+                    enqueue(session, other(id=row_id))
+                    return
+                waiting = await session.all(queries.OPEN_DEPLOYMENTS, org_id=org_id, app_environment_id=row_id)
                 if not waiting:
-                    await self._look_after(session, app_environment_id)
+                    await self._look_after(session, row_id)
                 elif waiting[0].phase in (Phase.releasing, Phase.verifying):
-                    job = AdvanceDeployment(id=waiting[0].id, app_environment_id=app_environment_id)
+                    job = AdvanceDeployment(id=waiting[0].id, app_environment_id=row_id)
                     enqueue(session, job)
         except NotFound:  # an object of an organization this database does not know
             return

@@ -18,7 +18,10 @@ class LineOut(Output):
         examples=["2026-11-25T11:04:05.123456789Z"],
     )
     pod: str = Field(description="The instance.")
-    process: str = Field(description="The process of the app, or `release` for the release command.")
+    process: str = Field(
+        description="The process of the app, `release` for the release command, or `run` for a run's command."
+    )
+    run: str | None = Field(description="Which run's command wrote it.", examples=["run_01jdqjwz00fay8vvr14d2pf2db"])
     release: int | None = Field(description="The release's number.")
     line: str = Field(description="At most 16 KiB; what is longer is cut and ends in an ellipsis.")
 

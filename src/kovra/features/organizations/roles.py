@@ -10,12 +10,13 @@ from kovra.foundation.access import Role, RoleTable
 _VIEWER: Final = frozenset(
     {
         P.organizations_read, P.members_read, P.projects_read, P.environments_read, P.apps_read, P.secrets_read,
-        P.deployments_read, P.events_read, P.keys_read,
+        P.deployments_read, P.runs_read, P.events_read, P.keys_read,
     }
 )  # fmt: skip
 _MEMBER: Final = _VIEWER | {
     P.config_read, P.config_write, P.secrets_write, P.logs_read, P.shells_open, P.projects_create, P.projects_update,
     P.environments_create, P.environments_update, P.apps_create, P.apps_update, P.deployments_create,
+    P.runs_create,
 }  # fmt: skip
 _ADMIN: Final = _MEMBER | {
     P.environments_use_protected, P.projects_delete, P.environments_delete, P.apps_delete, P.members_manage,

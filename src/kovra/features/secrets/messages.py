@@ -47,11 +47,12 @@ class ConfigRestored(Event):
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretOpened(Event):
-    """The worker opened secrets to hand them to a workload."""
+    """The worker opened secrets to hand them to a workload: of a deployment, or of a run."""
 
     type: ClassVar[str] = "secret.opened"
     prefix: ClassVar[str] = "aev"
-    deployment_id: str
+    deployment_id: str | None
+    run_id: str | None
     secrets: dict[str, int]
 
 

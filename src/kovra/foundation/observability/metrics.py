@@ -32,6 +32,7 @@ LIVE_DROPPED: Final = Counter(
     "kovra_live_dropped_total", "Facts not sent to a stream that fell behind.", registry=METRICS
 )
 DEPLOYMENTS: Final = Counter("kovra_deployments_total", "Deployments finished.", ("outcome", "code"), registry=METRICS)
+RUNS: Final = Counter("kovra_runs_total", "Runs of commands finished.", ("outcome", "code"), registry=METRICS)
 COLLECTED_LINES: Final = Counter("kovra_collected_lines_total", "Lines of logs stored.", registry=METRICS)
 COLLECTED_PODS: Final = Gauge("kovra_collected_pods", "Pods whose logs are collected.", registry=METRICS)
 STREAMS_OPEN: Final = Gauge("kovra_streams_open", "Streams of logs and shells.", ("verb",), registry=METRICS)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from kovra.adapters.cluster.workload import Placement, Workload
-from kovra.foundation.ids import encode
+from kovra.foundation.ids import decode, encode
 
 MANAGED: Final = {"app.kubernetes.io/managed-by": "kovra"}
 
@@ -24,6 +24,17 @@ def placement_labels(placement: Placement) -> dict[str, str]:
         "kovra.io/project": bare("prj", placement.project_id),
         "kovra.io/environment": bare("env", placement.environment_id),
     }
+
+
+def run_process(run_id: UUID) -> str:
+    """What stands for a run where pods are told apart by process; no process of an app has so long a name."""
+    return f"run-{bare('run', run_id)}"
+
+
+def run_of(process: str) -> str | None:
+    """The id of the run that this stands for; None: it is a process."""
+    run_id = decode("run", process.replace("-", "_", 1)) if process.startswith("run-") else None
+    return encode("run", run_id) if run_id else None
 
 
 def selector(workload: Workload, process: str) -> dict[str, str]:

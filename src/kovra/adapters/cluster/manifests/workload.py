@@ -19,13 +19,11 @@ from kovra.adapters.cluster.workload import HealthCheck, NodePool, Process, Tole
 WEB = "web"
 LEAVES_S: Final = 10
 """How long an instance that is to end goes on answering before SIGTERM: until then gateways may still send to it."""
-_REPORTS_S: Final = 30
-"""How much longer a Job may live than its pod takes to end, which is ended first and stays, with its last lines."""
 
 
 def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
     """Everything a release runs, sorted so that what is needed comes first."""
-    found = [_secret(workload)]
+    found = [values_secret(workload)]
     for process in sorted(workload.processes, key=lambda p: p.name):
         found.append(_deployment(workload, process))
         if process.port is not None:
@@ -49,12 +47,13 @@ def secret_name(workload: Workload) -> str:
     return f"{base_name(workload)}-{digest.hexdigest()[:16]}"
 
 
-def _secret(workload: Workload) -> dict[str, Any]:
+def values_secret(workload: Workload, name: str | None = None) -> dict[str, Any]:
+    """The Secret of the release's config and secrets; ``name``: as that of one run."""
     values = {n: base64.b64encode(v.reveal()).decode() for n, v in sorted(workload.environment.items())}
     return document(
         "v1",
         "Secret",
-        secret_name(workload),
+        name or secret_name(workload),
         workload.placement.namespace,
         workload_labels(workload),
         type="Opaque",
@@ -64,7 +63,7 @@ def _secret(workload: Workload) -> dict[str, Any]:
     )
 
 
-def _container(workload: Workload, process: Process) -> dict[str, Any]:
+def _container(workload: Workload, process: Process, values: str) -> dict[str, Any]:
     resources = {
         "cpu": f"{process.cpu_millis}m",
         "memory": f"{process.memory_mib}Mi",
@@ -74,7 +73,7 @@ def _container(workload: Workload, process: Process) -> dict[str, Any]:
         "name": "app",
         "image": workload.image,
         "imagePullPolicy": "Always",
-        "envFrom": [{"secretRef": {"name": secret_name(workload)}}],
+        "envFrom": [{"secretRef": {"name": values}}],
         "env": _injected(workload, process),
         "resources": {"requests": resources, "limits": resources},
         "securityContext": {
@@ -85,7 +84,7 @@ def _container(workload: Workload, process: Process) -> dict[str, Any]:
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if process.command is not None:
-        container["command"] = [_undollared(word) for word in process.command]
+        container["command"] = [undollared(word) for word in process.command]
     if process.port is not None:
         # Kubernetes itself waits: no image needs a shell for it (KEP-3960).
         container["lifecycle"] = {"preStop": {"sleep": {"seconds": LEAVES_S}}}
@@ -100,7 +99,7 @@ def _container(workload: Workload, process: Process) -> dict[str, Any]:
     return container
 
 
-def _undollared(word: str) -> str:
+def undollared(word: str) -> str:
     """Kubernetes expands ``$(NAME)`` in commands; a doubled dollar is a plain one, wherever it stands."""
     return word.replace("$", "$$")
 
@@ -133,7 +132,8 @@ def _probe(check: HealthCheck, process: Process) -> dict[str, Any]:
     return probe
 
 
-def _pod_template(workload: Workload, process: Process) -> dict[str, Any]:
+def pod_template(workload: Workload, process: Process, *, values: str | None = None) -> dict[str, Any]:
+    """A pod of the release; ``values`` names the Secret of its environment, where it is not the release's own."""
     security: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     if process.run_as_user is not None:
         security["runAsUser"] = process.run_as_user
@@ -146,7 +146,7 @@ def _pod_template(workload: Workload, process: Process) -> dict[str, Any]:
         "metadata": metadata,
         "spec": {
             "automountServiceAccountToken": False,
-            "containers": [_container(workload, process)],
+            "containers": [_container(workload, process, values or secret_name(workload))],
             "enableServiceLinks": False,
             "securityContext": security,
             "serviceAccountName": SERVICE_ACCOUNT,
@@ -186,7 +186,7 @@ def _spread(workload: Workload, process: Process) -> list[dict[str, Any]]:
 
 
 def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
-    template = _pod_template(workload, process)
+    template = pod_template(workload, process)
     # Whatever the number of instances: the template is not to change with it, or scaling would restart them.
     template["spec"]["topologySpreadConstraints"] = _spread(workload, process)
     return document(
@@ -251,35 +251,3 @@ def _route(workload: Workload, process: Process) -> dict[str, Any]:
     backend = {"service": {"name": workload.app_slug, "port": {"name": "app"}}}
     rule = {"host": workload.hostname, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     return document("networking.k8s.io/v1", "Ingress", name, namespace, labels, spec={"rules": [rule]})
-
-
-def release_job(workload: Workload) -> list[dict[str, Any]]:
-    """The Secret and the Job that runs the release command once; its name tells deployments apart."""
-    if workload.release_command is None:
-        return []
-    process = Process(
-        name="release",
-        command=workload.release_command,
-        port=None,
-        instances=1,
-        cpu_millis=250,
-        memory_mib=256,
-        run_as_user=next((p.run_as_user for p in workload.processes if p.run_as_user), None),
-    )
-    template = _pod_template(workload, process)
-    template["spec"] |= {"activeDeadlineSeconds": workload.release_timeout_s, "restartPolicy": "Never"}
-    ends_s = workload.release_timeout_s + template["spec"]["terminationGracePeriodSeconds"]
-    job = document(
-        "batch/v1",
-        "Job",
-        f"{base_name(workload)}-rel-{workload.deployment_id.hex[-12:]}",
-        workload.placement.namespace,
-        workload_labels(workload, "release"),
-        spec={
-            "activeDeadlineSeconds": ends_s + _REPORTS_S,
-            "backoffLimit": 0,
-            "template": template,
-            "ttlSecondsAfterFinished": 3600,
-        },
-    )
-    return [_secret(workload), job]

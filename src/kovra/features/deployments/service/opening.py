@@ -34,9 +34,17 @@ class Opened:
 
 
 async def open_release(
-    session: TenantSession, store: HolderKeyStore, app_environment_id: UUID, release_id: UUID, *, for_deployment: UUID
+    session: TenantSession,
+    store: HolderKeyStore,
+    app_environment_id: UUID,
+    release_id: UUID,
+    *,
+    for_deployment: UUID | None = None,
+    for_run: UUID | None = None,
 ) -> Opened:
-    """Read a release and open its config and secrets; each opening of secrets is an event of the organization."""
+    """Read a release and open its config and secrets; each opening of secrets is an event of the organization, which
+    names the deployment or the run that it was for.
+    """
     row = await session.one(
         project_queries.ANY_APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=app_environment_id
     )
@@ -53,6 +61,6 @@ async def open_release(
         value = store.keyring.open(sealed.value, revisions.secret_place(keys, sealed.id), keys)
         values[sealed.name] = value
         hidden.append(value)
-    progress.secrets_opened(session, row, revision.secrets, for_deployment)
+    progress.secrets_opened(session, row, revision.secrets, for_deployment=for_deployment, for_run=for_run)
     # Config vars are masked as well: they are sealed too, and people without config:read see evidence.
     return Opened(row=row, release=release, plan=plan, environment=values, mask=Mask(values.values()))

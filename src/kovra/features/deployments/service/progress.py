@@ -252,12 +252,20 @@ async def write_release(
 
 
 def secrets_opened(
-    session: TenantSession, row: AppEnvironmentRow, versions: Mapping[str, int], deployment_id: UUID
+    session: TenantSession,
+    row: AppEnvironmentRow,
+    versions: Mapping[str, int],
+    *,
+    for_deployment: UUID | None,
+    for_run: UUID | None,
 ) -> None:
     """Tell the organization which of its secrets were opened, and for what."""
     if versions:
         opened = SecretOpened(
-            subject_id=row.id, deployment_id=encode("dep", deployment_id), secrets=dict(sorted(versions.items()))
+            subject_id=row.id,
+            deployment_id=encode("dep", for_deployment) if for_deployment else None,
+            run_id=encode("run", for_run) if for_run else None,
+            secrets=dict(sorted(versions.items())),
         )
         record(session, opened, scope=row.scope, actor="system", origin="worker")
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, cast
 from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import AwareDatetime
 
+from kovra.adapters.cluster.manifests.labels import run_process
 from kovra.features.logs.endpoints.shapes import Marks, line_out, target_of
 from kovra.features.logs.endpoints.stream import Stream
 from kovra.features.logs.protocol import Place, nanoseconds
@@ -22,9 +23,10 @@ from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.notices import Notices
 from kovra.foundation.db.pages import Cursors
 from kovra.foundation.errors import Invalid, Malformed
+from kovra.foundation.ids import NIL, decode
 from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.eventstream import MEDIA_TYPE, EventStream
-from kovra.foundation.web.fields import path_id
+from kovra.foundation.web.fields import Reference, path_id
 from kovra.foundation.web.guard import requires
 from kovra.foundation.web.routes import KovraRoute, also_answers
 from kovra.foundation.web.sessions import SessionFactory, Sessions, wired
@@ -63,6 +65,7 @@ async def _question(
     process: Annotated[
         str | None, Query(max_length=40, pattern="^[a-z][a-z0-9-]*$", description="Only this process.")
     ] = None,
+    run: Annotated[Reference | None, Query(description="Only this run's command, by id.")] = None,
     q: Annotated[
         str | None, Query(min_length=1, max_length=200, description="Text a line must hold; case does not matter.")
     ] = None,
@@ -76,6 +79,10 @@ async def _question(
             raise Invalid.field(f"query:{name}", "out_of_range", "A time between 1971 and 2200.")
     if since is not None and until is not None and since >= until:
         raise Invalid.field("query:until", "empty_range", "`until` must be later than `since`.")
+    if run is not None:
+        if process is not None:
+            raise Invalid.field("query:run", "process_or_run", "Ask for a process or for a run, not both.")
+        process = run_process(decode("run", run) or NIL)
     return Question(follow, since, until, process, q, cursor, limit)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from kovra.adapters.cluster.lines import Line
+from kovra.adapters.cluster.manifests.labels import run_of
 from kovra.features.deployments.compose import placement_of
 from kovra.features.logs.protocol import Place, stamp
 from kovra.features.logs.schemas import LineOut
@@ -32,7 +33,11 @@ async def target_of(sessions: SessionFactory, app_environment_id: UUID, process:
 
 def line_out(line: Line) -> LineOut:
     """A line."""
-    return LineOut(time=stamp(line.time_ns), pod=line.pod, process=line.process, release=line.release, line=line.text)
+    run = run_of(line.process)
+    process = line.process if run is None else "run"
+    return LineOut(
+        time=stamp(line.time_ns), pod=line.pod, process=process, run=run, release=line.release, line=line.text
+    )
 
 
 class Marks:

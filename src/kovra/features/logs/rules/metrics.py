@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from kovra.adapters.cluster.lines import CONTAINER
+from kovra.adapters.cluster.manifests.labels import run_of
 from kovra.adapters.cluster.usage import PodUsage
 from kovra.adapters.prometheus import Series
 from kovra.foundation.ids import encode
@@ -37,7 +38,7 @@ def base_name(app_environment_id: UUID) -> str:
 
 
 def process_of(pod: str, app_environment_id: UUID) -> str | None:
-    """The process in a pod's name; None for pods of release commands and of anybody else."""
+    """The process in a pod's name; None for pods of release commands, of runs and of anybody else."""
     head = base_name(app_environment_id) + "-"
     rest = pod.removeprefix(head)
     if rest == pod or _RELEASE.match(rest) or rest.count("-") < 2:
@@ -105,10 +106,10 @@ def pods_now(vectors: Mapping[str, Iterable[Series]], app_environment_id: UUID) 
 
 
 def processes_now(pods: Iterable[PodUsage]) -> list[ProcessNow]:
-    """Pods added up by process; pods of release commands are none."""
+    """Pods added up by process; pods of release commands and of runs are none."""
     groups: dict[str, list[PodUsage]] = defaultdict(list)
     for pod in pods:
-        if pod.process and pod.process != "release":
+        if pod.process and pod.process != "release" and run_of(pod.process) is None:
             groups[pod.process].append(pod)
     return [_together(process, found) for process, found in sorted(groups.items())]
 

@@ -1,0 +1,1 @@
+"""Pure helpers: the table of reasons, and schedules."""

@@ -1,0 +1,1 @@
+"""The rules and all writes of runs and cron jobs."""
