@@ -26,6 +26,7 @@ from kovra.entrypoints.streamer import StreamerSettings
 from kovra.entrypoints.worker import handlers
 from kovra.features.deployments.rules.reasons import REASONS
 from kovra.features.organizations.roles import ROLES
+from kovra.features.runs.rules.reasons import RUN_REASONS
 from kovra.foundation.access import Role
 from kovra.foundation.events import CATALOGUE
 from kovra.foundation.jobs.messages import Job
@@ -199,6 +200,21 @@ def test_reasons_stand_in_their_page() -> None:
     ]
     lines += [f"| `{code}` | {m.message} | {m.shows} | {m.hint} |" for code, m in sorted(REASONS.items())]
     same("docs/reference/deployment-reasons.md", "\n".join(lines) + "\n")
+
+
+def test_reasons_of_runs_stand_in_their_page() -> None:
+    lines = [
+        "# Why runs end",
+        "",
+        "The `reason` of a run that did not succeed: its `code`, what happened, what `evidence` shows, and what to do. How runs",
+        "and cron jobs work is told in [runs and cron jobs](../concepts/runs.md). Known values of config and secrets are masked",
+        "in all of it. Generated from the source.",
+        "",
+        "| code | what happened | what the evidence shows | what to do |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [f"| `{code}` | {m.message} | {m.shows} | {m.hint} |" for code, m in sorted(RUN_REASONS.items())]
+    same("docs/reference/run-reasons.md", "\n".join(lines) + "\n")
 
 
 def _meanings(kind: type[BaseSettings]) -> dict[str, str]:

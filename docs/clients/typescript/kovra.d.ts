@@ -250,38 +250,61 @@ export interface CronJobIn {
   schedule: string;
   /** As IANA names it. */
   time_zone?: string;
+  /** What is run. */
   command: string[];
+  /** What a run may use. */
   size?: "nano" | "micro" | "small" | "medium" | "large";
+  /** After so many seconds a run is ended. */
   time_limit_s?: number;
+  /** False: it is never due. */
   enabled?: boolean;
 }
 
 /** A cron job: it starts a run of the release that is live at each scheduled time, and never two at once. */
 export interface CronJobOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "cron_job";
+  /** The app environment it belongs to. */
   app_environment_id: string;
+  /** Unique in its app environment. */
   name: string;
+  /** Minute, hour, day of month, month, day of week. */
   schedule: string;
+  /** In which the schedule is meant. */
   time_zone: string;
+  /** What is run. */
   command: string[];
+  /** What a run may use. */
   size: "nano" | "micro" | "small" | "medium" | "large";
+  /** After so many seconds a run is ended. */
   time_limit_s: number;
+  /** False: it is never due. */
   enabled: boolean;
+  /** When it is due next; null: never. */
   next_run_at: string | null;
   /** The next five times, from the next one on. */
   next_runs: string[];
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
 }
 
 /** What to change. */
 export interface CronJobPatch {
+  /** Five fields. */
   schedule?: string | null;
+  /** As IANA names it. */
   time_zone?: string | null;
+  /** What is run. */
   command?: string[] | null;
+  /** What a run may use. */
   size?: "nano" | "micro" | "small" | "medium" | "large" | null;
+  /** After so many seconds a run is ended. */
   time_limit_s?: number | null;
+  /** False: it is never due. */
   enabled?: boolean | null;
 }
 
@@ -355,9 +378,9 @@ export interface DeploymentOut {
   /** Why, as who asked has said. */
   message: string;
   /** queued → waiting → preparing → releasing → rolling_out → verifying → done. */
-  phase: Phase;
+  phase: KovraFeaturesDeploymentsStatesPhase;
   /** `live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final. */
-  outcome: Outcome | null;
+  outcome: KovraFeaturesDeploymentsStatesOutcome | null;
   /** Why it ended as it did; null: it is live, or goes on. */
   reason: ReasonOut | null;
   /** What serves again because this one did not succeed. */
@@ -648,6 +671,19 @@ export interface KeyVersionOut {
   created_at: string;
 }
 
+/** How it ended; final. */
+export type KovraFeaturesDeploymentsStatesOutcome = "live" | "failed" | "canceled" | "superseded" | "skipped";
+
+/** Where a deployment is. */
+export type KovraFeaturesDeploymentsStatesPhase =
+  | "queued" | "waiting" | "preparing" | "building" | "releasing" | "rolling_out" | "verifying" | "done";
+
+/** How it ended; final. */
+export type KovraFeaturesRunsStatesOutcome = "succeeded" | "failed" | "canceled" | "timed_out" | "skipped";
+
+/** Where a run is. */
+export type KovraFeaturesRunsStatesPhase = "queued" | "starting" | "running" | "done";
+
 /** One line an app wrote. */
 export interface LineOut {
   /** RFC 3339 with nanoseconds, as the container runtime noted it. */
@@ -712,8 +748,11 @@ export interface ListOfAppOut {
 }
 
 export interface ListOfCronJobOut {
+  /** The objects of this page. */
   data: CronJobOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
@@ -781,8 +820,11 @@ export interface ListOfRoleOut {
 }
 
 export interface ListOfRunOut {
+  /** The objects of this page. */
   data: RunOut[];
+  /** The `cursor` of the next page; null: there is none. */
   next: string | null;
+  /** Whether there is another page. */
   has_more: boolean;
 }
 
@@ -1016,7 +1058,7 @@ export interface OrganizationRenamed {
 }
 
 /** How it ended; final. */
-export type Outcome = "live" | "failed" | "canceled" | "superseded" | "skipped";
+export type OutcomeInput = "succeeded" | "failed" | "canceled" | "timed_out" | "skipped";
 
 /** A change of password. */
 export interface PasswordIn {
@@ -1036,14 +1078,13 @@ export type Permission =
   | "deployments:read" | "deployments:create" | "runs:read" | "runs:create" | "logs:read" | "shells:open"
   | "events:read" | "clusters:manage" | "webhooks:manage" | "billing:manage";
 
-/** Where a deployment is. */
-export type Phase =
-  | "queued" | "waiting" | "preparing" | "building" | "releasing" | "rolling_out" | "verifying" | "done";
+/** Where a run is. */
+export type PhaseInput = "queued" | "starting" | "running" | "done";
 
 /** A phase with its times. */
 export interface PhaseOut {
   /** As in `phase`. */
-  name: Phase;
+  name: KovraFeaturesDeploymentsStatesPhase;
   /** When it was entered. */
   started_at: string;
   /** When it was left; null: it lasts. */
@@ -1401,44 +1442,69 @@ export interface RunIn {
   command: string[];
   /** By id or number. Default: the one that is live. */
   release?: string | number | null;
+  /** What it may use. */
   size?: "nano" | "micro" | "small" | "medium" | "large";
   /** After so many seconds, the pulling of its image included, it is ended. */
   time_limit_s?: number;
   /** More environment variables, over those of the release. No secrets: they are shown to whoever may read runs. */
   env?: Record<string, string>;
+  /** From where it is asked for. */
   trigger?: "api" | "cli" | "console" | "ci";
 }
 
 /** How a cron job is run besides its schedule. */
 export interface RunNowIn {
+  /** From where it is asked for. */
   trigger?: "api" | "cli" | "console" | "ci";
 }
 
 /** A run: a command that runs once from a release's image. */
 export interface RunOut {
+  /** Its id, for ever. */
   id: string;
+  /** What kind of object this is. */
   object: "run";
+  /** The app environment it belongs to. */
   app_environment_id: string;
+  /** The cron job that started it. */
   cron_job_id: string | null;
   /** The time of its cron job's schedule that it stands for. */
   scheduled_for: string | null;
+  /** Whose image, config and secrets it runs with. */
   release: ReleaseFace | null;
+  /** What is run. */
   command: string[];
+  /** Environment variables besides those of the release. */
   env: Record<string, string>;
+  /** What it may use. */
   size: "nano" | "micro" | "small" | "medium" | "large";
+  /** After so many seconds it is ended. */
   time_limit_s: number;
+  /** From where it was asked for; `schedule`: by its cron job. */
   trigger: "api" | "cli" | "console" | "ci" | "schedule";
+  /** Who did it: the id of a person or an api token, or `system`. */
   actor: string;
-  phase: "queued" | "starting" | "running" | "done";
-  outcome: "succeeded" | "failed" | "canceled" | "timed_out" | "skipped" | null;
+  /** queued → starting → running → done. */
+  phase: KovraFeaturesRunsStatesPhase;
+  /** null: not yet. Final. `skipped`: a scheduled time that was not run. */
+  outcome: KovraFeaturesRunsStatesOutcome | null;
+  /** Of the command, where it ended by itself or is known. */
   exit_code: number | null;
+  /** Why it did not succeed; null: it did, or goes on. */
   reason: RunReasonOut | null;
+  /** What the present step waits for. */
   waiting_for: string | null;
+  /** null: it is its turn, or over. */
   queue: RunQueueOut | null;
+  /** It is ended then; null: it is not its turn yet. */
   deadline_at: string | null;
+  /** When it was made. */
   created_at: string;
+  /** When it last changed. */
   updated_at: string;
+  /** When its command was seen to run. */
   started_at: string | null;
+  /** When it ended. */
   finished_at: string | null;
 }
 
@@ -1450,8 +1516,11 @@ export interface RunQueueOut {
 
 /** Why a run ended as it did. */
 export interface RunReasonOut {
+  /** Why, for programs. */
   code: string;
+  /** What happened. */
   message: string;
+  /** What to do. */
   hint: string;
   /** What was seen, and the command's last lines. */
   evidence: string[];
@@ -2051,6 +2120,7 @@ export interface Operations {
     path: "/v1/runs/{run_id}/actions/cancel";
     parameters: {
       path: {
+        /** The id of a run. */
         run_id: string;
       };
       header?: {
@@ -2358,6 +2428,7 @@ export interface Operations {
     path: "/v1/cron-jobs/{cron_job_id}";
     parameters: {
       path: {
+        /** The id of a cron job. */
         cron_job_id: string;
       };
       header?: {
@@ -2544,6 +2615,7 @@ export interface Operations {
     path: "/v1/cron-jobs/{cron_job_id}";
     parameters: {
       path: {
+        /** The id of a cron job. */
         cron_job_id: string;
       };
       header?: {
@@ -2848,6 +2920,7 @@ export interface Operations {
     path: "/v1/runs/{run_id}";
     parameters: {
       path: {
+        /** The id of a run. */
         run_id: string;
       };
       query?: {
@@ -3239,9 +3312,9 @@ export interface Operations {
         /** Cron job id: its history. */
         cron_job?: string;
         /** Only those in this phase. */
-        phase?: "queued" | "starting" | "running" | "done";
+        phase?: PhaseInput;
         /** Only those that ended so. */
-        outcome?: "succeeded" | "failed" | "canceled" | "timed_out" | "skipped";
+        outcome?: OutcomeInput;
         /** How many at most. */
         limit?: number;
         /** `next` of the page before. */
@@ -3492,8 +3565,8 @@ export interface Operations {
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
       | "database_unavailable" | "https_needed" | "invalid" | "live_unavailable" | "log_store_unavailable"
-      | "not_found" | "overloaded" | "permission_missing" | "rate_limited" | "stream_needed" | "token_expired"
-      | "token_invalid" | "too_many_streams";
+      | "not_found" | "overloaded" | "permission_missing" | "process_or_run" | "rate_limited" | "stream_needed"
+      | "token_expired" | "token_invalid" | "too_many_streams";
   };
   /**
    * CPU, memory, restarts and replicas by process: now and, where the installation keeps metrics, over time. Needs
@@ -3874,6 +3947,7 @@ export interface Operations {
     path: "/v1/cron-jobs/{cron_job_id}/actions/run-now";
     parameters: {
       path: {
+        /** The id of a cron job. */
         cron_job_id: string;
       };
       header?: {
@@ -4085,6 +4159,7 @@ export interface Operations {
     path: "/v1/cron-jobs/{cron_job_id}";
     parameters: {
       path: {
+        /** The id of a cron job. */
         cron_job_id: string;
       };
       header?: {

@@ -62,9 +62,9 @@ class DeploymentOut(TypedDict):
     """Who did it: the id of a person or an api token, or `system`."""
     message: str
     """Why, as who asked has said."""
-    phase: Phase
+    phase: KovraFeaturesDeploymentsStatesPhase
     """queued → waiting → preparing → releasing → rolling_out → verifying → done."""
-    outcome: Outcome | None
+    outcome: KovraFeaturesDeploymentsStatesOutcome | None
     """`live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final."""
     reason: ReasonOut | None
     """Why it ended as it did; null: it is live, or goes on."""
@@ -106,7 +106,7 @@ class InstancesOut(TypedDict):
 class PhaseOut(TypedDict):
     """A phase with its times."""
 
-    name: Phase
+    name: KovraFeaturesDeploymentsStatesPhase
     """As in `phase`."""
     started_at: str
     """When it was entered."""
@@ -151,10 +151,10 @@ class ReleaseFace(TypedDict):
     """What the image's tag stood for when the release was written."""
 
 
-Outcome: TypeAlias = Literal["live", "failed", "canceled", "superseded", "skipped"]
+KovraFeaturesDeploymentsStatesOutcome: TypeAlias = Literal["live", "failed", "canceled", "superseded", "skipped"]
 """How it ended; final."""
 
-Phase: TypeAlias = Literal[
+KovraFeaturesDeploymentsStatesPhase: TypeAlias = Literal[
     "queued",
     "waiting",
     "preparing",

@@ -83,6 +83,7 @@ MEANINGS: Final[dict[str, str]] = {
     "idempotency_key_reused": "This key was used with another body.",
     "name_in_use": "The name is a secret's, or a config var's, already.",
     "password_wrong": "The present password is wrong.",
+    "process_or_run": "Lines of a process, or of a run: one of them.",
     "stream_needed": "Following needs Accept: text/event-stream.",
     # 428, 429, 431, 503
     "if_match_required": "Send If-Match with the ETag of the version you saw.",

@@ -45,7 +45,7 @@ REMEDIES: Final[dict[str, str]] = {
     # 409
     "conflict": "Read the present state, then decide anew.",
     "already_exists": "Choose another name, or use what is there.",
-    "already_finished": "Nothing; start another deployment if you want one.",
+    "already_finished": "Nothing; start another one if you want it.",
     "already_suspended": "Nothing; or resume it.",
     "cannot_restore": "Restore less: `facts.cannot_restore` says what is in the way, `restore` what to leave out.",
     "delete_protected": "Set `delete_protected` of the environment to false, then delete.",
@@ -56,6 +56,7 @@ REMEDIES: Final[dict[str, str]] = {
     "idempotency_in_flight": "Repeat the request in a moment, with the same key.",
     "illegal_move": "Read the present state, then decide anew.",
     "last_owner": "Make somebody else an owner first.",
+    "name_taken": "Choose another name, or change what has it.",
     "not_deleted": "Nothing to restore.",
     "not_suspended": "Nothing to resume.",
     "nothing_live": "Deploy an image first.",
@@ -65,8 +66,11 @@ REMEDIES: Final[dict[str, str]] = {
     "reference_missing": "Read what is there, then send what it should refer to.",
     "restore_ambiguous": "Set both `restore.config` and `restore.secrets`, or neither.",
     "rotation_running": "Wait until `GET /v1/organization/encryption` shows it finished.",
+    "run_in_progress": "Wait for it or cancel it; `facts.run_id` names it.",
     "slug_taken": "Choose another slug, or restore what has it.",
+    "too_many_cron_jobs": "Delete those that are not needed.",
     "too_many_organizations": "Use or delete one of those you have.",
+    "too_many_runs": "Wait until some have ended, or cancel them.",
     "too_many_tokens": "Revoke tokens that nobody uses; `last_used_at` tells.",
     "metrics_history_unavailable": "Ask without `since` and `until`; operators set `KOVRA_METRICS_URL` to keep metrics.",
     # 410, 412, 413, 414, 415
@@ -76,11 +80,14 @@ REMEDIES: Final[dict[str, str]] = {
     "target_too_long": "Send fewer or shorter parameters.",
     "unsupported_media_type": "Set `Content-Type: application/json`, and do not compress.",
     # 422
+    "schedule_invalid": "Write five fields, such as `30 2 * * *`; `detail` says which is wrong.",
+    "time_zone_unknown": "Use a name of the IANA database, such as `Europe/Berlin` or `UTC`.",
     "invalid": _FIELDS,
     "body_unexpected": "Send no body.",
     "idempotency_key_reused": "Use a new key for each thing to be done.",
     "name_in_use": "Choose another name, or remove the other one first.",
     "password_wrong": "Send the present password as `current`.",
+    "process_or_run": "Leave one of the parameters out.",
     "stream_needed": "Accept text/event-stream, or ask without `follow`.",
     # 428, 429, 431, 503
     "if_match_required": "Read it, and send its `ETag` as `If-Match`.",

@@ -9,11 +9,9 @@ from pydantic import Field, StringConstraints
 
 from kovra.features.deployments.schemas import ReleaseFace
 from kovra.features.projects.schemas import Command, SizeName
-from kovra.features.runs.states import LONGEST_S
+from kovra.features.runs.states import LONGEST_S, Outcome, Phase
 from kovra.foundation.web.fields import Input, Output, Reference, Slug, Time, wire
 
-PhaseName = Literal["queued", "starting", "running", "done"]
-OutcomeName = Literal["succeeded", "failed", "canceled", "timed_out", "skipped"]
 TriggerName = Literal["api", "cli", "console", "ci", "schedule"]
 Limit = Annotated[int, Field(ge=1, le=LONGEST_S)]
 Schedule = Annotated[str, StringConstraints(min_length=1, max_length=100)]
@@ -31,7 +29,7 @@ class RunIn(Input):
     release: Reference | Annotated[int, Field(ge=1, le=2_147_483_647)] | None = Field(
         default=None, description="By id or number. Default: the one that is live."
     )
-    size: SizeName = "nano"
+    size: SizeName = Field(default="nano", description="What it may use.")
     time_limit_s: Limit = Field(
         default=3600, description="After so many seconds, the pulling of its image included, it is ended."
     )
@@ -41,15 +39,15 @@ class RunIn(Input):
         "may read runs.",
         examples=[{"DRY_RUN": "1"}],
     )
-    trigger: Literal["api", "cli", "console", "ci"] = "api"
+    trigger: Literal["api", "cli", "console", "ci"] = Field(default="api", description="From where it is asked for.")
 
 
 class RunReasonOut(Output):
     """Why a run ended as it did."""
 
-    code: str
-    message: str
-    hint: str
+    code: str = Field(description="Why, for programs.", examples=["command_failed"])
+    message: str = Field(description="What happened.")
+    hint: str = Field(description="What to do.")
     evidence: list[str] = Field(description="What was seen, and the command's last lines.")
 
 
@@ -65,26 +63,26 @@ class RunOut(Output):
     id: Annotated[UUID, wire("run")]
     object: Literal["run"] = "run"
     app_environment_id: Annotated[UUID, wire("aev")]
-    cron_job_id: Annotated[UUID | None, wire("crn")]
+    cron_job_id: Annotated[UUID | None, wire("crn")] = Field(description="The cron job that started it.")
     scheduled_for: Time | None = Field(description="The time of its cron job's schedule that it stands for.")
-    release: ReleaseFace | None
-    command: list[str] = Field(examples=[["./manage", "migrate"]])
-    env: dict[str, str]
-    size: SizeName
-    time_limit_s: int
-    trigger: TriggerName
+    release: ReleaseFace | None = Field(description="Whose image, config and secrets it runs with.")
+    command: list[str] = Field(description="What is run.", examples=[["./manage", "migrate"]])
+    env: dict[str, str] = Field(description="Environment variables besides those of the release.")
+    size: SizeName = Field(description="What it may use.")
+    time_limit_s: int = Field(description="After so many seconds it is ended.")
+    trigger: TriggerName = Field(description="From where it was asked for; `schedule`: by its cron job.")
     actor: str
-    phase: PhaseName
-    outcome: OutcomeName | None
-    exit_code: int | None
-    reason: RunReasonOut | None
-    waiting_for: str | None
-    queue: RunQueueOut | None
-    deadline_at: Time | None
+    phase: Phase = Field(description="queued → starting → running → done.")
+    outcome: Outcome | None = Field(description="null: not yet. Final. `skipped`: a scheduled time that was not run.")
+    exit_code: int | None = Field(description="Of the command, where it ended by itself or is known.")
+    reason: RunReasonOut | None = Field(description="Why it did not succeed; null: it did, or goes on.")
+    waiting_for: str | None = Field(description="What the present step waits for.")
+    queue: RunQueueOut | None = Field(description="null: it is its turn, or over.")
+    deadline_at: Time | None = Field(description="It is ended then; null: it is not its turn yet.")
     created_at: Time
     updated_at: Time
-    started_at: Time | None
-    finished_at: Time | None
+    started_at: Time | None = Field(description="When its command was seen to run.")
+    finished_at: Time | None = Field(description="When it ended.")
 
 
 class CronJobIn(Input):
@@ -96,21 +94,23 @@ class CronJobIn(Input):
         description="Five fields: minute, hour, day of month, month, day of week.", examples=["30 2 * * *"]
     )
     time_zone: Zone = Field(default="UTC", description="As IANA names it.", examples=["Europe/Berlin"])
-    command: Command = Field(examples=[["./manage", "report"]])
-    size: SizeName = "nano"
-    time_limit_s: Limit = 3600
-    enabled: bool = True
+    command: Command = Field(description="What is run.", examples=[["./manage", "report"]])
+    size: SizeName = Field(default="nano", description="What a run may use.")
+    time_limit_s: Limit = Field(default=3600, description="After so many seconds a run is ended.")
+    enabled: bool = Field(default=True, description="False: it is never due.")
 
 
 class CronJobPatch(Input):
     """What to change."""
 
-    schedule: Schedule | None = Field(default=None, examples=["0 4 * * 1-5"])
-    time_zone: Zone | None = Field(default=None, examples=["UTC"])
-    command: Command | None = Field(default=None, examples=[["./manage", "report", "--all"]])
-    size: SizeName | None = None
-    time_limit_s: Limit | None = None
-    enabled: bool | None = None
+    schedule: Schedule | None = Field(default=None, description="Five fields.", examples=["0 4 * * 1-5"])
+    time_zone: Zone | None = Field(default=None, description="As IANA names it.", examples=["UTC"])
+    command: Command | None = Field(
+        default=None, description="What is run.", examples=[["./manage", "report", "--all"]]
+    )
+    size: SizeName | None = Field(default=None, description="What a run may use.")
+    time_limit_s: Limit | None = Field(default=None, description="After so many seconds a run is ended.")
+    enabled: bool | None = Field(default=None, description="False: it is never due.")
 
 
 class CronJobOut(Output):
@@ -119,14 +119,14 @@ class CronJobOut(Output):
     id: Annotated[UUID, wire("crn")]
     object: Literal["cron_job"] = "cron_job"
     app_environment_id: Annotated[UUID, wire("aev")]
-    name: str
-    schedule: str = Field(examples=["30 2 * * *"])
-    time_zone: str = Field(examples=["Europe/Berlin"])
-    command: list[str] = Field(examples=[["./manage", "migrate"]])
-    size: SizeName
-    time_limit_s: int
-    enabled: bool
-    next_run_at: Time | None
+    name: str = Field(description="Unique in its app environment.", examples=["nightly-report"])
+    schedule: str = Field(description="Minute, hour, day of month, month, day of week.", examples=["30 2 * * *"])
+    time_zone: str = Field(description="In which the schedule is meant.", examples=["Europe/Berlin"])
+    command: list[str] = Field(description="What is run.", examples=[["./manage", "report"]])
+    size: SizeName = Field(description="What a run may use.")
+    time_limit_s: int = Field(description="After so many seconds a run is ended.")
+    enabled: bool = Field(description="False: it is never due.")
+    next_run_at: Time | None = Field(description="When it is due next; null: never.")
     next_runs: list[Time] = Field(description="The next five times, from the next one on.")
     created_at: Time
     updated_at: Time
@@ -135,4 +135,4 @@ class CronJobOut(Output):
 class RunNowIn(Input):
     """How a cron job is run besides its schedule."""
 
-    trigger: Literal["api", "cli", "console", "ci"] = "api"
+    trigger: Literal["api", "cli", "console", "ci"] = Field(default="api", description="From where it is asked for.")

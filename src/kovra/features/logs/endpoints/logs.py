@@ -97,7 +97,13 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.get("/logs", tags=["logs"], operation_id="readLogs", summary="What an app writes", responses=_STREAM)
 @also_answers(MEDIA_TYPE)
-@refuses("422 stream_needed", "429 too_many_streams", "503 live_unavailable", "503 log_store_unavailable")
+@refuses(
+    "422 process_or_run",
+    "422 stream_needed",
+    "429 too_many_streams",
+    "503 live_unavailable",
+    "503 log_store_unavailable",
+)
 async def read_logs(
     app_environment_id: str,
     who: Annotated[Principal, requires(Permission.logs_read)],

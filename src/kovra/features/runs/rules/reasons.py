@@ -14,14 +14,15 @@ _SHARED: Final = (
     "canceled_by", "gone",
 )  # fmt: skip
 RUN_REASONS: Final[Mapping[str, Meaning]] = {name: REASONS[name] for name in _SHARED} | {
-    "command_failed": Meaning("The command ended with an error.", "See its exit code and last lines."),
+    "command_failed": Meaning("The command ended with an error.", "See its exit code and last lines.", "Its exit code and last lines."),
     "time_limit_exceeded": Meaning(
-        "The command ran longer than its time limit and was ended.", "Raise time_limit_s, or do less in one run."
+        "The command ran longer than its time limit and was ended.", "Raise time_limit_s, or do less in one run.", "Its last lines."
     ),
-    "never_started": Meaning("The command was not started in time.", "See the evidence for what it waited for."),
+    "never_started": Meaning("The command was not started in time.", "See the evidence for what it waited for.", "What it waited for."),
     "run_interrupted": Meaning(
         "The instance that ran the command went away before the command ended.",
         "Start it again if that is safe: Kovra never repeats a command by itself.",
+        "Its exit code and last lines, where they are known.",
     ),
     "run_lost": Meaning(
         "The cluster no longer knows this run, so nobody can tell how it ended.",
@@ -30,8 +31,9 @@ RUN_REASONS: Final[Mapping[str, Meaning]] = {name: REASONS[name] for name in _SH
     "previous_run_active": Meaning(
         "The run before was still under way, and a cron job never runs twice at once.",
         "Schedule it less often, or make it quicker.",
+        "The run that was under way.",
     ),
-    "missed": Meaning("Kovra was not at work at the scheduled time.", "Run it now if it is needed."),
+    "missed": Meaning("Kovra was not at work at the scheduled time.", "Run it now if it is needed.", "How many times were missed."),
     "nothing_live": Meaning("No release was live at the scheduled time.", "Deploy something first."),
     "suspended": Meaning("The app was suspended at the scheduled time.", "Resume it, then run it now if it is needed."),
     "too_many_runs": Meaning("Too many runs of this app were under way or waiting.", "Run it again later."),
