@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from kovra.features.deployments.endpoints import snapshot as deployments
+from kovra.features.logs.service.turns import Turns
 from kovra.features.organizations.roles import ROLES
 from kovra.features.projects.endpoints import snapshot as projects
 from kovra.features.realtime.endpoints import rendered
@@ -30,6 +31,12 @@ def add(registry: Registry, settings: Settings) -> None:
     registry.add(SocketGate, SocketGate(database=database, origins=frozenset(o.lower() for o in origins)))
 
 
+async def end_streams(registry: Registry, spread_s: float) -> None:
+    """End what has no end of its own, spread over so long; clients come back and go on by what they saw last."""
+    registry.get(Turns).ending = True  # each log stream notices within a second, at a moment of its own
+    await registry.get(Hub).drain(spread_s)
+
+
 class DrainingServer(uvicorn.Server):
     """uvicorn, which lets live streams end one by one before it closes what is left.
 
@@ -48,5 +55,5 @@ class DrainingServer(uvicorn.Server):
             server.close()
         registry: Registry | None = self._registry()
         if registry is not None:
-            await registry.get(Hub).drain(self._spread_s)
+            await end_streams(registry, self._spread_s)
         await super().shutdown(sockets)

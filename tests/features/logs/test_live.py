@@ -7,6 +7,9 @@ import secrets
 
 import httpx
 
+from kovra.entrypoints.live import end_streams
+from kovra.features.logs.service.turns import Turns
+from kovra.features.realtime.hub import Hub
 from tests.features.logs.conftest import Streamed
 from tests.features.logs.serving import listening
 from tests.support.product import App, Caller
@@ -146,6 +149,23 @@ async def test_a_stream_ends_within_five_seconds_of_a_lost_right(streamed: Strea
         end = await goes.next("end", within_s=6)
         assert end.data["code"] == "permission_missing"
         assert (await stays.next("live")).data == {"live": True}
+
+
+async def test_a_process_that_ends_ends_its_streams_which_go_on_elsewhere(streamed: Streamed, live_app: App) -> None:
+    """T217: a stream without end would hold up the end of its process."""
+    tag, pod = secrets.token_hex(4), streamed.pods(live_app)[0]
+    url, token = f"{streamed.url}{live_app.path}/logs?q={tag}", live_app.caller.token or ""
+    registry = streamed.app.state.registry
+    async with listening(url, token) as stream:
+        await stream.next("live")
+        streamed.write(pod, f"{tag} 1")
+        heard = await stream.next("line")
+        await end_streams(registry, 0.1)
+        assert (await stream.next("end")).data["code"] == "restarting"
+    streamed.write(pod, f"{tag} 2")
+    registry.get(Turns).ending, registry.get(Hub)._draining = False, False  # as in the process that follows
+    async with listening(url, token, last_event_id=heard.id or "") as stream:
+        assert await stream.lines(1) == [f"{tag} 2"]
 
 
 async def test_an_organization_reads_so_much_at_once_and_others_still_read(streamed: Streamed) -> None:

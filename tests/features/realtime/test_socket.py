@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
@@ -15,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kovra.features.realtime.hub import Hub
 from kovra.foundation.db.database import Database
+from kovra.foundation.errors import Unavailable
 from kovra.foundation.ids import decode, encode, new_id
 from kovra.foundation.web.frames import FrameProtocol
 from kovra.foundation.web.protocol import PatientProtocol
@@ -267,6 +270,26 @@ async def test_a_feed_that_breaks_ends_its_streams_and_the_next_one_works(served
     async with served.socket(ada) as socket:
         await _subscribe(socket, ada.organization["id"], after=begun["seq"])
         assert (await frame(socket))["event"]["type"] == "project.created"
+
+
+async def test_a_subscription_that_the_database_is_too_busy_for_sends_the_client_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T209: it comes again, where an error in an open socket would leave it watching nothing."""
+    ada = await served.product.sign_up()
+    database = served.product.app.state.registry.get(Database)
+    monkeypatch.setattr(database._pool, "_options", replace(database._pool._options, acquire_timeout_s=0.3))
+    org_id = decode("org", ada.organization["id"])
+    async with served.socket(ada) as socket:
+        begun = await _subscribe(socket, ada.organization["id"], "one")
+        async with AsyncExitStack() as held:
+            with contextlib.suppress(Unavailable):
+                while True:
+                    await held.enter_async_context(database.organization(org_id))
+            await socket.send(json.dumps({"type": "subscribe", "id": "two", "topic": ada.organization["id"]}))
+            assert await _closed(socket) == (1012, "database_busy")
+    async with served.socket(ada) as socket:
+        await _subscribe(socket, ada.organization["id"], after=begun["seq"])
 
 
 async def test_streams_are_counted(served: Served) -> None:

@@ -132,7 +132,9 @@ async def read_logs(
     turn = ExitStack()
     turn.enter_context(turns.taken("streams", target.org_id))
     stream = Stream(reader, sessions, bell, wanted, marks)
-    events = stream.events(place, newest=question.limit, follow=question.follow is not False)
+    events = stream.events(
+        place, newest=question.limit, follow=question.follow is not False, ending=lambda: turns.ending
+    )
     answer: Any = EventStream(events, on_close=turn.close)
     return cast("LogPage", answer)  # FastAPI passes responses on as they are
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -24,6 +24,7 @@ LONGEST_S: Final = 3600.0
 """A stream ends after so long; its client comes back with ``Last-Event-ID``."""
 _QUIET_S: Final = 10.0
 _COMPLETE: Final = EndOut(code="complete", message="That is all there is.")
+_RESTARTING: Final = EndOut(code="restarting", message="Come back with Last-Event-ID.")
 _TOO_LONG: Final = EndOut(code="stream_too_long", message="Come back with Last-Event-ID.")
 
 
@@ -37,21 +38,23 @@ class Stream:
         self._wanted, self._marks = wanted, marks
         self._place = Place()
 
-    async def events(self, begin: Place | None, *, newest: int, follow: bool) -> AsyncGenerator[bytes]:
-        """From a place, or from ``since``, or after the newest so many lines."""
+    async def events(
+        self, begin: Place | None, *, newest: int, follow: bool, ending: Callable[[], bool]
+    ) -> AsyncGenerator[bytes]:
+        """From a place, or from ``since``, or after the newest so many lines; ``ending`` says that the process ends."""
         try:
             yield COMMENT
             if begin is None and self._wanted.since_ns is None:
                 yield await self._newest(newest)
-                parts = self._following() if follow else None
+                parts = self._following(ending) if follow else None
             else:
                 self._place = begin or Place((self._wanted.since_ns or 1) - 1)
-                parts = self._following() if follow else self._all()
+                parts = self._following(ending) if follow else self._all()
             if parts is not None:
                 async with aclosing(parts):
                     async for part in parts:
                         yield part
-            yield event("end", _TOO_LONG if follow else _COMPLETE)
+            yield event("end", _COMPLETE if not follow else _RESTARTING if ending() else _TOO_LONG)
         except KovraError as ended:
             yield event("end", EndOut(code=ended.error_code, message=ended.message))
 
@@ -72,14 +75,14 @@ class Stream:
             if page.further is not None:
                 self._place.adopt(page.further)
 
-    async def _following(self) -> AsyncGenerator[bytes]:
+    async def _following(self, ending: Callable[[], bool]) -> AsyncGenerator[bytes]:
         began = said = clock.monotonic()
         with self._bell.subscribed(self._wanted.target.org_id) as rung:
             proof = _Proof(self._sessions, self._wanted)
             async with aclosing(self._reader.follow(self._sessions, self._wanted, self._place)) as batches:
                 async for batch in batches:
                     now = clock.monotonic()
-                    if now - began >= LONGEST_S:
+                    if now - began >= LONGEST_S or ending():
                         return
                     # A role that is lost is a fact of the organization and rings; a session that has ended does not.
                     await proof.renewed(now, at_once=rung.is_set())

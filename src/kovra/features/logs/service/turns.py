@@ -34,6 +34,8 @@ class Turns:
         known = options or TurnOptions()
         self._most = asdict(known)
         self._taken: Counter[tuple[str, UUID]] = Counter()
+        self.ending = False
+        """The process ends: streams without an end of their own end now."""
 
     @contextmanager
     def taken(self, kind: str, org_id: UUID) -> Iterator[None]:

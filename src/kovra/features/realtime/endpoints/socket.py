@@ -38,7 +38,15 @@ from kovra.features.realtime.schemas import TicketOut
 from kovra.foundation import clock
 from kovra.foundation.access import Access, Permission, Principal
 from kovra.foundation.db.database import Database
-from kovra.foundation.errors import Conflict, Forbidden, KovraError, Malformed, RateLimited, Unauthenticated
+from kovra.foundation.errors import (
+    Conflict,
+    Forbidden,
+    KovraError,
+    Malformed,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from kovra.foundation.observability import logger
 from kovra.foundation.registry import Registry
 from kovra.foundation.web import tickets
@@ -235,7 +243,7 @@ class _Connection:
                     await self._subscribe(viewer, message)
                 case Malformed():
                     raise message
-        except (Unauthenticated, Forbidden):
+        except (Unauthenticated, Forbidden, Unavailable):  # what passes ends the socket: who comes back has it all
             raise
         except KovraError as refused:
             name = message.id if isinstance(message, Subscribe) else None
