@@ -69,7 +69,7 @@ export interface AppEnvironmentPatch {
   /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
   scale?: Record<string, number> | null;
   /** null: as the environment says. */
-  overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject" | null;
+  overlap_policy?: AppEnvironmentPatchOverlapPolicy;
   /** How long a release is watched after it went live; 0: not at all. */
   watch_window_s?: number | null;
   /** Whether what degrades within the watch window is rolled back. */
@@ -77,6 +77,9 @@ export interface AppEnvironmentPatch {
   /** Whether automatic deployments wait; a rollback sets it, false clears it. */
   auto_deploy_paused?: boolean | null;
 }
+
+/** null: as the environment says. */
+export type AppEnvironmentPatchOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
 
 /** How an app runs in an environment changed. */
 export interface AppEnvironmentUpdated {
@@ -520,14 +523,20 @@ export interface EnvironmentPatch {
   /** For people to read. */
   name?: string | null;
   /** What it is for. */
-  kind?: "development" | "preview" | "staging" | "production" | null;
+  kind?: EnvironmentPatchKind;
   /** Changing what runs here needs environments:use_protected. */
   protected?: boolean | null;
   /** While true it cannot be deleted. */
   delete_protected?: boolean | null;
   /** For app environments that say nothing themselves. */
-  overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject" | null;
+  overlap_policy?: EnvironmentPatchOverlapPolicy;
 }
+
+/** What it is for. */
+export type EnvironmentPatchKind = "development" | "preview" | "staging" | "production" | null;
+
+/** For app environments that say nothing themselves. */
+export type EnvironmentPatchOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
 
 /** A deleted environment's namespace and rows are gone for good. */
 export interface EnvironmentPurged {
@@ -719,6 +728,9 @@ export interface LinesLive {
 
 /** The order; a minus: falling. */
 export type ListAppsSort = "-created_at" | "created_at" | "-name" | "name" | "-slug" | "slug";
+
+/** Only those that ended so. */
+export type ListDeploymentsOutcome = "live" | "failed" | "canceled" | "superseded" | "skipped" | null;
 
 export type ListDeploymentsPhase =
   | "queued" | "waiting" | "preparing" | "building" | "releasing" | "rolling_out" | "verifying" | "done";
@@ -3099,7 +3111,7 @@ export interface Operations {
         /** Only those in this phase. */
         phase?: ListDeploymentsPhase;
         /** Only those that ended so. */
-        outcome?: "live" | "failed" | "canceled" | "superseded" | "skipped";
+        outcome?: ListDeploymentsOutcome;
         /** How many at most. */
         limit?: number;
         /** `next` of the page before. */

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kovra.entrypoints.clients import python, typescript
-from kovra.entrypoints.clients.shapes import Field, MapOf, Named, Plain, Shapes, Unreadable, title, union
+from kovra.entrypoints.clients.shapes import Field, ListOf, MapOf, Named, Plain, Shapes, Unreadable, title, union
 
 TEXT = Plain("string")
 
@@ -46,13 +46,14 @@ def both(schema: dict[str, Any] | bool) -> tuple[str, str]:
         ({"const": "app"}, 'Literal["app"]', '"app"'),
         ({"const": True}, "Literal[True]", "true"),
         ({"const": 7}, "Literal[7]", "7"),
-        ({"enum": ['say "hi"\\']}, 'Literal["say \\"hi\\"\\\\"]', '"say \\"hi\\"\\\\"'),
+        ({"enum": ['say "hi"\\']}, "Literal['say \"hi\"\\\\']", '"say \\"hi\\"\\\\"'),
         ({"type": "array", "items": {"type": "string"}}, "list[str]", "string[]"),
         ({"type": "array"}, "list[Any]", "unknown[]"),
         ({"type": "array", "items": {"type": ["string", "null"]}}, "list[str | None]", "(string | null)[]"),
         ({"type": "array", "items": {"enum": ["a", "b"]}}, 'list[Literal["a", "b"]]', '("a" | "b")[]'),
         ({"type": "object"}, "dict[str, Any]", "Record<string, unknown>"),
         ({"type": "object", "additionalProperties": True}, "dict[str, Any]", "Record<string, unknown>"),
+        ({"type": "object", "additionalProperties": {}}, "dict[str, Any]", "Record<string, unknown>"),
         ({"type": "object", "additionalProperties": {"type": "integer"}}, "dict[str, int]", "Record<string, number>"),
         (
             {"type": "object", "patternProperties": {"^a": {"type": "string"}, "^b": {"type": "null"}}},
@@ -112,6 +113,13 @@ def test_a_choice_that_is_long_gets_a_name() -> None:
     shapes = Shapes()
     assert shapes.read(long, "AppSize") == Named("AppSize")
     assert python.hint(shapes.definitions["AppSize"].shape or TEXT).startswith('Literal["choice_0", ')
+
+
+def test_a_union_that_is_long_gets_a_name() -> None:
+    shapes = Shapes()
+    many = {"anyOf": [{"$ref": f"#/components/schemas/RatherLongName{n}"} for n in range(5)]}
+    assert shapes.read({"type": "array", "items": many}, "All") == ListOf(Named("AllItem"))
+    assert len(shapes.definitions["AllItem"].names()) == 5
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_parameters_go_where_they_belong() -> None:
     assert function.args.kw_defaults[0] is None  # it must be given
     assert 'f"/v1/apps/{segment(app_id)}/values/{segment(name)}"' in found
     assert '{"type": type_, "from": from_}' in found
-    assert 'headers={"If-Match": if_match}' in found
+    assert 'headers = {"If-Match": if_match}' in found
     assert "key=idempotency_key" in found
     assert "-> None:" in found
 
@@ -72,6 +72,12 @@ def test_a_parameter_that_is_called_like_something_of_ours_is_told_apart() -> No
     parameters = [{"in": "query", "name": name, "schema": {"type": "string"}} for name in ("query", "answered", "self")]
     found = method_of(described(parameters=parameters))
     assert '{"query": query_, "answered": answered_, "self": self_}' in found
+
+
+def test_two_parameters_of_one_name_are_refused() -> None:
+    parameters = [{"in": "query", "name": name, "schema": {"type": "string"}} for name in ("a-b", "a_b")]
+    with pytest.raises(Unreadable, match="one name in Python"):
+        python.files(operations.read(described(parameters=parameters)))
 
 
 def test_a_body_may_be_left_out_where_the_description_says_so() -> None:

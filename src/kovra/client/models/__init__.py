@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kovra.client.models.app_environments import AppEnvironmentOut as AppEnvironmentOut
 from kovra.client.models.app_environments import AppEnvironmentPatch as AppEnvironmentPatch
+from kovra.client.models.app_environments import AppEnvironmentPatchOverlapPolicy as AppEnvironmentPatchOverlapPolicy
 from kovra.client.models.app_environments import ListOfAppEnvironmentOut as ListOfAppEnvironmentOut
 from kovra.client.models.app_environments import ReleaseRef as ReleaseRef
 from kovra.client.models.apps import AppIn as AppIn
@@ -48,6 +49,7 @@ from kovra.client.models.cron_jobs import ListOfCronJobOut as ListOfCronJobOut
 from kovra.client.models.cron_jobs import RunNowIn as RunNowIn
 from kovra.client.models.deployments import DeploymentIn as DeploymentIn
 from kovra.client.models.deployments import DiffOut as DiffOut
+from kovra.client.models.deployments import ListDeploymentsOutcome as ListDeploymentsOutcome
 from kovra.client.models.deployments import ListDeploymentsPhase as ListDeploymentsPhase
 from kovra.client.models.deployments import ListOfDeploymentOut as ListOfDeploymentOut
 from kovra.client.models.deployments import RestoreIn as RestoreIn
@@ -57,6 +59,8 @@ from kovra.client.models.deployments import SecretChangeOut as SecretChangeOut
 from kovra.client.models.environments import EnvironmentIn as EnvironmentIn
 from kovra.client.models.environments import EnvironmentOut as EnvironmentOut
 from kovra.client.models.environments import EnvironmentPatch as EnvironmentPatch
+from kovra.client.models.environments import EnvironmentPatchKind as EnvironmentPatchKind
+from kovra.client.models.environments import EnvironmentPatchOverlapPolicy as EnvironmentPatchOverlapPolicy
 from kovra.client.models.environments import ListEnvironmentsSort as ListEnvironmentsSort
 from kovra.client.models.environments import ListOfEnvironmentOut as ListOfEnvironmentOut
 from kovra.client.models.events import EventOut as EventOut

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 from kovra.client.models.apps import AppOut
 from kovra.client.models.environments import EnvironmentOut
@@ -61,7 +61,7 @@ class AppEnvironmentPatch(TypedDict):
 
     scale: NotRequired[dict[str, int] | None]
     """Instances by process; takes effect with the next deployment. To scale now: `actions/scale`."""
-    overlap_policy: NotRequired[Literal["queue_latest", "queue_all", "override", "reject"] | None]
+    overlap_policy: NotRequired[AppEnvironmentPatchOverlapPolicy]
     """null: as the environment says."""
     watch_window_s: NotRequired[int | None]
     """How long a release is watched after it went live; 0: not at all."""
@@ -93,3 +93,7 @@ class ReleaseRef(TypedDict):
     """The reference as it was given."""
     digest: str
     """What the image's tag stood for when the release was written."""
+
+
+AppEnvironmentPatchOverlapPolicy: TypeAlias = Literal["queue_latest", "queue_all", "override", "reject"] | None
+"""null: as the environment says."""

@@ -94,6 +94,9 @@ SecretChangeOut = TypedDict(
 """A secret whose version would change."""
 
 
+ListDeploymentsOutcome: TypeAlias = Literal["live", "failed", "canceled", "superseded", "skipped"] | None
+"""Only those that ended so."""
+
 ListDeploymentsPhase: TypeAlias = Literal[
     "queued",
     "waiting",

@@ -66,13 +66,13 @@ class EnvironmentPatch(TypedDict):
 
     name: NotRequired[str | None]
     """For people to read."""
-    kind: NotRequired[Literal["development", "preview", "staging", "production"] | None]
+    kind: NotRequired[EnvironmentPatchKind]
     """What it is for."""
     protected: NotRequired[bool | None]
     """Changing what runs here needs environments:use_protected."""
     delete_protected: NotRequired[bool | None]
     """While true it cannot be deleted."""
-    overlap_policy: NotRequired[Literal["queue_latest", "queue_all", "override", "reject"] | None]
+    overlap_policy: NotRequired[EnvironmentPatchOverlapPolicy]
     """For app environments that say nothing themselves."""
 
 
@@ -86,6 +86,12 @@ class ListOfEnvironmentOut(TypedDict):
     has_more: bool
     """Whether there is another page."""
 
+
+EnvironmentPatchKind: TypeAlias = Literal["development", "preview", "staging", "production"] | None
+"""What it is for."""
+
+EnvironmentPatchOverlapPolicy: TypeAlias = Literal["queue_latest", "queue_all", "override", "reject"] | None
+"""For app environments that say nothing themselves."""
 
 ListEnvironmentsSort: TypeAlias = Literal["-created_at", "created_at", "-name", "name", "-slug", "slug"]
 """The order; a minus: falling."""

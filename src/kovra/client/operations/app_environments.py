@@ -24,11 +24,12 @@ class AppEnvironments(Session):
     ) -> models.AppEnvironmentOut:
         """One app in one environment: its address, scale, current release and health. Needs `apps:read`."""
         query = {"include": include}
+        headers = {"If-None-Match": if_none_match}
         found: models.AppEnvironmentOut = self.call(
             "GET",
             f"/v1/app-environments/{segment(app_environment_id)}",
             query=query,
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -91,11 +92,12 @@ class AppEnvironments(Session):
         answered: Answered | None = None,
     ) -> models.AppEnvironmentOut:
         """Change scale, overlap policy, watch window or automatic rollback. Needs `apps:update`."""
+        headers = {"If-Match": if_match}
         found: models.AppEnvironmentOut = self.call(
             "PATCH",
             f"/v1/app-environments/{segment(app_environment_id)}",
             body,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

@@ -51,11 +51,12 @@ class Apps(Session):
     ) -> models.AppOut:
         """One app. One round trip, unless parents are embedded. Needs `apps:read`."""
         query = {"include": include}
+        headers = {"If-None-Match": if_none_match}
         found: models.AppOut = self.call(
             "GET",
             f"/v1/apps/{segment(app_id)}",
             query=query,
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -118,11 +119,12 @@ class Apps(Session):
         answered: Answered | None = None,
     ) -> models.AppOut:
         """Change an app; it takes effect with the next deployment. Needs `apps:update`."""
+        headers = {"If-Match": if_match}
         found: models.AppOut = self.call(
             "PATCH",
             f"/v1/apps/{segment(app_id)}",
             body,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

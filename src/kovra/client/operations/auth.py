@@ -30,7 +30,8 @@ class Auth(Session):
 
     def get_me(self, *, if_none_match: str | None = None, answered: Answered | None = None) -> models.MeOut:
         """Who calls, which organization this credential opens, and what it may do there."""
-        found: models.MeOut = self.call("GET", "/v1/me", headers={"If-None-Match": if_none_match}, answered=answered)
+        headers = {"If-None-Match": if_none_match}
+        found: models.MeOut = self.call("GET", "/v1/me", headers=headers, answered=answered)
         return found
 
     def list_sessions(

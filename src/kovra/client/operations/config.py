@@ -21,10 +21,11 @@ class Config(Session):
         answered: Answered | None = None,
     ) -> models.ConfigOut:
         """The newest config revision. Needs `config:read`."""
+        headers = {"If-None-Match": if_none_match}
         found: models.ConfigOut = self.call(
             "GET",
             f"/v1/app-environments/{segment(app_environment_id)}/config",
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -41,12 +42,13 @@ class Config(Session):
     ) -> models.ConfigOut | models.DeploymentOut:
         """Replace all config vars; needs If-Match with the revision that was seen. Needs `config:write`."""
         query = {"deploy": deploy}
+        headers = {"If-Match": if_match}
         found: models.ConfigOut | models.DeploymentOut = self.call(
             "PUT",
             f"/v1/app-environments/{segment(app_environment_id)}/config",
             body,
             query=query,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )
@@ -66,12 +68,13 @@ class Config(Session):
         `config:write`.
         """
         query = {"deploy": deploy}
+        headers = {"If-Match": if_match}
         found: models.ConfigOut | models.DeploymentOut = self.call(
             "PATCH",
             f"/v1/app-environments/{segment(app_environment_id)}/config",
             body,
             query=query,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

@@ -43,10 +43,11 @@ class CronJobs(Session):
         answered: Answered | None = None,
     ) -> models.CronJobOut:
         """One cron job, with its next times; its history are the runs with `?cron_job=`. Needs `runs:read`."""
+        headers = {"If-None-Match": if_none_match}
         found: models.CronJobOut = self.call(
             "GET",
             f"/v1/cron-jobs/{segment(cron_job_id)}",
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -105,11 +106,12 @@ class CronJobs(Session):
         answered: Answered | None = None,
     ) -> models.CronJobOut:
         """Change a cron job; what was due under another schedule is not made up for. Needs `runs:create`."""
+        headers = {"If-Match": if_match}
         found: models.CronJobOut = self.call(
             "PATCH",
             f"/v1/cron-jobs/{segment(cron_job_id)}",
             body,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

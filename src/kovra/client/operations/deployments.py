@@ -64,11 +64,12 @@ class Deployments(Session):
         `deployments:read`.
         """
         query = {"wait": wait, "until": until, "include": include}
+        headers = {"If-None-Match": if_none_match}
         found: models.DeploymentOut = self.call(
             "GET",
             f"/v1/deployments/{segment(deployment_id)}",
             query=query,
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -79,7 +80,7 @@ class Deployments(Session):
         app: str | None = None,
         environment: str | None = None,
         phase: models.ListDeploymentsPhase | None = None,
-        outcome: Literal["live", "failed", "canceled", "superseded", "skipped"] | None = None,
+        outcome: models.ListDeploymentsOutcome | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "created_at"] | None = None,
@@ -106,7 +107,7 @@ class Deployments(Session):
         app: str | None = None,
         environment: str | None = None,
         phase: models.ListDeploymentsPhase | None = None,
-        outcome: Literal["live", "failed", "canceled", "superseded", "skipped"] | None = None,
+        outcome: models.ListDeploymentsOutcome | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         sort: Literal["-created_at", "created_at"] | None = None,

@@ -60,11 +60,12 @@ class Environments(Session):
     ) -> models.EnvironmentOut:
         """One environment. Needs `environments:read`."""
         query = {"include": include}
+        headers = {"If-None-Match": if_none_match}
         found: models.EnvironmentOut = self.call(
             "GET",
             f"/v1/environments/{segment(environment_id)}",
             query=query,
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -125,11 +126,12 @@ class Environments(Session):
         answered: Answered | None = None,
     ) -> models.EnvironmentOut:
         """Change an environment. Needs `environments:update`."""
+        headers = {"If-Match": if_match}
         found: models.EnvironmentOut = self.call(
             "PATCH",
             f"/v1/environments/{segment(environment_id)}",
             body,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

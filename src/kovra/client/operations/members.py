@@ -26,11 +26,12 @@ class Members(Session):
         """Give a member another role: at most one's own; owners are made and unmade by owners; the last one stays.
         Needs `members:manage`.
         """
+        headers = {"If-Match": if_match}
         found: models.MemberOut = self.call(
             "PATCH",
             f"/v1/members/{segment(member_id)}",
             body,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )
@@ -44,10 +45,11 @@ class Members(Session):
         answered: Answered | None = None,
     ) -> models.MemberOut:
         """One member; the ETag is what a change of role may name in If-Match. Needs `members:read`."""
+        headers = {"If-None-Match": if_none_match}
         found: models.MemberOut = self.call(
             "GET",
             f"/v1/members/{segment(member_id)}",
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found

@@ -26,11 +26,12 @@ class Metrics(Session):
         Needs `apps:read`.
         """
         query = {"since": since, "until": until}
+        headers = {"If-None-Match": if_none_match}
         found: models.MetricsOut = self.call(
             "GET",
             f"/v1/app-environments/{segment(app_environment_id)}/metrics",
             query=query,
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found

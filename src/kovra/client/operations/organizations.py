@@ -38,10 +38,11 @@ class Organizations(Session):
         answered: Answered | None = None,
     ) -> models.EncryptionOut:
         """The organization's key versions, how many values need each, and how far re-sealing is. Needs `keys:read`."""
+        headers = {"If-None-Match": if_none_match}
         found: models.EncryptionOut = self.call(
             "GET",
             "/v1/organization/encryption",
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -53,12 +54,8 @@ class Organizations(Session):
         answered: Answered | None = None,
     ) -> models.OrganizationOut:
         """The organization this credential opens. Needs `organizations:read`."""
-        found: models.OrganizationOut = self.call(
-            "GET",
-            "/v1/organization",
-            headers={"If-None-Match": if_none_match},
-            answered=answered,
-        )
+        headers = {"If-None-Match": if_none_match}
+        found: models.OrganizationOut = self.call("GET", "/v1/organization", headers=headers, answered=answered)
         return found
 
     def list_organizations(
@@ -116,11 +113,12 @@ class Organizations(Session):
         answered: Answered | None = None,
     ) -> models.OrganizationOut:
         """Give the organization another name or slug. Needs `organizations:update`."""
+        headers = {"If-Match": if_match}
         found: models.OrganizationOut = self.call(
             "PATCH",
             "/v1/organization",
             body,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

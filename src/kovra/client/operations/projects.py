@@ -52,10 +52,11 @@ class Projects(Session):
         answered: Answered | None = None,
     ) -> models.ProjectOut:
         """One project. Needs `projects:read`."""
+        headers = {"If-None-Match": if_none_match}
         found: models.ProjectOut = self.call(
             "GET",
             f"/v1/projects/{segment(project_id)}",
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -112,11 +113,12 @@ class Projects(Session):
         answered: Answered | None = None,
     ) -> models.ProjectOut:
         """Change a project. Needs `projects:update`."""
+        headers = {"If-Match": if_match}
         found: models.ProjectOut = self.call(
             "PATCH",
             f"/v1/projects/{segment(project_id)}",
             body,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

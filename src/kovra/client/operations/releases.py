@@ -24,11 +24,12 @@ class Releases(Session):
     ) -> models.ReleaseOut:
         """One release, and whether it can be rolled back to. Needs `deployments:read`."""
         query = {"include": include}
+        headers = {"If-None-Match": if_none_match}
         found: models.ReleaseOut = self.call(
             "GET",
             f"/v1/releases/{segment(release_id)}",
             query=query,
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found

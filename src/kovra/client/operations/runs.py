@@ -56,11 +56,12 @@ class Runs(Session):
         `runs:read`.
         """
         query = {"wait": wait, "until": until}
+        headers = {"If-None-Match": if_none_match}
         found: models.RunOut = self.call(
             "GET",
             f"/v1/runs/{segment(run_id)}",
             query=query,
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found

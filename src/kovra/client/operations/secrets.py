@@ -59,10 +59,11 @@ class Secrets(Session):
         answered: Answered | None = None,
     ) -> models.SecretsOut:
         """Names, versions and keyed digests; never a value. Needs `secrets:read`."""
+        headers = {"If-None-Match": if_none_match}
         found: models.SecretsOut = self.call(
             "GET",
             f"/v1/app-environments/{segment(app_environment_id)}/secrets",
-            headers={"If-None-Match": if_none_match},
+            headers=headers,
             answered=answered,
         )
         return found
@@ -81,12 +82,13 @@ class Secrets(Session):
         `secrets:write`.
         """
         query = {"deploy": deploy}
+        headers = {"If-Match": if_match}
         found: models.ConfigOut | models.DeploymentOut = self.call(
             "PATCH",
             f"/v1/app-environments/{segment(app_environment_id)}/secrets",
             body,
             query=query,
-            headers={"If-Match": if_match},
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

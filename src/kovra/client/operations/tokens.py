@@ -33,12 +33,8 @@ class Tokens(Session):
         answered: Answered | None = None,
     ) -> models.TokenOut:
         """One api token, without its secret. Needs `tokens:read`."""
-        found: models.TokenOut = self.call(
-            "GET",
-            f"/v1/tokens/{segment(token_id)}",
-            headers={"If-None-Match": if_none_match},
-            answered=answered,
-        )
+        headers = {"If-None-Match": if_none_match}
+        found: models.TokenOut = self.call("GET", f"/v1/tokens/{segment(token_id)}", headers=headers, answered=answered)
         return found
 
     def list_tokens(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 import keyword
 import re
 from collections.abc import Iterable, Mapping
@@ -20,9 +19,10 @@ from kovra.entrypoints.clients.shapes import (
     Plain,
     Shape,
     Union,
+    Unreadable,
     title,
 )
-from kovra.entrypoints.clients.text import WIDTH, docstring, fitted
+from kovra.entrypoints.clients.text import WIDTH, docstring, fitted, quoted
 
 PACKAGE: Final = "kovra.client"
 _MARK: Final = "Generated from the description of the API by `make golden`; not to be edited."
@@ -35,7 +35,7 @@ _PLAIN: Final = {
     "bytes": "bytes",
     "anything": "Any",
 }
-_OURS: Final = frozenset({"answered", "body", "found", "models", "query", "segment", "self", "streams"})
+_OURS: Final = frozenset({"answered", "body", "found", "headers", "models", "query", "segment", "self", "streams"})
 """Names that a method uses itself."""
 _OF_STREAMS: Final = "last-event-id"
 """A header that ``follow`` keeps itself."""
@@ -59,7 +59,7 @@ def hint(shape: Shape, prefix: str = "") -> str:
 
 
 def _literal(value: str | int | bool | None) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return quoted(value) if isinstance(value, str) else repr(value)
 
 
 def files(api: Api) -> dict[str, str]:
@@ -100,15 +100,23 @@ def _models(api: Api, owners: Mapping[str, str], module: str) -> str:
     records = [line for one in own if one.fields is not None for line in _record(one)]
     aliases = [line for one in _in_order([one for one in own if one.shape]) for line in _alias(one)]
     wanted: dict[str, list[str]] = {}
-    for name in sorted({name for one in own for name in one.names()}, key=str.lower):
+    for name in sorted({name for one in own for name in one.names()}, key=_natural):
         if owners[name] != module:
             wanted.setdefault(owners[name], []).append(name)
     imports = [
         line for other, names in sorted(wanted.items()) for line in fitted(*_import(f"{PACKAGE}.models.{other}", names))
     ]
     body = [*records, *([""] if records and aliases else []), *aliases]
+    if body[:2] == ["", ""] and not body[2].startswith("class "):
+        del body[0]  # a definition by call stands one line below imports
     typing = _used(body, ("Any", "Literal", "NotRequired", "TypeAlias", "TypedDict"))
     return _text(f"Shapes of {module.replace('_', ' ')}.", [f"from typing import {', '.join(typing)}"], imports, body)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """The order of imports: letters alike, and numbers by what they count."""
+    parts = re.findall(r"([0-9]*)([^0-9]*)", name.lower())
+    return [(int(digits or -1), letters) for digits, letters in parts]
 
 
 def _import(module: str, names: list[str]) -> tuple[str, list[str], str]:
@@ -144,15 +152,20 @@ def _alias(made: Definition) -> list[str]:
     if isinstance(made.shape, OneOfValues):
         lines = fitted(f"{head}Literal[", [_literal(value) for value in made.shape.values], "]")
     else:
-        lines = _summed(head, hint(made.shape).split(" | "))
+        lines = _summed(head, _members(made.shape))
     return ["", *lines, *docstring(made.about, 0)]
 
 
+def _members(shape: Shape) -> list[str]:
+    return [hint(member) for member in shape.members] if isinstance(shape, Union) else [hint(shape)]
+
+
 def _summed(head: str, parts: list[str]) -> list[str]:
-    one = head + " | ".join(parts)
-    return (
-        [one] if len(one) <= WIDTH else [f"{head}(", f"    {parts[0]}", *(f"    | {part}" for part in parts[1:]), ")"]
-    )
+    one = " | ".join(parts)
+    if len(head + one) <= WIDTH:
+        return [head + one]
+    inside = [one] if len(one) + 4 <= WIDTH else [parts[0], *(f"| {part}" for part in parts[1:])]
+    return [f"{head}(", *(f"    {part}" for part in inside), ")"]
 
 
 def _record(made: Definition) -> list[str]:
@@ -174,16 +187,21 @@ def _odd_record(made: Definition) -> list[str]:
     """A record with members that are no names in Python, such as ``from``."""
     lines = ["", "", f"{made.name} = TypedDict(", f'    "{made.name}",', "    {"]
     for one in made.fields or ():
-        text = hint(one.shape)
-        quoted = f"'{text}'" if '"' in text else f'"{text}"'
-        lines.append(f'        "{one.name}": {quoted if one.required else f"NotRequired[{quoted}]"},')
+        text = quoted(hint(one.shape))
+        line = f"        {quoted(one.name)}: {text if one.required else f'NotRequired[{text}]'},"
+        parted = [f"        {quoted(one.name)}: NotRequired[", f"            {text}", "        ],"]
+        lines += [line] if len(line) <= WIDTH or one.required else parted
     return [*lines, "    },", ")", *docstring(made.about, 0)]
 
 
 def _all_models(owners: Mapping[str, str]) -> str:
     """Each name on one line: said again after ``as``, it is offered here."""
-    pairs = sorted((module, name.lower(), name) for name, module in owners.items())
-    imports = [f"from {PACKAGE}.models.{module} import {name} as {name}" for module, _, name in pairs]
+    pairs = sorted((module, _natural(name), name) for name, module in owners.items())
+    imports = [
+        line
+        for module, _, name in pairs
+        for line in fitted(*_import(f"{PACKAGE}.models.{module}", [f"{name} as {name}"]))
+    ]
     return _text("What the API takes and gives.", [], imports, [])
 
 
@@ -224,7 +242,7 @@ def _snake(words: list[str]) -> str:
 
 
 def _python(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
+    plain = re.sub(r"[^a-z0-9]+|^(?=[0-9])", "_", name.lower())
     return f"{plain}_" if keyword.iskeyword(plain) or hasattr(builtins, plain) or plain in _OURS else plain
 
 
@@ -245,6 +263,9 @@ def _taken(one: Operation, named: list[Parameter]) -> list[str]:
         else f"{_python(p.name)}: {_optional(p.shape)} = None"
         for p in sorted(named, key=lambda p: not p.required)
     ]
+    names = [_python(p.name) for p in (*one.placed("path"), *named)]
+    if len(names) != len(set(names)):
+        raise Unreadable(f"{one.id}: two parameters have one name in Python: {', '.join(sorted(names))}")
     return ["self", *fixed, *(["*", *chosen] if chosen else [])]
 
 
@@ -259,8 +280,12 @@ def _where(one: Operation) -> str:
 
 
 def _queried(one: Operation) -> list[str]:
-    pairs = [f'"{p.name}": {_python(p.name)}' for p in one.placed("query")]
-    return fitted("query = {", pairs, "}", 8) if pairs else []
+    return _pairs("query", one.placed("query"))
+
+
+def _pairs(variable: str, parameters: list[Parameter]) -> list[str]:
+    pairs = [f"{quoted(p.name)}: {_python(p.name)}" for p in parameters]
+    return fitted(f"{variable} = {{", pairs, "}", 8) if pairs else []
 
 
 def _method(one: Operation) -> list[str]:
@@ -274,11 +299,12 @@ def _method(one: Operation) -> list[str]:
     passed = [f'"{one.method}"', _where(one)]
     passed += ["body"] if one.body is not None else []
     passed += ["query=query"] if one.placed("query") else []
-    passed += [f"headers={{{', '.join(f'{_literal(p.name)}: {_python(p.name)}' for p in plain)}}}"] if plain else []
+    passed += ["headers=headers"] if plain else []
     passed += ["key=idempotency_key"] if keyed else []
     passed += [f'accept="{one.media}"'] if one.media != JSON else []
     passed.append("answered=answered")
     lines = ["", *fitted(f"def {_snake(one.words)}(", taken, f") -> {gives}:", 4), *_said(one), *_queried(one)]
+    lines += _pairs("headers", plain)
     if answer is None:
         return [*lines, *fitted("self.call(", passed, ")", 8)]
     return [*lines, *fitted(f"found: {gives} = self.call(", passed, ")", 8), "        return found"]

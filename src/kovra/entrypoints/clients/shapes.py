@@ -11,7 +11,7 @@ Schema: TypeAlias = Mapping[str, Any] | bool
 _PLAIN: Final = frozenset({"string", "integer", "number", "boolean", "null"})
 _REF: Final = "#/components/schemas/"
 _INLINE: Final = 60
-"""Characters of choices that are written where they stand; more get a name."""
+"""Characters of what is written where it stands; longer choices and unions get a name."""
 
 
 class Unreadable(ValueError):
@@ -145,20 +145,20 @@ class Shapes:
         if "const" in schema:
             return OneOfValues((schema["const"],))
         if "enum" in schema:
-            return self._choice(schema, place)
+            return self._short(OneOfValues(tuple(schema["enum"])), schema, place)
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 members = [self.read(member, f"{place}{n or ''}") for n, member in enumerate(schema[keyword])]
-                return union(members)
+                return self._short(union(members), schema, place)
         if "allOf" in schema:
             return self._all_of(schema, place)
         return self._typed(schema, place)
 
-    def _choice(self, schema: Mapping[str, Any], place: str) -> Shape:
-        values = OneOfValues(tuple(schema["enum"]))
-        if sum(len(str(value)) + 4 for value in values.values) <= _INLINE:
-            return values
-        self._add(Definition(name=place, about=_about(schema), shape=values))
+    def _short(self, shape: Shape, schema: Mapping[str, Any], place: str) -> Shape:
+        """The shape, or the name of it."""
+        if not isinstance(shape, OneOfValues | Union) or _length(shape) <= _INLINE:
+            return shape
+        self._add(Definition(name=place, about=_about(schema), shape=shape))
         return Named(place)
 
     def _typed(self, schema: Mapping[str, Any], place: str) -> Shape:
@@ -183,7 +183,9 @@ class Shapes:
             more = [schema["additionalProperties"]] if "additionalProperties" in schema else []
             values = [*schema.get("patternProperties", {}).values(), *more]
             return MapOf(
-                union([self.read(value, f"{place}Value") for value in values if value]) if values else ANYTHING
+                union([self.read(value, f"{place}Value") for value in values if value is not False])
+                if values
+                else ANYTHING
             )
         needed = set(schema.get("required", ()))
         fields = tuple(
@@ -216,6 +218,20 @@ class Shapes:
             raise Unreadable(f"two schemas are named {made.name}")
 
 
+def _length(shape: Shape) -> int:
+    """About how many characters it takes to write."""
+    match shape:
+        case OneOfValues(values):
+            return sum(len(str(value)) + 4 for value in values)
+        case Union(members):
+            return sum(_length(member) + 3 for member in members)
+        case ListOf(inner) | MapOf(inner):
+            return _length(inner) + 6
+        case Named(name):
+            return len(name)
+    return 4
+
+
 def _target(ref: str) -> str:
     if not ref.startswith(_REF):
         raise Unreadable(f"{ref} is no schema of this document")
@@ -223,4 +239,4 @@ def _target(ref: str) -> str:
 
 
 def _about(schema: Schema) -> str:
-    return "" if isinstance(schema, bool) else str(schema.get("description", ""))
+    return "" if isinstance(schema, bool) else str(schema.get("description", "")).strip()

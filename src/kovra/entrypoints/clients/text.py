@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from typing import Final
@@ -20,11 +21,15 @@ def fitted(head: str, parts: Iterable[str], tail: str, indent: int = 0) -> list[
 
 
 def wrapped(text: str, indent: int) -> list[str]:
-    """Prose in lines; paragraphs stay apart, and what is a list or a table stays as it is."""
+    """Prose in lines; paragraphs stay apart, and what is a list or a table keeps its lines."""
     lines: list[str] = []
-    for paragraph in text.strip().split("\n\n"):
-        as_it_is = any(line.startswith(("- ", "* ", "|", "    ")) for line in paragraph.splitlines())
-        kept = paragraph.splitlines() if as_it_is else textwrap.wrap(paragraph, WIDTH - indent, break_on_hyphens=False)
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        said = [line.strip() for line in paragraph.splitlines()]
+        kept = (
+            said
+            if any(line.startswith(("- ", "* ", "|")) for line in said)
+            else textwrap.wrap(" ".join(said), WIDTH - indent, break_on_hyphens=False)
+        )
         lines += ["", *kept] if lines else kept
     return lines
 
@@ -36,7 +41,15 @@ def docstring(text: str, indent: int) -> list[str]:
     if not safe:
         return []
     first, *others = wrapped(safe, indent + 3)
+    first = f" {first}" if first.startswith('"') else first
     closing = f'\\"{_QUOTES}' if safe.endswith('"') else safe[-1] + _QUOTES
     if not others:  # the formatter never parts a single line from its quotes
         return [space + _QUOTES + first[:-1] + closing]
     return [space + _QUOTES + first, *(space + line if line else "" for line in others), space + _QUOTES]
+
+
+def quoted(text: str) -> str:
+    """A string literal in the quotes that need fewer escapes; double ones where it is the same."""
+    safe = "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+    mark = "'" if text.count('"') > text.count("'") else '"'
+    return mark + safe.replace(mark, f"\\{mark}") + mark
