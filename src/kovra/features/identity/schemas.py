@@ -51,7 +51,7 @@ class TokenOut(Output):
 
     id: Annotated[UUID, wire("tok")]
     object: Literal["token"] = "token"
-    name: str
+    name: str = Field(examples=["ci deploys"])
     permissions: list[str]
     project_id: Annotated[UUID | None, wire("prj")]
     app_id: Annotated[UUID | None, wire("app")]

@@ -81,8 +81,8 @@ class OrganizationOut(Output):
 
     id: Annotated[UUID, wire("org")]
     object: Literal["organization"] = "organization"
-    name: str
-    slug: str
+    name: str = Field(examples=["Example GmbH"])
+    slug: str = Field(examples=["example"])
     plan: str = Field(description="`free`, `team`, `business` or `enterprise`.")
     created_at: Time
     updated_at: Time
@@ -120,7 +120,7 @@ class UserOut(Output):
     id: Annotated[UUID, wire("usr")]
     object: Literal["user"] = "user"
     email: str = Field(description="Lower-case.")
-    name: str
+    name: str = Field(examples=["Ada"])
 
 
 class TokensOut(Output):

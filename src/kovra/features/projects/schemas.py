@@ -113,8 +113,8 @@ class ProjectOut(Output):
 
     id: Annotated[UUID, wire("prj")]
     object: Literal["project"] = "project"
-    name: str
-    slug: str
+    name: str = Field(examples=["Shop"])
+    slug: str = Field(examples=["shop"])
     description: str = Field(description="Free text.")
     created_at: Time
     updated_at: Time
@@ -168,9 +168,9 @@ class EnvironmentOut(Output):
     id: Annotated[UUID, wire("env")]
     object: Literal["environment"] = "environment"
     project_id: Annotated[UUID, wire("prj")]
-    name: str
-    slug: str
-    kind: Kind = Field(description="What it is for.")
+    name: str = Field(examples=["Production"])
+    slug: str = Field(examples=["production"])
+    kind: Kind = Field(description="What it is for.", examples=["production"])
     protected: bool = Field(description="Changing what runs here needs environments:use_protected.")
     delete_protected: bool = Field(description="While true it cannot be deleted.")
     overlap_policy: OverlapPolicy = Field(description="For app environments that say nothing themselves.")
@@ -240,8 +240,10 @@ class AppOut(Output):
     object: Literal["app"] = "app"
     project_id: Annotated[UUID, wire("prj")]
     name: str
-    slug: str
-    image: str | None = Field(description="What a deployment that names no image takes.")
+    slug: str = Field(examples=["web"])
+    image: str | None = Field(
+        description="What a deployment that names no image takes.", examples=["registry.test/kovra/ok:1"]
+    )
     processes: dict[str, Any] = Field(description="By name, as they were given.")
     release_command: list[str] | None = Field(description="Runs once before each rollout.")
     drain_s: int = Field(description="Seconds an instance has to end after it was told to.")
