@@ -46,7 +46,6 @@ def common(
         kept.asked.set(context)
 
 
-server.add_to(app)
 logins.add_to(app)
 user.add_to(app)
 looking.add_to(app)
@@ -55,6 +54,7 @@ organization.add_to(app)
 switching.add_to(app)
 linking.add_to(app)
 completing.add_to(app)
+server.add_to(app)  # last: most people are no operators
 about_apps(app)
 
 

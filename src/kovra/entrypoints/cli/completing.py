@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Your shell.", metavar="SHELL")],
 ) -> None:
-    """Print a shell's completion script, which completes also names of projects, apps and environments.
+    """Print a shell's completion script. It completes also names of projects, apps and environments.
 
     bash: `source <(kovra completion bash)` in ~/.bashrc. zsh: the same with zsh in ~/.zshrc, after compinit. fish:
     `kovra completion fish > ~/.config/fish/completions/kovra.fish`.

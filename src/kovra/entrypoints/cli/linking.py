@@ -45,9 +45,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write a link anew that is there.")] = False,
     output: Form = Output.text,
 ) -> None:
-    """Link a folder to an app by a file .kovra.toml, to be committed: then commands in it and below need no PROJECT/APP.
+    """Link a folder to an app. Commands in it and below then need no PROJECT/APP.
 
-    The file holds `url`, `organization`, `project`, `app` and `environment`. What is named on the command line wins over it.
+    It writes a file .kovra.toml, to be committed, with `url`, `organization`, `project`, `app` and `environment`. What is named
+    on the command line wins over it.
     """
     path = directory.absolute() / FILE
     if path.exists() and not force:

@@ -37,7 +37,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000, help="How many old lines.")] = 100,
     output: Form = Output.text,
 ) -> None:
-    """Show what an app writes: the newest lines, or everything since a time, and with -f what comes."""
+    """Show what an app writes. The newest lines, or everything since a time, and with -f what comes."""
     client = kept.connect()
     begin, count = (moment(since), 1000) if since else (None, lines)
     place = find_pair(client, app, environment)["id"]
@@ -98,7 +98,7 @@ def execute(
     process: Annotated[str, typer.Option(help="In an instance of this process.")] = "web",
     tty: Annotated[bool | None, typer.Option("--tty/--no-tty", "-t/-T", help="Default: as this terminal is.")] = None,
 ) -> None:
-    """Run a command in a running instance; its exit code becomes this one's."""
+    """Run a command in a running instance. Its exit code becomes this one's."""
     from kovra.entrypoints.cli.terminal import run
 
     client = kept.connect()

@@ -36,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(app: AppName, output: Form = Output.text) -> None:
-    """One screen: where the app runs, what is live there, how it is, and its last deployments."""
+    """Show an app on one screen. Where it runs, what is live there, how it is, and its last deployments."""
     client = kept.connect()
     found = find_app(client, app)
     pairs = list(client.iter_app_environments(app=found["id"], include="environment", limit=200))
@@ -102,7 +102,7 @@ def releases(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many at most.")] = 20,
     output: Form = Output.text,
 ) -> None:
-    """What was released, newest first; `kovra rollback PROJECT/APP NUMBER` goes back to one."""
+    """Show what was released, newest first. `kovra rollback PROJECT/APP NUMBER` goes back to one."""
     client = kept.connect()
     pair = find_pair(client, app, environment)
     rows = client.list_releases(app_environment=pair["id"], sort="-created_at", limit=limit)["data"]
@@ -119,7 +119,7 @@ def open_page(
     print_only: Annotated[bool, typer.Option("--print", help="Only print the address.")] = False,
     output: Form = Output.text,
 ) -> None:
-    """Open the app's address in a browser, where there is one; the address is printed in any case."""
+    """Open the app's address in a browser. Where there is none, and in any case, the address is printed."""
     address = find_pair(kept.connect(), app, environment)["url"]
     if not address:
         raise typer.BadParameter("This app has no address: it has no process called web.")
@@ -138,7 +138,7 @@ def events(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="How many old ones.")] = 20,
     output: Form = Output.text,
 ) -> None:
-    """What happened in the organization: the newest facts of its ledger, and with -f what happens."""
+    """Show what happened in the organization. The newest facts of its ledger, and with -f what happens."""
     client = kept.connect()
     topic = find_app(client, app)["id"] if app else None
 
