@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
@@ -16,6 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kovra.features.realtime.hub import Hub
+from kovra.foundation.access import Permission, Role
 from kovra.foundation.db.database import Database
 from kovra.foundation.errors import Unavailable
 from kovra.foundation.ids import decode, encode, new_id
@@ -173,6 +176,11 @@ async def test_a_credential_in_the_address_is_refused(served: Served) -> None:
             async with served.socket(ada, path=path):
                 pass
         assert refused.value.response.status_code == 403
+    log = Path(os.environ["KOVRA_TEST_LOG"]).read_text()
+    assert "socket_refused" in log
+    assert ticket not in log
+    assert ada.token is not None
+    assert ada.token not in log
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8080.evil.example"])
@@ -193,6 +201,24 @@ async def test_a_session_that_ends_closes_its_sockets(served: Served) -> None:
         await _subscribe(socket, ada.organization["id"])
         await ada.send("POST", "/v1/auth/logout")
         assert await _closed(socket) == (4401, "credential_ended")
+
+
+async def test_a_role_that_loses_the_right_to_read_events_ends_its_socket_alone(served: Served) -> None:
+    """T154: here members may read events and viewers may not."""
+    ada = await served.product.sign_up()
+    member = await served.product.member(ada, "member")
+    async with served.socket(ada) as stays, served.socket(member) as goes:
+        await _subscribe(stays, ada.organization["id"])
+        await _subscribe(goes, ada.organization["id"])
+        hub = served.product.app.state.registry.get(Hub)
+        (feed,) = (f for f in hub._feeds.values() if f.org_id == decode("org", ada.organization["id"]))
+        roles = feed._source.roles
+        table = {**roles, Role.viewer: roles[Role.viewer] - {Permission.events_read}}
+        feed._source = replace(feed._source, roles=table)
+        (mine,) = [m for m in (await ada.get("/v1/members"))["data"] if m["user"]["id"] == member.user["id"]]
+        await ada.patch(f"/v1/members/{mine['id']}", {"role": "viewer"})
+        assert await _closed(goes) == (4403, "permission_missing")
+        assert (await frame(stays))["event"]["type"] == "member.role_changed"
 
 
 async def test_a_removed_member_and_a_revoked_token_are_closed_at_once(served: Served) -> None:

@@ -6,13 +6,16 @@ show the same thing, that is all the server does. Written through the door, it c
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+import logging
+from typing import Any, Final, Protocol
 
 from fastapi import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame, Opcode
 
 _EXTENSION: Final = "kovra.frames"
+_LOGGER: Final = logging.getLogger("kovra.sockets")
+_LOGGER.setLevel(logging.WARNING)
 MOST_FRAGMENTS: Final = 64
 """Of one message. Its size is bounded as well, but empty pieces have none."""
 
@@ -27,8 +30,14 @@ class FrameDoor(Protocol):
 class FrameProtocol(WebSocketsSansIOProtocol):
     """The door is in the socket's scope. Frames are not compressed: the server negotiates no extension.
 
-    Two things that uvicorn does without end are bounded: pieces of one message, and answers that nobody reads.
+    Two things that uvicorn does without end are bounded: pieces of one message, and answers that nobody reads. And what
+    uvicorn and websockets tell of a handshake, its address with any query and its headers, is told to nobody.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = self.conn.logger = _LOGGER
+        self.conn.debug = False
 
     def handle_cont(self, event: Frame) -> None:
         """A further piece of a message."""
