@@ -84,6 +84,14 @@ async def _side(product: Product, superuser: asyncpg.Connection) -> Side:
         "values ($2, $3, $1::uuid::text, 'k', 1, 0, now())",
     ):
         await superuser.execute(statement, new_id(), org_id, _id(made[0].pair))
+    await superuser.execute(
+        "insert into drift_reports (org_id, app_environment_id) values ($1, $2)", org_id, _id(made[0].pair)
+    )
+    for statement in (
+        "insert into wall_reports (org_id, environment_id) select $2, $3 from (select $1::uuid) as unused",
+        "insert into isolation_proofs (id, org_id, environment_id, actor) values ($1, $2, $3, 'system')",
+    ):
+        await superuser.execute(statement, new_id(), org_id, _id(made[0].environment))
     places = [{"project": _id(app.project), "app": _id(app.app), "environment": _id(app.environment)} for app in made]
     fellow = await product.member(ada, "viewer")
     return Side(org_id=org_id, user_id=user_id, fellow_id=_id(fellow.user), places=places)

@@ -13,6 +13,7 @@ from kovra import __version__
 from kovra.entrypoints import live, openapi, platform
 from kovra.entrypoints.wiring import api_registry
 from kovra.features.deployments import endpoints as deployments
+from kovra.features.drift import endpoints as drift
 from kovra.features.identity import endpoints as identity
 from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.features.logs import endpoints as logs
@@ -44,6 +45,7 @@ ROUTERS: Final = (
     logs.logs,
     logs.metrics,
     logs.shells,
+    drift.router,
     identity.router,
     organizations.router,
     platform.router,

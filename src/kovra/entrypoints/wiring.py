@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from kovra.entrypoints import keyfiles
 from kovra.entrypoints.telemetry import looking
 from kovra.features.deployments.service.start import DeployOptions
+from kovra.features.drift.service.proofs import Canary
 from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.features.identity.credentials.passwords import Passwords
 from kovra.features.identity.service.tokens import note_use
@@ -93,6 +94,7 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         images = registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))
         registry.add(KnownPages, KnownPages(public_url=settings.public_url, others=settings.cors_origins))
         use = registry.add(TokenUse, TokenUse(partial(note_use, registry.get(Database))))
+        registry.add(Canary, settings.canary())
         registry.add(DeployOptions, DeployOptions(images=images))
         registry.add(
             AppAddresses,

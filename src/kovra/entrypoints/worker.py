@@ -30,6 +30,11 @@ from kovra.features.deployments.messages import (
     ReapplyRelease,
 )
 from kovra.features.deployments.watchers import ClusterWatcher
+from kovra.features.drift.handlers import checking, proving, walls
+from kovra.features.drift.messages import CheckDrift, CheckWalls, ProveIsolation
+from kovra.features.drift.service.proofs import Canary
+from kovra.features.drift.service.reports import Checks
+from kovra.features.drift.watchers import DriftWatcher
 from kovra.features.logs.service.collecting import Masks
 from kovra.features.logs.watchers import LogCollector
 from kovra.features.projects.messages import (
@@ -62,6 +67,7 @@ from kovra.settings.shapes import NodePool as NodePoolSetting
 WATCHER_LOCK: Final = 4_012_026_12
 SWEEP_LOCK: Final = 4_012_026_13
 LOGS_LOCK: Final = 4_012_026_14
+DRIFT_LOCK: Final = 4_012_026_15
 
 
 def handlers() -> HandlerTable:
@@ -81,6 +87,9 @@ def handlers() -> HandlerTable:
     table.add(TidyRun, running.tidy)
     table.add(FireCronJob, running.fire)
     table.add(ResealValues, reseal_values)
+    table.add(CheckDrift, checking.check_drift)
+    table.add(CheckWalls, walls.check_walls)
+    table.add(ProveIsolation, proving.prove_isolation, given_up=proving.give_up)
     return table
 
 
@@ -90,6 +99,7 @@ SWEPT: Final[tuple[tuple[str, type[Job]], ...]] = (
     ("runs", AdvanceRun),
     ("untidy_runs", TidyRun),
     ("cron_jobs", FireCronJob),
+    ("drift", CheckDrift),
     ("purge_environments", PurgeEnvironment),
     ("purge_apps", PurgeApp),
     ("purge_projects", PurgeProject),
@@ -163,6 +173,8 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 quotas={plan: Quota(**quota.model_dump()) for plan, quota in settings.quotas.items()},
             ),
         )
+        registry.add(Checks, Checks(every_s=settings.drift_check_s))
+        registry.add(Canary, settings.canary())
         try:
             async with connected(settings.kubeconfig, settings.eks) as client:
                 registry.add(ClusterClient, client)
@@ -199,6 +211,8 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
             loops.start("runner", runner.work, drains=True)
             loops.start("rescue", runner.rescue)
             loops.start("watcher", lambda: lead(address.asyncpg(), WATCHER_LOCK, watcher.run))
+            drift = DriftWatcher(database, registry.get(ClusterClient))
+            loops.start("drift", lambda: lead(address.asyncpg(), DRIFT_LOCK, drift.run))
             sweeping = partial(_sweeping, runner, database, settings)
             loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, sweeping))
             if settings.log_store == "postgres":

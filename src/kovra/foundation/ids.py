@@ -48,6 +48,7 @@ PREFIXES: Final = frozenset(
         "dlv",
         "evt",
         "inc",
+        "prf",
     ]
 )
 

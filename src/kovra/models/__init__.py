@@ -1,6 +1,17 @@
 """The tables (SQLAlchemy Core), one file per feature of the same name; importing this package loads them all."""
 
-from kovra.models import deployments, foundation, identity, logs, organizations, projects, runs, secrets
+from kovra.models import deployments, drift, foundation, identity, logs, organizations, projects, runs, secrets
 from kovra.models.metadata import metadata
 
-__all__ = ["deployments", "foundation", "identity", "logs", "metadata", "organizations", "projects", "runs", "secrets"]
+__all__ = [
+    "deployments",
+    "drift",
+    "foundation",
+    "identity",
+    "logs",
+    "metadata",
+    "organizations",
+    "projects",
+    "runs",
+    "secrets",
+]

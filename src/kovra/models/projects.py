@@ -1,6 +1,7 @@
 """Projects, environments, apps, and an app environment for every pair of the last two."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Table, UniqueConstraint
+from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, Table, UniqueConstraint, func
+from sqlalchemy import text as sql
 
 from kovra.models.metadata import (
     created,
@@ -96,6 +97,7 @@ app_environments = Table(
     _flag("auto_rollback"),
     _flag("suspended"),
     _flag("auto_deploy_paused"),
+    text("drift_policy", default="restore"),
     # Counters under this row's lock.
     number("last_config_number", default="0"),
     number("last_release_number", default="0"),
@@ -107,6 +109,8 @@ app_environments = Table(
     moment("watch_until"),
     document("inventory", default="[]"),
     document("seen", default="{}"),
+    # When the cluster is next compared with what was put into it; found by the door due_work.
+    Column("drift_due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     created(),
     updated(),
     moment("deleted_at"),
@@ -114,6 +118,12 @@ app_environments = Table(
     UniqueConstraint("org_id", "app_id", "environment_id"),
     Index(None, "org_id", "environment_id"),
     Index(None, "org_id", "project_id"),
+    Index(
+        "ix_app_environments_drift_due",
+        "drift_due_at",
+        postgresql_where=sql("current_release_id is not null and deleted_at is null"),
+    ),
+    CheckConstraint("drift_policy in ('restore', 'report')", name="drift_policy"),
     CheckConstraint("health in ('unknown', 'watching', 'stable', 'degraded', 'suspended')", name="health"),
     CheckConstraint("overlap_policy in ('queue_latest', 'queue_all', 'override', 'reject')", name="overlap_policy"),
     within("project_id", "projects"),

@@ -27,6 +27,7 @@ from kovra.settings.shapes import QUOTAS, EnvironmentQuota, NodePool, Registry
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 
 if TYPE_CHECKING:
+    from kovra.features.drift.service.proofs import Canary
     from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
     from kovra.features.identity.credentials.passwords import PasswordOptions
     from kovra.features.logs.service.collecting import CollectorOptions
@@ -200,6 +201,14 @@ class Settings(LogSettings):
     sweep_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How often the worker looks for deadlines, abandoned leases and windows that are over."""
 
+    drift_check_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """How often what runs, and the walls around it, are compared with what was put into the cluster, in seconds."""
+    canary_image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """The image of the pods that prove isolation; api and worker need it. None: nobody can ask for a proof."""
+    canary_command: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)] = ("/testapp", "connect")
+    """What it runs, as a JSON list, followed by HOST:PORT words: it tries each for some seconds, and writes a line for each,
+    in order, that begins with ``open`` or ``closed``."""
+
     log_store: Literal["postgres", "victorialogs", "none"] = "postgres"
     """Where past lines are: ``postgres`` (the worker collects them), ``victorialogs`` (the cluster's agent does), or
     nowhere but in the cluster."""
@@ -331,6 +340,12 @@ class Settings(LogSettings):
             simulated=self.simulated,
             limits=RateLimitOptions.unlimited() if self.unlimited else RateLimitOptions(),
         )
+
+    def canary(self) -> Canary:
+        """What proves isolation."""
+        from kovra.features.drift.service.proofs import Canary
+
+        return Canary(image=self.canary_image, command=self.canary_command, simulated=self.simulated)
 
     def collector(self) -> CollectorOptions:
         """How logs are collected and kept."""

@@ -111,6 +111,12 @@ async def lived(product: Product, simulator: Simulator) -> None:
     processes = {"web": {"port": 8080, "instances": 2}, "more": {"port": 9090, "instances": 2}}
     app = await (await product.sign_up()).app(processes=processes, release_command=["/testapp", "task"])
     assert (await app.deploy())["outcome"] == "live"
+
+    async def is_looked_at() -> bool:
+        report = await app.caller.get(f"{app.path}/drift")
+        return bool(report["checked_at"] and report["walls_checked_at"])
+
+    await until(is_looked_at)
     await take_over(simulator, app)
     await app.caller.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "another-value"}})
     assert (await app.deploy())["outcome"] == "live"

@@ -20,29 +20,12 @@ from kovra.adapters.cluster.errors import (
     ClusterRefused,
     ClusterUnreachable,
 )
+from kovra.adapters.cluster.paths import path_of
 from kovra.adapters.cluster.refusals import error_of, error_of_status
 from kovra.adapters.cluster.workload import ObjectRef
 
 MANAGER: Final = "kovra"
-_PLURALS: Final = {
-    "Namespace": "namespaces",
-    "Pod": "pods",
-    "Service": "services",
-    "Secret": "secrets",
-    "ServiceAccount": "serviceaccounts",
-    "ResourceQuota": "resourcequotas",
-    "LimitRange": "limitranges",
-    "Event": "events",
-    "Deployment": "deployments",
-    "ReplicaSet": "replicasets",
-    "Job": "jobs",
-    "NetworkPolicy": "networkpolicies",
-    "Ingress": "ingresses",
-    "PodDisruptionBudget": "poddisruptionbudgets",
-    "HTTPRoute": "httproutes",
-    "ConfigMap": "configmaps",
-    "RoleBinding": "rolebindings",
-}
+Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 _TRIES: Final = 6
 AT_ONCE: Final = 16
 """Calls at the same time; watches and streams are not counted."""
@@ -69,13 +52,6 @@ def to_remove(inventory: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> list
     return sorted(set(inventory) - set(keep), key=lambda ref: (_REMOVED.get(ref.kind, 2), ref))
 
 
-def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") -> str:
-    """The REST path of a kind, collection or object."""
-    root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
-    inside = f"/namespaces/{namespace}" if namespace and kind != "Namespace" else ""
-    return f"{root}{inside}/{_PLURALS[kind]}" + (f"/{name}" if name else "")
-
-
 class ClusterClient:
     """One cluster. Every call has a deadline and a size it may not exceed, so many run at once; GET, apply and delete
     are repeated, nothing else is.
@@ -85,6 +61,11 @@ class ClusterClient:
         self._api = kubernetes.ApiClient(configuration)
         self._timeout = timeout_s
         self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def host(self) -> str:
+        """The API server's address, as this process reaches it."""
+        return str(self._api.configuration.host)
 
     async def close(self) -> None:
         """Close connections."""
@@ -97,13 +78,13 @@ class ClusterClient:
         """
         ref = ObjectRef.of(document)
         if ref.kind == "Namespace":
-            self._check_ours(document, await self.find(ref))
+            self.require_ours(document, await self.find(ref))
         for attempt in range(_TRIES):
             try:
                 return await self._apply(ref, document, dry_run=dry_run, force=False)
             except ClusterConflict as conflict:
                 live = await self.find(ref)
-                self._check_ours(document, live)
+                self.require_ours(document, live)
                 if conflict.over_fields:
                     return await self._apply(ref, document, dry_run=dry_run, force=True)
                 if attempt == _TRIES - 1:
@@ -119,8 +100,8 @@ class ClusterClient:
         path = path_of(ref.api_version, ref.kind, ref.namespace, ref.name)
         return await self._json("PATCH", path, query=query, body=document, content="application/apply-patch+yaml")
 
-    def _check_ours(self, document: Mapping[str, Any], live: Mapping[str, Any] | None) -> None:
-        """What carries owner labels takes over only what carries the same."""
+    def require_ours(self, document: Mapping[str, Any], live: Mapping[str, Any] | None) -> None:
+        """What carries owner labels takes over only what carries the same; raises ClusterForeign."""
         wanted = {k: v for k, v in (document["metadata"].get("labels") or {}).items() if k in OWNER_LABELS}
         present = ((live or {}).get("metadata") or {}).get("labels") or {}
         if live is not None and any(present.get(k) != v for k, v in wanted.items()):
@@ -181,6 +162,18 @@ class ClusterClient:
             return await self.delete(ref, uid=uid)
         except ClusterConflict:  # it was made anew meanwhile: not what was recorded
             return False
+
+    async def put_spec(self, document: Mapping[str, Any], uid: str) -> None:
+        """Replace the whole spec of this very object: what others added to it goes, which no apply removes."""
+        ref = ObjectRef.of(document)
+        body = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "replace", "path": "/spec", "value": document["spec"]},
+        ]
+        path = path_of(ref.api_version, ref.kind, ref.namespace, ref.name)
+        await self._json(
+            "PATCH", path, query=[("fieldManager", MANAGER)], body=body, content="application/json-patch+json"
+        )
 
     async def logs(
         self, namespace: str, pod: str, *, container: str = "app", lines: int = 50, previous: bool = False
@@ -274,7 +267,7 @@ class ClusterClient:
         path: str,
         *,
         query: Sequence[tuple[str, str]] = (),
-        body: Mapping[str, Any] | None = None,
+        body: Body | None = None,
         content: str = "application/json",
     ) -> dict[str, Any]:
         raw = await self._call(method, path, query=query, body=body, content=content)
@@ -292,7 +285,7 @@ class ClusterClient:
         path: str,
         *,
         query: Sequence[tuple[str, str]] = (),
-        body: Mapping[str, Any] | None = None,
+        body: Body | None = None,
         content: str = "application/json",
     ) -> bytes:
         """All calls made here may be repeated: reads, server-side apply, and deletes by name."""
@@ -322,7 +315,7 @@ class ClusterClient:
         method: str,
         path: str,
         query: Sequence[tuple[str, str]],
-        body: Mapping[str, Any] | None,
+        body: Body | None,
         content: str,
         lasts: float | aiohttp.ClientTimeout,
     ) -> Any:
@@ -332,7 +325,7 @@ class ClusterClient:
             path,
             query_params=list(query),
             header_params=headers,
-            body=dict(body) if body is not None else None,
+            body=body,
             auth_settings=["BearerToken"],
         )
         response = await self._api.call_api(*request, _request_timeout=lasts)  # type: ignore[misc]

@@ -83,6 +83,13 @@ class NodePool:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
 
+    @property
+    def level(self) -> Literal["shared", "sandboxed", "dedicated"]:
+        """What is between pods of different plans: a kernel they share, a sandbox, or nodes of their own."""
+        if self.node_selector:
+            return "dedicated"
+        return "sandboxed" if self.runtime_class else "shared"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -111,6 +118,8 @@ class Workload:
     pool: NodePool = NodePool()  # frozen
     restarted_at: str | None = None
     """Changes the pod template without changing the release (restart)."""
+    sealed_in: str | None = None
+    """The name of the Secret that holds its environment, where that is not opened; None: by its content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,12 @@ from kovra.client.models.facts_deployments import DeploymentRequested as Deploym
 from kovra.client.models.facts_deployments import EnvironmentPurged as EnvironmentPurged
 from kovra.client.models.facts_deployments import ProjectPurged as ProjectPurged
 from kovra.client.models.facts_deployments import ReleaseCreated as ReleaseCreated
+from kovra.client.models.facts_drift import AppEnvironmentDrifted as AppEnvironmentDrifted
+from kovra.client.models.facts_drift import AppEnvironmentDriftRestored as AppEnvironmentDriftRestored
+from kovra.client.models.facts_drift import EnvironmentDrifted as EnvironmentDrifted
+from kovra.client.models.facts_drift import EnvironmentDriftRestored as EnvironmentDriftRestored
+from kovra.client.models.facts_drift import IsolationBroken as IsolationBroken
+from kovra.client.models.facts_drift import IsolationProven as IsolationProven
 from kovra.client.models.facts_identity import SessionEnded as SessionEnded
 from kovra.client.models.facts_identity import SessionRefreshTokenReused as SessionRefreshTokenReused
 from kovra.client.models.facts_identity import SessionStarted as SessionStarted
@@ -147,6 +153,14 @@ from kovra.client.models.frames import SocketSubscribe as SocketSubscribe
 from kovra.client.models.frames import SocketSubscribed as SocketSubscribed
 from kovra.client.models.frames import SocketUnsubscribe as SocketUnsubscribe
 from kovra.client.models.frames import SocketUnsubscribed as SocketUnsubscribed
+from kovra.client.models.isolation import AttemptOut as AttemptOut
+from kovra.client.models.isolation import DriftItemOut as DriftItemOut
+from kovra.client.models.isolation import DriftOut as DriftOut
+from kovra.client.models.isolation import IsolationOut as IsolationOut
+from kovra.client.models.isolation import IsolationProofOut as IsolationProofOut
+from kovra.client.models.isolation import LastProofOut as LastProofOut
+from kovra.client.models.isolation import ListOfIsolationOut as ListOfIsolationOut
+from kovra.client.models.isolation import PathOut as PathOut
 from kovra.client.models.logs import LineOut as LineOut
 from kovra.client.models.logs import LogPage as LogPage
 from kovra.client.models.members import ListMembersSort as ListMembersSort

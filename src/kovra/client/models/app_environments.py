@@ -34,6 +34,8 @@ class AppEnvironmentOut(TypedDict):
     """Whether what degrades within the watch window is rolled back."""
     auto_deploy_paused: bool
     """Whether automatic deployments wait; every rollback sets it."""
+    drift_policy: Literal["restore", "report"]
+    """What becomes of changes made by hand in the cluster."""
     suspended: bool
     """Whether nothing runs because somebody asked for that."""
     config_revision: int
@@ -69,6 +71,8 @@ class AppEnvironmentPatch(TypedDict):
     """Whether what degrades within the watch window is rolled back."""
     auto_deploy_paused: NotRequired[bool | None]
     """Whether automatic deployments wait; a rollback sets it, false clears it."""
+    drift_policy: NotRequired[Literal["restore", "report"] | None]
+    """Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return."""
 
 
 class ListOfAppEnvironmentOut(TypedDict):

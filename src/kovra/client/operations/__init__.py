@@ -10,6 +10,7 @@ from kovra.client.operations.cron_jobs import CronJobs
 from kovra.client.operations.deployments import Deployments
 from kovra.client.operations.environments import Environments
 from kovra.client.operations.events import Events
+from kovra.client.operations.isolation import Isolation
 from kovra.client.operations.logs import Logs
 from kovra.client.operations.members import Members
 from kovra.client.operations.metrics import Metrics
@@ -34,6 +35,7 @@ class Client(
     AppEnvironments,
     Metrics,
     Shells,
+    Isolation,
     Config,
     Secrets,
     Deployments,

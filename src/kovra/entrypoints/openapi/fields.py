@@ -52,6 +52,7 @@ _PATHS: Final[dict[str, str]] = {
     "cron_job_id": "The id of a cron job.",
     "deployment_id": "The id of a deployment.",
     "environment_id": "The id of an environment.",
+    "isolation_proof_id": "The id of a proof of isolation.",
     "member_id": "The id of a membership.",
     "name": "The name of a secret.",
     "project_id": "The id of a project.",

@@ -59,6 +59,7 @@ MEANINGS: Final[dict[str, str]] = {
     "nothing_live": "Nothing is live here yet.",
     "too_many_cron_jobs": "The app has as many cron jobs here as it may.",
     "too_many_runs": "As many runs of the app as may are under way or waiting.",
+    "canary_not_configured": "This installation names no image that tries to connect.",
     "parent_deleted": "Its project is deleted; restore that first.",
     "password_changed_meanwhile": "The password was changed meanwhile.",
     "project_full": "The project holds as many apps and environments as it may.",

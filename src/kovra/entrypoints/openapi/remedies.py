@@ -60,6 +60,7 @@ REMEDIES: Final[dict[str, str]] = {
     "not_deleted": "Nothing to restore.",
     "not_suspended": "Nothing to resume.",
     "nothing_live": "Deploy an image first.",
+    "canary_not_configured": "Ask the operator of the installation to set `KOVRA_CANARY_IMAGE`.",
     "parent_deleted": "Restore the project, then this.",
     "password_changed_meanwhile": "Log in with the newer password.",
     "project_full": "Delete what is not needed, or make another project.",

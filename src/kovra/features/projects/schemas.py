@@ -16,6 +16,7 @@ from kovra.foundation.web.includes import embedded
 
 Kind = Literal["development", "preview", "staging", "production"]
 OverlapPolicy = Literal["queue_latest", "queue_all", "override", "reject"]
+DriftPolicy = Literal["restore", "report"]
 SizeName = Literal["nano", "micro", "small", "medium", "large"]
 ProcessName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")]
 
@@ -291,6 +292,10 @@ class AppEnvironmentPatch(Input):
     auto_deploy_paused: bool | None = Field(
         default=None, description="Whether automatic deployments wait; a rollback sets it, false clears it."
     )
+    drift_policy: DriftPolicy | None = Field(
+        default=None,
+        description="Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return.",
+    )
 
 
 class AppEnvironmentOut(Output):
@@ -307,6 +312,7 @@ class AppEnvironmentOut(Output):
     watch_window_s: int = Field(description="How long a release is watched after it went live; 0: not at all.")
     auto_rollback: bool = Field(description="Whether what degrades within the watch window is rolled back.")
     auto_deploy_paused: bool = Field(description="Whether automatic deployments wait; every rollback sets it.")
+    drift_policy: DriftPolicy = Field(description="What becomes of changes made by hand in the cluster.")
     suspended: bool = Field(description="Whether nothing runs because somebody asked for that.")
     config_revision: int = Field(description="The newest; 0: none yet.")
     current_release: ReleaseRef | None = Field(description="What serves; null: nothing yet.")
@@ -336,7 +342,7 @@ class AppEnvironmentOut(Output):
             id=row.id, project_id=row.project_id, app_id=row.app_id, environment_id=row.environment_id, url=url,
             scale=row.scale, overlap_policy=row.overlap_policy or row.environment_overlap_policy,
             watch_window_s=row.watch_window_s, auto_rollback=row.auto_rollback,
-            auto_deploy_paused=row.auto_deploy_paused, suspended=row.suspended,
+            auto_deploy_paused=row.auto_deploy_paused, drift_policy=row.drift_policy, suspended=row.suspended,
             config_revision=row.last_config_number, current_release=_release(row),
             current_deployment_id=row.current_deployment_id, health=row.health, created_at=row.created_at,
             updated_at=row.updated_at, project=ProjectOut.of(project) if project else None,

@@ -33,6 +33,8 @@ LIVE_DROPPED: Final = Counter(
 )
 DEPLOYMENTS: Final = Counter("kovra_deployments_total", "Deployments finished.", ("outcome", "code"), registry=METRICS)
 RUNS: Final = Counter("kovra_runs_total", "Runs of commands finished.", ("outcome", "code"), registry=METRICS)
+DRIFT: Final = Counter("kovra_drift_total", "Objects changed in a cluster by others.", ("result",), registry=METRICS)
+ISOLATION_PROOFS: Final = Counter("kovra_isolation_proofs_total", "Proofs ended.", ("state",), registry=METRICS)
 COLLECTED_LINES: Final = Counter("kovra_collected_lines_total", "Lines of logs stored.", registry=METRICS)
 COLLECTED_PODS: Final = Gauge("kovra_collected_pods", "Pods whose logs are collected.", registry=METRICS)
 STREAMS_OPEN: Final = Gauge("kovra_streams_open", "Streams of logs and shells.", ("verb",), registry=METRICS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from kovra.adapters.cluster.manifests.labels import (
@@ -38,9 +39,16 @@ def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
 
 def secret_name(workload: Workload) -> str:
     """By content: another value is another Secret, and a rollback finds its own again."""
+    if workload.sealed_in is not None:
+        return workload.sealed_in
+    return name_of_content(workload, {name: value.reveal() for name, value in workload.environment.items()})
+
+
+def name_of_content(workload: Workload, values: Mapping[str, bytes]) -> str:
+    """The name a Secret with these values has."""
     digest = hashlib.sha256()
-    for name in sorted(workload.environment):
-        for part in (name.encode(), workload.environment[name].reveal()):
+    for name in sorted(values):
+        for part in (name.encode(), values[name]):
             digest.update(len(part).to_bytes(8) + part)
     # The namespace is the tenant's own and the hash is cut, so nothing can be guessed from the name in practice.
     digest.update(workload.app_environment_id.bytes)
@@ -151,12 +159,12 @@ def pod_template(workload: Workload, process: Process, *, values: str | None = N
             "securityContext": security,
             "serviceAccountName": SERVICE_ACCOUNT,
             "terminationGracePeriodSeconds": workload.drain_s + LEAVES_S + 10,
-            **_on(workload.pool),
+            **placed_on(workload.pool),
         },
     }
 
 
-def _on(pool: NodePool) -> dict[str, Any]:
+def placed_on(pool: NodePool) -> dict[str, Any]:
     """Where pods run; nothing where it is all the same."""
     found: dict[str, Any] = {"runtimeClassName": pool.runtime_class} if pool.runtime_class else {}
     if pool.node_selector:

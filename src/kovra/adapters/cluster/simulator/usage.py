@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
+from kovra.adapters.cluster.quantities import amount
 from kovra.adapters.cluster.simulator.kinds import BY_KIND, ApiError
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
-from kovra.adapters.cluster.simulator.objects.quantities import amount
 from kovra.adapters.cluster.simulator.requests import matches
 from kovra.adapters.cluster.simulator.store import Object, Store
 from kovra.foundation import clock

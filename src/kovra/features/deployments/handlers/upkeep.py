@@ -6,6 +6,7 @@ from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.status import observe
+from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
 from kovra.features.deployments.compose import placement_of
 from kovra.features.deployments.handlers.cluster import put_back, take_out
@@ -69,10 +70,24 @@ async def reapply(context: JobContext, job: ReapplyRelease) -> None:
         if row is None or await _open(session, job.id):
             return
     with denied_later():
+        if await _is_left_as_it_is(context, row):
+            return
         if row.current_release_id is not None and row.current_deployment_id is not None:
             await put_back(context, row.id, row.current_release_id, row.current_deployment_id)
         elif progress.is_unsettled(row):
             await take_out(context, row.id)
+
+
+async def _is_left_as_it_is(context: JobContext, row: AppEnvironmentRow) -> bool:
+    """Objects removed by hand are only told where ``drift_policy`` says so; a cluster that lost the namespace is another
+    matter, and so is what a deployment has left behind.
+    """
+    secrets = [ref for ref in progress.inventory_of(row) if ref.kind == "Secret"]
+    if row.drift_policy != "report" or progress.is_unsettled(row) or len(secrets) != 1:
+        return False
+    name = placement_of(context.org_id, row).namespace
+    ref = ObjectRef(api_version="v1", kind="Namespace", namespace="", name=name)
+    return await context.registry.get(ClusterClient).find(ref) is not None
 
 
 async def check_health(context: JobContext, job: CheckHealth) -> None:

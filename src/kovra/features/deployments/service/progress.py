@@ -337,7 +337,8 @@ async def settled(session: TenantSession, row: AppEnvironmentRow, instances: Map
 
 
 def _seen(instances: Mapping[str, int], restarted_at: str | None) -> dict[str, Any]:
-    return {"settled": True, "instances": dict(instances), "restarted_at": restarted_at}
+    at = clock.rfc3339(clock.now())
+    return {"settled": True, "instances": dict(instances), "restarted_at": restarted_at, "at": at}
 
 
 def instances_seen(row: AppEnvironmentRow, processes: Mapping[str, Any]) -> dict[str, int]:

@@ -305,7 +305,8 @@ UPDATE_APP_ENVIRONMENT = command(
     .values(
         scale=bindparam("scale", type_=JSONB), overlap_policy=bindparam("overlap_policy"),
         watch_window_s=bindparam("watch_window_s"), auto_rollback=bindparam("auto_rollback"),
-        auto_deploy_paused=bindparam("auto_deploy_paused"), updated_at=func.now(),
+        auto_deploy_paused=bindparam("auto_deploy_paused"), drift_policy=bindparam("drift_policy"),
+        updated_at=func.now(),
     )
 )  # fmt: skip
 ALL_ENVIRONMENTS_OF_PROJECT = statement(

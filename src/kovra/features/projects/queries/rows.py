@@ -96,6 +96,7 @@ class AppEnvironmentRow:
     auto_rollback: bool
     suspended: bool
     auto_deploy_paused: bool
+    drift_policy: str
     last_config_number: int
     last_release_number: int
     last_deployment_number: int
@@ -115,6 +116,11 @@ class AppEnvironmentRow:
     def scope(self) -> Scope:
         """Where facts about it belong."""
         return Scope(project_id=self.project_id, app_id=self.app_id, environment_id=self.environment_id)
+
+    @property
+    def environment_scope(self) -> Scope:
+        """Where facts about its environment belong."""
+        return Scope(project_id=self.project_id, environment_id=self.environment_id)
 
 
 @dataclass(frozen=True, slots=True)

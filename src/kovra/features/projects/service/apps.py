@@ -152,6 +152,7 @@ async def update_app_environment(
         watch_window_s=after.watch_window_s,
         auto_rollback=after.auto_rollback,
         auto_deploy_paused=after.auto_deploy_paused,
+        drift_policy=after.drift_policy,
     )
     record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
     return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from kovra.adapters.cluster.quantities import amount, plain
 from kovra.adapters.cluster.simulator.kinds import Kind, forbidden
-from kovra.adapters.cluster.simulator.objects.quantities import amount, plain
 
 Object = dict[str, Any]
 

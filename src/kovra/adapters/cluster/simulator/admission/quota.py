@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from kovra.adapters.cluster.quantities import amount, plain
 from kovra.adapters.cluster.simulator.admission.limits import totals
 from kovra.adapters.cluster.simulator.kinds import BY_KIND, Kind, forbidden
-from kovra.adapters.cluster.simulator.objects.quantities import amount, plain
 from kovra.adapters.cluster.simulator.store import Object, Store
 
 _COMPUTE: Final = ("cpu", "memory", "ephemeral-storage")

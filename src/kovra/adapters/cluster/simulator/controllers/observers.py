@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from kovra.adapters.cluster.quantities import plain
 from kovra.adapters.cluster.simulator.admission.quota import usage
 from kovra.adapters.cluster.simulator.controllers.context import (
     Context,
@@ -15,7 +16,6 @@ from kovra.adapters.cluster.simulator.controllers.context import (
 )
 from kovra.adapters.cluster.simulator.controllers.deployments import _share
 from kovra.adapters.cluster.simulator.kinds import BY_KIND
-from kovra.adapters.cluster.simulator.objects.quantities import plain
 from kovra.adapters.cluster.simulator.selectors import selected
 from kovra.adapters.cluster.simulator.store import Object
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from kovra.adapters.cluster.quantities import amount
 from kovra.adapters.cluster.simulator.admission.limits import totals
 from kovra.adapters.cluster.simulator.events import NODE, Events
 from kovra.adapters.cluster.simulator.images import Catalogue
 from kovra.adapters.cluster.simulator.kinds import BY_KIND
 from kovra.adapters.cluster.simulator.kubelet.containers import Container
 from kovra.adapters.cluster.simulator.kubelet.pods import PodRun
-from kovra.adapters.cluster.simulator.objects.quantities import amount
 from kovra.adapters.cluster.simulator.store import Object, Store, now
 from kovra.adapters.cluster.simulator.writer import KUBELET, SCHEDULER, Writer
 from kovra.foundation import clock

@@ -47,6 +47,10 @@ class Host(Protocol):
         """The container's environment; raises Missing."""
         ...
 
+    def connect(self, target: str) -> str:
+        """What trying HOST:PORT from inside the pod says."""
+        ...
+
     def user(self, container: Object) -> tuple[bool, int | None]:
         """(may not be root, user id asked for)"""
         ...
@@ -227,9 +231,18 @@ class Container:
             self._announced = True
             self.log.write(f"listening on {self._program.port} as {self.host.name}")
         if at >= self._ends_at:
-            self._end(at, self._stopped(ran) if self._stopping else self._program.end(self.log))
+            self._end(at, self._stopped(ran) if self._stopping else self._finished())
         elif not self._stopping:
             self._probe(at, ran)
+
+    def _finished(self) -> Exit:
+        assert self._program is not None
+        if self._program.mode == "connect":
+            answers = [self.host.connect(target) for target in self._program.words]
+            self.log.write(*answers)
+            code = int(any(not answer.startswith("open") for answer in answers))
+            return Exit(code=code, reason="Error" if code else "Completed")
+        return self._program.end(self.log)
 
     def _stopped(self, ran: float) -> Exit:
         assert self._program is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from kovra.adapters.cluster.simulator.network import API_SERVICE
 from kovra.adapters.cluster.simulator.store import Object, Store
 
 
@@ -15,7 +16,7 @@ class Missing(Exception):
 def environment_of(store: Store, pod: Object, container: Object) -> dict[str, str]:
     """Name → value; raises Missing."""
     namespace = pod["metadata"]["namespace"]
-    found: dict[str, str] = {}
+    found = {"KUBERNETES_SERVICE_HOST": API_SERVICE[0], "KUBERNETES_SERVICE_PORT": str(API_SERVICE[1])}
     for source in container.get("envFrom") or []:
         prefix = source.get("prefix", "")
         for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):

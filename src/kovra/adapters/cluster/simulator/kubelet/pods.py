@@ -10,9 +10,9 @@ from kovra.adapters.cluster.simulator.images import Catalogue
 from kovra.adapters.cluster.simulator.kubelet.containers import Container
 from kovra.adapters.cluster.simulator.kubelet.environment import environment_of
 from kovra.adapters.cluster.simulator.kubelet.programs import NEVER
+from kovra.adapters.cluster.simulator.network import NODE, Network
 from kovra.adapters.cluster.simulator.store import Object, Store, now
 
-NODE_ADDRESS: Final = "10.250.0.2"
 TOO_LONG: Final = "Pod was active on the node longer than the specified deadline"
 
 
@@ -65,7 +65,13 @@ class PodRun:
 
     def environment(self, container: Object) -> dict[str, str]:
         """The container's environment; raises Missing."""
-        return environment_of(self._store, self.pod, container)
+        # Its addresses are known before its status tells them.
+        status = {**(self.pod.get("status") or {}), "hostIP": NODE, "podIP": self.address}
+        return environment_of(self._store, {**self.pod, "status": status}, container)
+
+    def connect(self, target: str) -> str:
+        """What trying to connect says."""
+        return Network(self._store).connect(self.pod, target)
 
     def user(self, container: Object) -> tuple[bool, int | None]:
         """(may not be root, user id asked for): the container's own word before the pod's."""
@@ -169,8 +175,8 @@ class PodRun:
             "observedGeneration": self._generation,
             "phase": self.phase,
             "conditions": [_steady(c, before) | {"observedGeneration": self._generation} for c in self._conditions()],
-            "hostIP": NODE_ADDRESS,
-            "hostIPs": [{"ip": NODE_ADDRESS}],
+            "hostIP": NODE,
+            "hostIPs": [{"ip": NODE}],
             "podIP": self.address,
             "podIPs": [{"ip": self.address}],
             "startTime": self._started_at,

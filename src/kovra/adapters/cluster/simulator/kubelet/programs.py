@@ -1,12 +1,13 @@
 """Programs: what runs in a container, by the image's name and the command; the test images' own program, simulated.
 
-``/testapp`` does what it does in the test images (serve, crash, oom, hang, task), which hold no other file: another absolute
+``/testapp`` does what it does in the test images (serve, crash, oom, hang, task, connect), which hold no other file: another absolute
 path cannot be started there, as on any node. Other commands are not known: of a task
 (a pod that is not restarted) they end well at once, but for ``exit N`` and ``sleep SECONDS``; else they serve.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -15,7 +16,7 @@ from kovra.adapters.cluster.simulator.images import Image
 from kovra.adapters.cluster.simulator.logs import Log
 
 Object = dict[str, Any]
-Mode = Literal["serve", "crash", "oom", "hang", "task", "command", "missing"]
+Mode = Literal["serve", "crash", "oom", "hang", "task", "connect", "command", "missing"]
 SOON_S: Final = 0.3
 _TESTAPP: Final = "/testapp"
 _NOT_STARTED: Final = (
@@ -23,6 +24,7 @@ _NOT_STARTED: Final = (
     'unable to start container process: error during container init: exec: "{0}": stat {0}: no such file or directory'
 )
 NEVER: Final = float("inf")
+_REFERENCE: Final = re.compile(r"\$\$\(|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class Program:
 def program_of(image: Image, container: Object, environment: Mapping[str, str], *, is_task: bool) -> Program:
     """What a container of this image runs."""
     command, args = list(container.get("command") or []), list(container.get("args") or [])
-    words = tuple(str(word).replace("$$(", "$(") for word in [*command, *args])
+    words = tuple(_expanded(str(word), environment) for word in [*command, *args])
     known = {**image.environment, **environment}
     if not command:
         return _testapp(tuple(args) if args and image.known else image.command, known, image)
@@ -115,6 +117,15 @@ def program_of(image: Image, container: Object, environment: Mapping[str, str], 
     if is_task:
         return Program(mode="command", words=words, lasts_s=SOON_S)
     return _testapp(image.command, known, image)
+
+
+def _expanded(word: str, environment: Mapping[str, str]) -> str:
+    """``$(NAME)`` is the variable's value, where there is one; ``$$(`` is a plain ``$(``."""
+
+    def value(found: re.Match[str]) -> str:
+        return "$(" if found[0] == "$$(" else environment.get(found[1], found[0])
+
+    return _REFERENCE.sub(value, word)
 
 
 def _testapp(words: tuple[str, ...], environment: Mapping[str, str], image: Image) -> Program:
@@ -135,6 +146,8 @@ def _testapp(words: tuple[str, ...], environment: Mapping[str, str], image: Imag
             return Program(mode="oom", lasts_s=0.4)
         case "hang" | "pause":
             return Program(mode="hang" if words[0] == "hang" else "serve", port=0)
+        case "connect":
+            return Program(mode="connect", words=words[1:], lasts_s=SOON_S)
         case "task":
             lines, seconds = [*numbers, *(3, 0)[len(numbers) :]]
             return Program(mode="task", lines=min(lines, 1000), lasts_s=seconds + 0.1)

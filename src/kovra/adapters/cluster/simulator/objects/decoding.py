@@ -10,9 +10,9 @@ import copy
 from collections.abc import Iterator
 from typing import Any, Final
 
+from kovra.adapters.cluster.quantities import canonical
 from kovra.adapters.cluster.simulator.kinds import ApiError, Kind, bad_request, invalid_all
 from kovra.adapters.cluster.simulator.objects.ownership import ABSENT, written
-from kovra.adapters.cluster.simulator.objects.quantities import canonical
 from kovra.adapters.cluster.simulator.objects.shapes import Shape, shape_of
 
 _NAMES: Final = {"string": "string", "bool": "bool", "time": "string", "bytes": "[]uint8", "number": "float64"}

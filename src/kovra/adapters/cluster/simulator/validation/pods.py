@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kovra.adapters.cluster.simulator.objects.quantities import amount
+from kovra.adapters.cluster.quantities import amount
 from kovra.adapters.cluster.simulator.validation.words import LABEL_1123, SUBDOMAIN, between, least, one_of, shown
 
 Object = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kovra.adapters.cluster.simulator.objects.quantities import amount
+from kovra.adapters.cluster.quantities import amount
 from kovra.adapters.cluster.simulator.validation.words import LABEL_NAME, shown
 
 Object = dict[str, Any]

@@ -1,0 +1,1 @@
+"""Job handlers: compare and put back, keep the walls, prove them."""

@@ -1,0 +1,1 @@
+"""Pure rules: how findings become a report, and what a proof tries."""
