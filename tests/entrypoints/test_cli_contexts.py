@@ -100,9 +100,14 @@ async def test_a_context_with_an_api_token_knows_its_organization(ada: Caller, s
     assert (await kovra("--context", "robot", "whoami")).out.startswith("api token in ")
     twice = await kovra(*words, stdin=made["token"] + "\n")
     assert (twice.code, "kovra context remove robot" in twice.err) == (5, True)
+    await kovra("context", "add", "again", "--url", served.url, "--with-token", stdin=made["token"] + "\n")
+    assert (await kovra("--context", "again", "logout")).code == 0
+    assert (await kovra("--context", "robot", "whoami")).code == 0, "a logout forgets an api token, and ends none"
+    await ada.ok("DELETE", f"/v1/tokens/{made['id']}")
+    ended = await kovra("--context", "robot", "whoami")
+    assert (ended.code, "kovra context add robot" in ended.err) == (4, True), ended.err
     out = await kovra("--context", "robot", "logout")
     assert (out.code, contexts.load().known["robot"].tokens) == (0, {})
-    assert (await Caller(ada.product, made["token"]).send("GET", "/v1/apps")).status_code == 200
     assert (await kovra("context", "add", "x/y", "--url", served.url)).code == 5
     assert (await kovra("context", "add", "bad", "--url", "nowhere")).code == 5
     bad = await kovra("context", "add", "wrong", "--url", served.url, "--with-token", stdin="kvr_api_wrong\n")

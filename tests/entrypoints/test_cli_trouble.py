@@ -17,6 +17,7 @@ import pytest
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.explaining import wants_json
 from kovra.foundation.db.embedded import free_port
+from tests.entrypoints.test_cli_linking import until
 from tests.entrypoints.test_cli_progress import drawn, everything, terminal
 from tests.support import tls_front
 from tests.support.commands import kovra
@@ -181,13 +182,12 @@ async def test_on_a_terminal_waiting_is_shown_and_leaves_nothing(monkeypatch: py
             stdout=PIPE, stderr=theirs,
         )  # fmt: skip
         os.close(theirs)
-        shown = (await asyncio.to_thread(os.read, ours, 4096)).decode()
+        shown = await asyncio.to_thread(until, ours, f"Waiting for {os.environ['KOVRA_URL']}")
         said.set()
         assert process.stdout is not None
         async with asyncio.timeout(30):
             assert (await process.stdout.read()).startswith(b"api token in")
             await process.wait()
-    assert f"Waiting for {os.environ['KOVRA_URL']}" in shown
     assert drawn(shown + everything(ours)) == [""]
 
 

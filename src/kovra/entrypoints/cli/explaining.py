@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -10,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kovra.client import ApiRefused
+from kovra.client import AddressWrong, ApiRefused
+from kovra.entrypoints.cli import contexts, kept
 from kovra.entrypoints.cli.output import harmless
 from kovra.entrypoints.cli.pipelines import pipeline
 from kovra.entrypoints.cli.terminals import is_live, width_of
+from kovra.entrypoints.cli.trouble import LocalTrouble
 
 _REMEDIES: Final = {
     404: "It is gone, or not in this organization: `kovra whoami` tells which one is open.",
@@ -69,6 +72,11 @@ def refused(answer: ApiRefused, exit_code: int) -> Trouble:
 def _for_whom_is_nobody() -> str:
     if os.environ.get("KOVRA_TOKEN"):
         return "KOVRA_TOKEN is wrong or has ended: make another one (kovra tokens create), or unset it."
+    with contextlib.suppress(LocalTrouble, AddressWrong):
+        context = kept.choose().context
+        if context is not None and "api_token" in contexts.tokens_of(context):
+            again = f"kovra context remove {context.name}, then kovra context add {context.name} --url {context.url} --with-token"
+            return f"The api token of the context {context.name} is wrong or has ended. Keep another one: {again}"
     return "Log in with: kovra login --email you@example.test"
 
 
