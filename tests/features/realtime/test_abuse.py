@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 
@@ -10,6 +11,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from kovra.features.realtime.endpoints import pulse
+from kovra.features.realtime.endpoints import socket as sockets
 from kovra.foundation.web.frames import MOST_FRAGMENTS, FrameProtocol
 from tests.support.product import Product
 from tests.support.served import Served, serve
@@ -81,6 +84,26 @@ async def test_pings_whose_answers_nobody_reads_are_not_answered_for_ever(served
                 await asyncio.sleep(0.01)
                 held = max(held, mine.transport.get_write_buffer_size())
         assert held < 256 * 1024
+
+
+async def test_a_quiet_socket_is_pinged_and_one_that_watches_nothing_is_closed(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T159: what is open must be of use."""
+    monkeypatch.setattr(pulse, "BEAT_S", 0.05)
+    monkeypatch.setattr(sockets, "_PING_S", 0.05)
+    monkeypatch.setattr(sockets, "_IDLE_S", 0.5)
+    ada = await served.product.sign_up()
+    async with served.socket(ada) as idle, served.socket(ada) as watching:
+        await watching.send(json.dumps({"type": "subscribe", "id": "a", "topic": ada.organization["id"]}))
+        assert await _code(idle) == 4408
+        async with asyncio.timeout(10):
+            while json.loads(await watching.recv())["type"] != "ping":
+                pass
+        await watching.send(json.dumps({"type": "ping"}))
+        async with asyncio.timeout(10):
+            while json.loads(await watching.recv())["type"] != "pong":
+                pass
 
 
 async def test_no_compression_is_agreed_on(served: Served) -> None:
