@@ -36,8 +36,8 @@ from kovra.client.models.config import ConfigIn as ConfigIn
 from kovra.client.models.config import ConfigOut as ConfigOut
 from kovra.client.models.config import DeploymentOut as DeploymentOut
 from kovra.client.models.config import InstancesOut as InstancesOut
-from kovra.client.models.config import KovraFeaturesDeploymentsStatesOutcome as KovraFeaturesDeploymentsStatesOutcome
-from kovra.client.models.config import KovraFeaturesDeploymentsStatesPhase as KovraFeaturesDeploymentsStatesPhase
+from kovra.client.models.config import Outcome as Outcome
+from kovra.client.models.config import Phase as Phase
 from kovra.client.models.config import PhaseOut as PhaseOut
 from kovra.client.models.config import QueueOut as QueueOut
 from kovra.client.models.config import ReasonOut as ReasonOut
@@ -194,13 +194,11 @@ from kovra.client.models.refusals import ProblemErrorsItem as ProblemErrorsItem
 from kovra.client.models.releases import ListOfReleaseOut as ListOfReleaseOut
 from kovra.client.models.releases import ReleaseOut as ReleaseOut
 from kovra.client.models.releases import RollbackableOut as RollbackableOut
-from kovra.client.models.runs import KovraFeaturesRunsStatesOutcome as KovraFeaturesRunsStatesOutcome
-from kovra.client.models.runs import KovraFeaturesRunsStatesPhase as KovraFeaturesRunsStatesPhase
 from kovra.client.models.runs import ListOfRunOut as ListOfRunOut
-from kovra.client.models.runs import OutcomeInput as OutcomeInput
-from kovra.client.models.runs import PhaseInput as PhaseInput
 from kovra.client.models.runs import RunIn as RunIn
 from kovra.client.models.runs import RunOut as RunOut
+from kovra.client.models.runs import RunOutcome as RunOutcome
+from kovra.client.models.runs import RunPhase as RunPhase
 from kovra.client.models.runs import RunQueueOut as RunQueueOut
 from kovra.client.models.runs import RunReasonOut as RunReasonOut
 from kovra.client.models.secrets import ListOfSecretOut as ListOfSecretOut

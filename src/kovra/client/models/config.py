@@ -62,9 +62,9 @@ class DeploymentOut(TypedDict):
     """Who did it: the id of a person or an api token, or `system`."""
     message: str
     """Why, as who asked has said."""
-    phase: KovraFeaturesDeploymentsStatesPhase
+    phase: Phase
     """queued → waiting → preparing → releasing → rolling_out → verifying → done."""
-    outcome: KovraFeaturesDeploymentsStatesOutcome | None
+    outcome: Outcome | None
     """`live`, `failed`, `canceled`, `superseded` or `skipped`; null: not yet. Final."""
     reason: ReasonOut | None
     """Why it ended as it did; null: it is live, or goes on."""
@@ -106,7 +106,7 @@ class InstancesOut(TypedDict):
 class PhaseOut(TypedDict):
     """A phase with its times."""
 
-    name: KovraFeaturesDeploymentsStatesPhase
+    name: Phase
     """As in `phase`."""
     started_at: str
     """When it was entered."""
@@ -151,10 +151,10 @@ class ReleaseFace(TypedDict):
     """What the image's tag stood for when the release was written."""
 
 
-KovraFeaturesDeploymentsStatesOutcome: TypeAlias = Literal["live", "failed", "canceled", "superseded", "skipped"]
+Outcome: TypeAlias = Literal["live", "failed", "canceled", "superseded", "skipped"]
 """How it ended; final."""
 
-KovraFeaturesDeploymentsStatesPhase: TypeAlias = Literal[
+Phase: TypeAlias = Literal[
     "queued",
     "waiting",
     "preparing",

@@ -64,9 +64,9 @@ class RunOut(TypedDict):
     """From where it was asked for; `schedule`: by its cron job."""
     actor: str
     """Who did it: the id of a person or an api token, or `system`."""
-    phase: KovraFeaturesRunsStatesPhase
+    phase: RunPhase
     """queued → starting → running → done."""
-    outcome: KovraFeaturesRunsStatesOutcome | None
+    outcome: RunOutcome | None
     """null: not yet. Final. `skipped`: a scheduled time that was not run."""
     exit_code: int | None
     """Of the command, where it ended by itself or is known."""
@@ -108,14 +108,8 @@ class RunReasonOut(TypedDict):
     """What was seen, and the command's last lines."""
 
 
-KovraFeaturesRunsStatesOutcome: TypeAlias = Literal["succeeded", "failed", "canceled", "timed_out", "skipped"]
+RunOutcome: TypeAlias = Literal["succeeded", "failed", "canceled", "timed_out", "skipped"]
 """How it ended; final."""
 
-KovraFeaturesRunsStatesPhase: TypeAlias = Literal["queued", "starting", "running", "done"]
-"""Where a run is."""
-
-OutcomeInput: TypeAlias = Literal["succeeded", "failed", "canceled", "timed_out", "skipped"]
-"""How it ended; final."""
-
-PhaseInput: TypeAlias = Literal["queued", "starting", "running", "done"]
+RunPhase: TypeAlias = Literal["queued", "starting", "running", "done"]
 """Where a run is."""

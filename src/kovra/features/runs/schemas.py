@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from kovra.features.deployments.schemas import ReleaseFace
 from kovra.features.projects.schemas import Command, SizeName
-from kovra.features.runs.states import LONGEST_S, Outcome, Phase
+from kovra.features.runs.states import LONGEST_S, RunOutcome, RunPhase
 from kovra.foundation.web.fields import Input, Output, Reference, Slug, Time, wire
 
 TriggerName = Literal["api", "cli", "console", "ci", "schedule"]
@@ -72,8 +72,10 @@ class RunOut(Output):
     time_limit_s: int = Field(description="After so many seconds it is ended.")
     trigger: TriggerName = Field(description="From where it was asked for; `schedule`: by its cron job.")
     actor: str
-    phase: Phase = Field(description="queued → starting → running → done.")
-    outcome: Outcome | None = Field(description="null: not yet. Final. `skipped`: a scheduled time that was not run.")
+    phase: RunPhase = Field(description="queued → starting → running → done.")
+    outcome: RunOutcome | None = Field(
+        description="null: not yet. Final. `skipped`: a scheduled time that was not run."
+    )
     exit_code: int | None = Field(description="Of the command, where it ended by itself or is known.")
     reason: RunReasonOut | None = Field(description="Why it did not succeed; null: it did, or goes on.")
     waiting_for: str | None = Field(description="What the present step waits for.")

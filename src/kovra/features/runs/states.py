@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Phase(StrEnum):
+class RunPhase(StrEnum):
     """Where a run is."""
 
     queued = "queued"
@@ -15,7 +15,7 @@ class Phase(StrEnum):
     done = "done"
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """How it ended; final."""
 
     succeeded = "succeeded"
@@ -26,11 +26,11 @@ class Outcome(StrEnum):
     """A tick of a cron job that was not run."""
 
 
-MOVES: Final[dict[Phase, frozenset[Phase]]] = {
-    Phase.queued: frozenset({Phase.starting, Phase.done}),
-    Phase.starting: frozenset({Phase.running, Phase.done}),
-    Phase.running: frozenset({Phase.done}),
-    Phase.done: frozenset(),
+MOVES: Final[dict[RunPhase, frozenset[RunPhase]]] = {
+    RunPhase.queued: frozenset({RunPhase.starting, RunPhase.done}),
+    RunPhase.starting: frozenset({RunPhase.running, RunPhase.done}),
+    RunPhase.running: frozenset({RunPhase.done}),
+    RunPhase.done: frozenset(),
 }
 MOST_OPEN: Final = 50
 """Runs of one app environment that are under way or wait."""

@@ -9,7 +9,7 @@ from typing import Final
 from kovra.adapters.cluster.status import JobStatus, PodFacts
 from kovra.features.deployments.verdict import judge_job
 from kovra.features.runs.rules.reasons import RUN_REASONS, Reason, reason
-from kovra.features.runs.states import Outcome
+from kovra.features.runs.states import RunOutcome
 
 _BEGUN: Final = frozenset({"Running", "Succeeded", "Failed"})
 
@@ -18,7 +18,7 @@ _BEGUN: Final = frozenset({"Running", "Succeeded", "Failed"})
 class Verdict:
     """``outcome``: it has ended so. None: not yet."""
 
-    outcome: Outcome | None = None
+    outcome: RunOutcome | None = None
     reason: Reason | None = None
     exit_code: int | None = None
     began: bool = False
@@ -33,13 +33,13 @@ def judge(status: JobStatus, *, now: datetime, patience: timedelta) -> Verdict:
     pod = status.pods[-1] if status.pods else None
     found = judge_job(status, phase="starting", now=now, patience=patience)
     if found.good:
-        return Verdict(outcome=Outcome.succeeded, exit_code=0, began=True, look_at=pod)
+        return Verdict(outcome=RunOutcome.succeeded, exit_code=0, began=True, look_at=pod)
     if found.reason is None:
         began = pod is not None and pod.phase in _BEGUN and pod.waiting_reason is None
         return Verdict(began=began, waiting_for="" if began else _waits_for(pod), look_at=pod)
     if found.reason.code in RUN_REASONS:
         why = reason(found.reason.code, found.reason.evidence)
-        return Verdict(outcome=Outcome.failed, reason=why, look_at=pod)
+        return Verdict(outcome=RunOutcome.failed, reason=why, look_at=pod)
     return _ended_badly(status, pod)
 
 
@@ -56,10 +56,10 @@ def _ended_badly(status: JobStatus, pod: PodFacts | None) -> Verdict:
     ended = [f"exit code {exit_code}"] if exit_code is not None else []
     if status.timed_out:
         why = reason("time_limit_exceeded", ended)
-        return Verdict(outcome=Outcome.timed_out, reason=why, exit_code=exit_code, began=True, look_at=pod)
+        return Verdict(outcome=RunOutcome.timed_out, reason=why, exit_code=exit_code, began=True, look_at=pod)
     if pod is not None and pod.oom_killed:
         code = "out_of_memory"
     else:
         code = "run_interrupted" if exit_code is None or (pod and pod.disrupted) else "command_failed"
     why = reason(code, ended)
-    return Verdict(outcome=Outcome.failed, reason=why, exit_code=exit_code, began=True, look_at=pod)
+    return Verdict(outcome=RunOutcome.failed, reason=why, exit_code=exit_code, began=True, look_at=pod)

@@ -15,7 +15,7 @@ from kovra.features.runs.queries import RunRow
 from kovra.features.runs.schemas import RunIn, RunOut
 from kovra.features.runs.service import asking
 from kovra.features.runs.service.asking import Wish
-from kovra.features.runs.states import Outcome, Phase
+from kovra.features.runs.states import RunOutcome, RunPhase
 from kovra.foundation import clock
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.notices import Notices
@@ -60,8 +60,8 @@ async def list_runs(
     pages: Annotated[Paging, pages_of(queries.RUNS)],
     app_environment: Annotated[Reference | None, Query(description="App environment id.")] = None,
     cron_job: Annotated[Reference | None, Query(description="Cron job id: its history.")] = None,
-    phase: Annotated[Phase | None, Query(description="Only those in this phase.")] = None,
-    outcome: Annotated[Outcome | None, Query(description="Only those that ended so.")] = None,
+    phase: Annotated[RunPhase | None, Query(description="Only those in this phase.")] = None,
+    outcome: Annotated[RunOutcome | None, Query(description="Only those that ended so.")] = None,
 ) -> ListOf[RunOut]:
     """Runs, newest first unless `sort` says otherwise; of a cron job also the times that were skipped, and why."""
     page = await pages.read(

@@ -21,7 +21,7 @@ from kovra.features.runs.messages import AdvanceRun, CancelRun, FireCronJob, Tid
 from kovra.features.runs.rules.reasons import Reason, reason
 from kovra.features.runs.service import progress, schedule
 from kovra.features.runs.service.progress import LeaseLost, Step
-from kovra.features.runs.states import Outcome, Phase
+from kovra.features.runs.states import RunOutcome, RunPhase
 from kovra.foundation import clock
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Retry, Unavailable
@@ -55,7 +55,7 @@ class RunSteps:
 class Ending:
     """How a run is to end."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     why: Reason
 
 
@@ -118,12 +118,12 @@ async def _guarded(context: JobContext, step: Step) -> None:
 
 async def _fail(context: JobContext, step: Step, why: Reason) -> None:
     async with context.session() as session:
-        await progress.finish(session, step, Outcome.failed, why=why)
+        await progress.finish(session, step, RunOutcome.failed, why=why)
 
 
 async def _step(context: JobContext, step: Step) -> None:
     run, ending = step.run, _called_off(step)
-    if run.phase == Phase.queued:
+    if run.phase == RunPhase.queued:
         if ending is None:
             await _take_turn(context, step)
         else:
@@ -131,7 +131,7 @@ async def _step(context: JobContext, step: Step) -> None:
     elif ending is not None:
         if _is_out_of_reach(step) or await stopped(context, step):
             await _end(context, step, ending)
-    elif run.phase == Phase.running:
+    elif run.phase == RunPhase.running:
         if not await look(context, step):
             await lost(context, step)
     elif not await look(context, step):
@@ -147,17 +147,19 @@ def _called_off(step: Step) -> Ending | None:
     """Why the run is not to go on."""
     run = step.run
     if run.cancel_requested_at is not None:
-        return Ending(Outcome.canceled, reason("canceled_by"))
+        return Ending(RunOutcome.canceled, reason("canceled_by"))
     if run.is_deleted:
-        return Ending(Outcome.canceled, reason("gone"))
+        return Ending(RunOutcome.canceled, reason("gone"))
     if run.deadline_at is None or run.deadline_at > clock.now():
         return None
     waited = [f"It waited for: {run.progress['waiting_for']}"] if run.progress.get("waiting_for") else []
     if run.progress.get("away") == ClusterUnreachable.code:
-        return Ending(Outcome.failed, reason("cluster_unreachable", waited))
-    if run.phase == Phase.running:
-        return Ending(Outcome.timed_out, reason("time_limit_exceeded"))
-    return Ending(Outcome.failed, reason("unschedulable" if run.progress.get("no_room") else "never_started", waited))
+        return Ending(RunOutcome.failed, reason("cluster_unreachable", waited))
+    if run.phase == RunPhase.running:
+        return Ending(RunOutcome.timed_out, reason("time_limit_exceeded"))
+    return Ending(
+        RunOutcome.failed, reason("unschedulable" if run.progress.get("no_room") else "never_started", waited)
+    )
 
 
 def _is_out_of_reach(step: Step) -> bool:

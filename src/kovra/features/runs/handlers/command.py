@@ -18,7 +18,7 @@ from kovra.features.projects.rules import SIZES
 from kovra.features.runs.rules.reasons import Reason, reason
 from kovra.features.runs.service import progress
 from kovra.features.runs.service.progress import Step
-from kovra.features.runs.states import Outcome, Phase
+from kovra.features.runs.states import RunOutcome, RunPhase
 from kovra.features.runs.verdict import Verdict, judge
 from kovra.foundation import clock
 from kovra.foundation.db.holder_keys import HolderKeyStore
@@ -74,7 +74,7 @@ async def look(context: JobContext, step: Step) -> bool:
         await _ended(context, step, placement, verdict, verdict.outcome)
         return True
     async with context.session() as session:
-        if verdict.began and run.phase == Phase.starting:
+        if verdict.began and run.phase == RunPhase.starting:
             await progress.began(session, step, ends_in_s=run.time_limit_s + ENDS_S)
         else:
             no_room = verdict.look_at is not None and verdict.look_at.unschedulable is not None
@@ -83,7 +83,7 @@ async def look(context: JobContext, step: Step) -> bool:
     return True
 
 
-async def _ended(context: JobContext, step: Step, placement: Placement, verdict: Verdict, outcome: Outcome) -> None:
+async def _ended(context: JobContext, step: Step, placement: Placement, verdict: Verdict, outcome: RunOutcome) -> None:
     why = verdict.reason
     if why is not None:
         # Values are opened only to mask what a command that failed has said.
@@ -91,7 +91,7 @@ async def _ended(context: JobContext, step: Step, placement: Placement, verdict:
         lines = await last_lines(context, placement.namespace, verdict.look_at, mask)
         why = Reason(code=why.code, evidence=(*(mask(line) for line in why.evidence), *lines))
     async with context.session() as session:
-        if verdict.began and step.run.phase == Phase.starting:
+        if verdict.began and step.run.phase == RunPhase.starting:
             # It was too quick to be seen running.
             await progress.began(session, step, ends_in_s=step.run.time_limit_s + ENDS_S)
         await progress.finish(session, step, outcome, why=why, exit_code=verdict.exit_code)
@@ -100,7 +100,7 @@ async def _ended(context: JobContext, step: Step, placement: Placement, verdict:
 async def lost(context: JobContext, step: Step) -> None:
     """The Job of a command that had begun is gone: it is not begun again."""
     async with context.session() as session:
-        await progress.finish(session, step, Outcome.failed, why=reason("run_lost"))
+        await progress.finish(session, step, RunOutcome.failed, why=reason("run_lost"))
 
 
 async def stopped(context: JobContext, step: Step) -> bool:

@@ -15,7 +15,7 @@ from kovra.features.runs import queries
 from kovra.features.runs.messages import AdvanceRun, CancelRun, RunCancelRequested, RunFinished, RunRequested
 from kovra.features.runs.queries import CronJobRow, RunRow
 from kovra.features.runs.rules.reasons import Reason
-from kovra.features.runs.states import MOST_OPEN, Outcome, Phase
+from kovra.features.runs.states import MOST_OPEN, RunOutcome, RunPhase
 from kovra.features.secrets.rules import check_names
 from kovra.foundation import clock
 from kovra.foundation.db.session import TenantSession
@@ -113,7 +113,7 @@ async def skip(session: TenantSession, row: AppEnvironmentRow, wish: Wish, why: 
         subject_id=run_id,
         app_environment_id=encode("aev", row.id),
         cron_job_id=encode("crn", wish.cron_job_id) if wish.cron_job_id else None,
-        outcome=Outcome.skipped,
+        outcome=RunOutcome.skipped,
         code=why.code,
         exit_code=None,
     )
@@ -137,8 +137,8 @@ async def _add(
         size=wish.size,
         time_limit_s=wish.time_limit_s,
         trigger=wish.trigger,
-        phase=Phase.done if skipped else Phase.queued,
-        outcome=Outcome.skipped if skipped else None,
+        phase=RunPhase.done if skipped else RunPhase.queued,
+        outcome=RunOutcome.skipped if skipped else None,
         reason=skipped.document() if skipped else None,
         finished_at=clock.now() if skipped else None,
     )

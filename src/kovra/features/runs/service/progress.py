@@ -13,7 +13,7 @@ from kovra.features.runs import queries
 from kovra.features.runs.messages import AdvanceRun, RunFinished, RunStarted
 from kovra.features.runs.queries import RunRow
 from kovra.features.runs.rules.reasons import Reason
-from kovra.features.runs.states import HISTORY, Outcome, Phase
+from kovra.features.runs.states import HISTORY, RunOutcome, RunPhase
 from kovra.foundation import clock
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Conflict
@@ -60,20 +60,22 @@ async def take_turn(session: TenantSession, step: Step, *, at_once: int, within_
     if now.ahead >= at_once:
         await remember(session, step, {"waiting_for": "its turn"})
         return False
-    await _move(session, step, Phase.starting, deadline_at=clock.now() + timedelta(seconds=within_s), started_at=None)
+    await _move(
+        session, step, RunPhase.starting, deadline_at=clock.now() + timedelta(seconds=within_s), started_at=None
+    )
     return True
 
 
 async def began(session: TenantSession, step: Step, *, ends_in_s: float) -> None:
     """The command was started; from now on it may take so long in all."""
     run, now = step.run, clock.now()
-    await _move(session, step, Phase.running, deadline_at=now + timedelta(seconds=ends_in_s), started_at=now)
+    await _move(session, step, RunPhase.running, deadline_at=now + timedelta(seconds=ends_in_s), started_at=now)
     started = RunStarted(subject_id=run.id, app_environment_id=encode("aev", run.app_environment_id))
     record(session, started, scope=run.scope, origin="worker")
 
 
 async def _move(
-    session: TenantSession, step: Step, phase: Phase, *, deadline_at: datetime, started_at: datetime | None
+    session: TenantSession, step: Step, phase: RunPhase, *, deadline_at: datetime, started_at: datetime | None
 ) -> None:
     moved = await session.execute(
         queries.MOVE,
@@ -103,7 +105,7 @@ async def remember(session: TenantSession, step: Step, progress: Mapping[str, An
 
 
 async def finish(
-    session: TenantSession, step: Step, outcome: Outcome, *, why: Reason | None = None, exit_code: int | None = None
+    session: TenantSession, step: Step, outcome: RunOutcome, *, why: Reason | None = None, exit_code: int | None = None
 ) -> None:
     """Write the final outcome, wake the next run in the queue, and forget the oldest beyond what is kept."""
     run = step.run
