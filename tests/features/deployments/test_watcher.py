@@ -21,6 +21,7 @@ from kovra.features.deployments import watchers
 from kovra.features.deployments.watchers import ClusterWatcher
 from kovra.foundation.db.database import Database
 from kovra.foundation.ids import encode
+from kovra.foundation.jobs.messages import Job
 from tests.conftest import settings_for, simulated_registry
 from tests.support.product import Product
 
@@ -78,8 +79,8 @@ class Noting(ClusterWatcher):
         super().__init__(database, client)
         self.woken: list[UUID] = []
 
-    async def _wake(self, org_id: UUID, app_environment_id: UUID) -> None:
-        self.woken.append(app_environment_id)
+    async def _wake(self, org_id: UUID, row_id: UUID, other: type[Job] | None) -> None:
+        self.woken.append(row_id)
 
 
 Trouble = Callable[[Simulator], None]
