@@ -48,6 +48,20 @@ async def test_every_command_prints_what_its_page_tells(
         while not (await kovra("logs", "-o", "json")).out:
             await asyncio.sleep(0.2)
     await ok("logs")
+    for words in (
+        "run --no-follow --env A=1 -o json -- /testapp task 1",
+        "run -o json -- /testapp task 1",
+        "cron add nightly 0.2.*.*.* -o json -- /testapp task 1",
+    ):  # fmt: skip
+        done = await kovra(*(word.replace(".", " ") if "*" in word else word for word in words.split()))
+        assert done.code == 0, (words, done.err)
+        run.update(name for name in OUTPUTS if words.startswith(name))
+    made = await kovra("run", "--no-follow", "-o", "json", "--", "/testapp", "hang")
+    await ok(f"runs show {made.json['id']}")
+    await ok("runs list")
+    await ok(f"runs cancel {made.json['id']}")
+    for words in ("cron list", "cron run nightly", "cron remove nightly"):
+        await ok(words)
     await ok("members list")
     await ok(f"members role {bob.email} member")
     await ok(f"members remove {bob.email}")

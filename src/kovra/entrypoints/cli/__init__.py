@@ -8,12 +8,14 @@ import typer
 
 from kovra.entrypoints.cli import (
     completing,
+    cron,
     kept,
     linking,
     logins,
     looking,
     organization,
     running,
+    runs,
     server,
     switching,
     user,
@@ -49,6 +51,8 @@ def common(
 logins.add_to(app)
 user.add_to(app)
 looking.add_to(app)
+runs.add_to(app)
+cron.add_to(app)
 watching.add_to(app)
 organization.add_to(app)
 switching.add_to(app)
