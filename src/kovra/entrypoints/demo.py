@@ -61,6 +61,15 @@ def _shop(owner: Client, *, deploys: bool) -> None:
     owner.update_config(pair["id"], {"vars": {"GREETING": "hello"}})
     if deploys and not owner.list_deployments(app=app["id"])["data"]:
         owner.create_deployment(app["id"], {"environment": "production"})
+    if deploys:
+        _once(
+            lambda: owner.create_cron_job(
+                {
+                    "app_environment": pair["id"], "name": "report", "schedule": "*/10 * * * *",
+                    "command": ["/testapp", "task", "5"],
+                }
+            )
+        )  # fmt: skip
 
 
 def _once(make: Callable[[], object]) -> None:
