@@ -12,6 +12,19 @@ export interface AppDeleted {
   purge_at: string;
 }
 
+/** Objects of an app were put back as they were applied. */
+export interface AppEnvironmentDriftRestored {
+  items: Record<string, unknown>[];
+}
+
+/**
+ * Objects of an app were changed in the cluster, by something other than Kovra: kinds, names, paths; never a
+ * secret.
+ */
+export interface AppEnvironmentDrifted {
+  items: Record<string, unknown>[];
+}
+
 /** What serves is watched, stable, degraded or suspended. */
 export interface AppEnvironmentHealthChanged {
   before: string;
@@ -42,6 +55,8 @@ export interface AppEnvironmentOut {
   auto_rollback: boolean;
   /** Whether automatic deployments wait; every rollback sets it. */
   auto_deploy_paused: boolean;
+  /** What becomes of changes made by hand in the cluster. */
+  drift_policy: "restore" | "report";
   /** Whether nothing runs because somebody asked for that. */
   suspended: boolean;
   /** The newest; 0: none yet. */
@@ -69,14 +84,19 @@ export interface AppEnvironmentPatch {
   /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
   scale?: Record<string, number> | null;
   /** null: as the environment says. */
-  overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject" | null;
+  overlap_policy?: AppEnvironmentPatchOverlapPolicy;
   /** How long a release is watched after it went live; 0: not at all. */
   watch_window_s?: number | null;
   /** Whether what degrades within the watch window is rolled back. */
   auto_rollback?: boolean | null;
   /** Whether automatic deployments wait; a rollback sets it, false clears it. */
   auto_deploy_paused?: boolean | null;
+  /** Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return. */
+  drift_policy?: "restore" | "report" | null;
 }
+
+/** null: as the environment says. */
+export type AppEnvironmentPatchOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
 
 /** How an app runs in an environment changed. */
 export interface AppEnvironmentUpdated {
@@ -160,6 +180,21 @@ export interface AppRestored {
 /** An app changed; it takes effect with the next deployment. */
 export interface AppUpdated {
   changed: string[];
+}
+
+/** One thing a proof's pod tried to reach. */
+export interface AttemptOut {
+  /**
+   * `dns`, `api_server` (its service), `api_server_node` (its own address), `kubelet`, `metadata_service`,
+   * `platform_service`, `other_environment` (one of yours), `other_organization`; what is not there is left out.
+   */
+  target: string;
+  /** What it has to be. */
+  expected: "open" | "closed";
+  /** What it was; null: not known yet. */
+  seen: "open" | "closed" | null;
+  /** Whether these are the same; null: not known yet. */
+  ok: boolean | null;
 }
 
 /** A health check: by HTTP path, by TCP connect (neither given), or by a command in the container. */
@@ -438,6 +473,49 @@ export interface DiffOut {
   cannot_restore: string[];
 }
 
+/** One object of the cluster that is not as it was put there, or was not for a while. */
+export interface DriftItemOut {
+  /** The kind of object. */
+  kind: string;
+  /** Its name in its namespace. */
+  name: string;
+  /** What the app runs, or what stands around its environment. */
+  of: "app" | "walls";
+  /** `extra`: it is there, and is not Kovra's. */
+  change: "deleted" | "changed" | "extra";
+  /** What differs, 20 at most. No value that may be secret is shown. */
+  paths: PathOut[];
+  /**
+   * Why it was not put back: `report_only`, `fought_over` (it was put back three times within an hour), `not_ours`,
+   * `opens_more` or `refused`; null: it was, or will be.
+   */
+  reason: string | null;
+  /** When it was first seen so. */
+  since: string;
+  /** When it was seen or made as it should be again; null: it is not. */
+  restored_at: string | null;
+}
+
+/** What the cluster has against what was put into it. */
+export interface DriftOut {
+  /** What kind of object this is. */
+  object: "drift";
+  /** The app environment it belongs to. */
+  app_environment_id: string;
+  /** `unknown`: nothing is live, it was not looked at yet, or it is just being changed. */
+  state: "in_sync" | "drifted" | "unknown";
+  /** Why it is so for longer: that of the first item, or `changing`. */
+  reason: string | null;
+  /** Its `drift_policy`. */
+  policy: "restore" | "report";
+  /** When what the app runs was last looked at; null: never. */
+  checked_at: string | null;
+  /** When the walls were last looked at; null: never. */
+  walls_checked_at: string | null;
+  /** What is open first; what is over is shown for a day. */
+  items: DriftItemOut[];
+}
+
 /** The organization's keys and how far re-sealing is. */
 export interface EncryptionOut {
   /** What kind of object this is. */
@@ -460,6 +538,16 @@ export interface EnvironmentCreated {
 export interface EnvironmentDeleted {
   slug: string;
   purge_at: string;
+}
+
+/** Walls of an environment stand again. */
+export interface EnvironmentDriftRestored {
+  items: Record<string, unknown>[];
+}
+
+/** Walls of an environment were changed in the cluster, by something other than Kovra. */
+export interface EnvironmentDrifted {
+  items: Record<string, unknown>[];
 }
 
 /** A new environment. */
@@ -520,14 +608,20 @@ export interface EnvironmentPatch {
   /** For people to read. */
   name?: string | null;
   /** What it is for. */
-  kind?: "development" | "preview" | "staging" | "production" | null;
+  kind?: EnvironmentPatchKind;
   /** Changing what runs here needs environments:use_protected. */
   protected?: boolean | null;
   /** While true it cannot be deleted. */
   delete_protected?: boolean | null;
   /** For app environments that say nothing themselves. */
-  overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject" | null;
+  overlap_policy?: EnvironmentPatchOverlapPolicy;
 }
+
+/** What it is for. */
+export type EnvironmentPatchKind = "development" | "preview" | "staging" | "production" | null;
+
+/** For app environments that say nothing themselves. */
+export type EnvironmentPatchOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
 
 /** A deleted environment's namespace and rows are gone for good. */
 export interface EnvironmentPurged {
@@ -623,6 +717,84 @@ export interface InstancesOut {
   wanted: number;
 }
 
+/** A pod inside an environment reached what it may not, or did not reach what it needs. */
+export interface IsolationBroken {
+  isolation_proof_id: string;
+  attempts: Record<string, unknown>[];
+  simulated: boolean;
+}
+
+/** What keeps an environment apart, as it was last seen in the cluster. */
+export interface IsolationOut {
+  /** What kind of object this is. */
+  object: "isolation";
+  /** The environment it belongs to. */
+  environment_id: string;
+  /** The project it belongs to. */
+  project_id: string;
+  /** The environment's slug. */
+  environment: string;
+  /**
+   * `shared`: nodes and their kernel with other organizations, which is soft isolation; `sandboxed`: behind a
+   * sandboxed runtime; `dedicated`: on nodes of the plan's own. null: not known yet.
+   */
+  level: "shared" | "sandboxed" | "dedicated" | null;
+  /** The organization's plan, which sets the quota. */
+  plan: string;
+  /** Whether everything stands; `unknown`: nothing is live, or nobody has looked yet. */
+  state: "in_sync" | "drifted" | "unknown";
+  /** When the cluster was last looked at; null: never. */
+  checked_at: string | null;
+  /** The policies that stood then, every one as it must be. */
+  network_policies: string[];
+  /** Policies that are not Kovra's, and open more. */
+  extra_network_policies: string[];
+  /** What all of its instances may use together; null: the quota did not stand. */
+  quota: Record<string, string> | null;
+  /** The Pod Security level and its version; null: the namespace did not say so. */
+  pod_security: string | null;
+  /** Whether instances get a token of the cluster; null: not known. */
+  service_account_token: boolean | null;
+  /** The newest proof; null: none was asked for. */
+  last_proof: LastProofOut | null;
+}
+
+/** A pod inside an environment that tries to connect, and what it reached. */
+export interface IsolationProofOut {
+  /** Its id, for ever. */
+  id: string;
+  /** What kind of object this is. */
+  object: "isolation_proof";
+  /** The environment it belongs to. */
+  environment_id: string;
+  /** `failed`: it could not be tried, and nothing is said of the isolation. */
+  state: "queued" | "running" | "proven" | "broken" | "failed";
+  /**
+   * Why it failed: `refused` (by quota or admission), `timed_out`, `no_answer`, `image_unusable`, `lost`,
+   * `environment_gone`, `cluster_unreachable` or `canary_not_configured`.
+   */
+  reason: string | null;
+  /** What is tried, in order. */
+  attempts: AttemptOut[];
+  /** Whether the cluster is a simulated one, of which this proves nothing real. */
+  simulated: boolean;
+  /** Who did it: the id of a person or an api token, or `system`. */
+  actor: string;
+  /** When it was made. */
+  created_at: string;
+  /** When it last changed. */
+  updated_at: string;
+  /** When it ended; null: it has not. */
+  finished_at: string | null;
+}
+
+/** A pod inside an environment tried to connect, and reached what it may and nothing else. */
+export interface IsolationProven {
+  isolation_proof_id: string;
+  attempts: Record<string, unknown>[];
+  simulated: boolean;
+}
+
 /** A public Ed25519 key. */
 export interface Jwk {
   /** The kind of key (RFC 8037). */
@@ -671,6 +843,20 @@ export interface KeyVersionOut {
   created_at: string;
 }
 
+/** The newest proof of an environment. */
+export interface LastProofOut {
+  /** Its id, for ever. */
+  id: string;
+  /** How far it is, or its verdict. */
+  state: "queued" | "running" | "proven" | "broken" | "failed";
+  /** What is tried, in order. */
+  attempts: AttemptOut[];
+  /** Whether the cluster is a simulated one, of which this proves nothing real. */
+  simulated: boolean;
+  /** When it ended; null: it has not. */
+  finished_at: string | null;
+}
+
 /** One line an app wrote. */
 export interface LineOut {
   /** RFC 3339 with nanoseconds, as the container runtime noted it. */
@@ -706,6 +892,9 @@ export interface LinesLive {
 
 /** The order; a minus: falling. */
 export type ListAppsSort = "-created_at" | "created_at" | "-name" | "name" | "-slug" | "slug";
+
+/** Only those that ended so. */
+export type ListDeploymentsOutcome = "live" | "failed" | "canceled" | "superseded" | "skipped" | null;
 
 export type ListDeploymentsPhase =
   | "queued" | "waiting" | "preparing" | "building" | "releasing" | "rolling_out" | "verifying" | "done";
@@ -755,6 +944,15 @@ export interface ListOfDeploymentOut {
 export interface ListOfEnvironmentOut {
   /** The objects of this page. */
   data: EnvironmentOut[];
+  /** The `cursor` of the next page; null: there is none. */
+  next: string | null;
+  /** Whether there is another page. */
+  has_more: boolean;
+}
+
+export interface ListOfIsolationOut {
+  /** The objects of this page. */
+  data: IsolationOut[];
   /** The `cursor` of the next page; null: there is none. */
   next: string | null;
   /** Whether there is another page. */
@@ -1053,6 +1251,16 @@ export interface PasswordIn {
   current: string;
   /** 10 characters to 1,024 bytes; what is easily guessed is refused. */
   new: string;
+}
+
+/** One field that is not as it was put there. */
+export interface PathOut {
+  /** Where in the object. */
+  path: string;
+  /** What was put there; null: nothing, or what is not shown. */
+  wanted: string | null;
+  /** What is there now; null: nothing, or what is not shown. */
+  found: string | null;
 }
 
 /** One right, written ``<plural>:<verb>`` on the wire. */
@@ -2026,6 +2234,8 @@ export interface FactPayloads {
   "app.purged": AppPurged;
   "app.restored": AppRestored;
   "app.updated": AppUpdated;
+  "app_environment.drift_restored": AppEnvironmentDriftRestored;
+  "app_environment.drifted": AppEnvironmentDrifted;
   "app_environment.health_changed": AppEnvironmentHealthChanged;
   "app_environment.updated": AppEnvironmentUpdated;
   "config.changed": ConfigChanged;
@@ -2040,9 +2250,13 @@ export interface FactPayloads {
   "deployment.requested": DeploymentRequested;
   "environment.created": EnvironmentCreated;
   "environment.deleted": EnvironmentDeleted;
+  "environment.drift_restored": EnvironmentDriftRestored;
+  "environment.drifted": EnvironmentDrifted;
   "environment.purged": EnvironmentPurged;
   "environment.restored": EnvironmentRestored;
   "environment.updated": EnvironmentUpdated;
+  "isolation.broken": IsolationBroken;
+  "isolation.proven": IsolationProven;
   "key.destroyed": KeyDestroyed;
   "key.rotated": KeyRotated;
   "member.joined": MemberJoined;
@@ -2678,6 +2892,29 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "https_needed" | "overloaded" | "rate_limited";
   };
+  /** What the cluster has of an app, and of the walls around it, against what Kovra put there. Needs `apps:read`. */
+  getDrift: {
+    method: "GET";
+    path: "/v1/app-environments/{app_environment_id}/drift";
+    parameters: {
+      path: {
+        /** The id of an app environment. */
+        app_environment_id: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: DriftOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
   /** The organization's key versions, how many values need each, and how far re-sealing is. Needs `keys:read`. */
   getEncryption: {
     method: "GET";
@@ -2723,6 +2960,29 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
       | "rate_limited" | "token_expired" | "token_invalid";
+  };
+  /** A proof; of an environment the newest twenty are kept. Needs `environments:read`. */
+  getIsolationProof: {
+    method: "GET";
+    path: "/v1/isolation-proofs/{isolation_proof_id}";
+    parameters: {
+      path: {
+        /** The id of a proof of isolation. */
+        isolation_proof_id: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: IsolationProofOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
   };
   /** JSON Web Key Set (RFC 7517, RFC 8037). */
   getJwks: {
@@ -3093,7 +3353,7 @@ export interface Operations {
         /** Only those in this phase. */
         phase?: ListDeploymentsPhase;
         /** Only those that ended so. */
-        outcome?: "live" | "failed" | "canceled" | "superseded" | "skipped";
+        outcome?: ListDeploymentsOutcome;
         /** How many at most. */
         limit?: number;
         /** `next` of the page before. */
@@ -3178,6 +3438,36 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
       | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
       | "rate_limited" | "restarting" | "token_expired" | "token_invalid" | "too_many_streams";
+  };
+  /**
+   * What is enforced for each environment, as it was last seen in the cluster, newest environments first. Needs
+   * `environments:read`.
+   */
+  listIsolation: {
+    method: "GET";
+    path: "/v1/isolation";
+    parameters: {
+      query?: {
+        /** A project's id or slug. */
+        project?: string;
+        /** An environment's id or slug. */
+        environment?: string;
+        /** How many at most. */
+        limit?: number;
+        /** `next` of the page before. */
+        cursor?: string;
+        /** The order; a minus: falling. */
+        sort?: "-created_at" | "created_at";
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ListOfIsolationOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
   };
   /** Who is in the organization. Needs `members:read`. */
   listMembers: {
@@ -3515,6 +3805,35 @@ export interface Operations {
       | "narrowing_exceeded" | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
       | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
+  };
+  /**
+   * Run a pod in the environment that tries to connect to what it must not reach, and to DNS; one at a time. Needs
+   * `environments:update`.
+   */
+  proveIsolation: {
+    method: "POST";
+    path: "/v1/environments/{environment_id}/actions/prove-isolation";
+    parameters: {
+      path: {
+        /** The id of an environment. */
+        environment_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      202: IsolationProofOut;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "canary_not_configured" | "credential_ended" | "credential_malformed"
+      | "credential_missing" | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed"
+      | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
+      | "length_invalid" | "narrowing_exceeded" | "not_found" | "nothing_live" | "number_too_large" | "overloaded"
+      | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "unsupported_media_type";
   };
   /**
    * All pods and processes as one: from `since` on, or the newest lines first and then back in time. Needs
@@ -4311,6 +4630,7 @@ export interface Paths {
   "/v1/app-environments/{app_environment_id}/actions/scale": { POST: Operations["scale"] };
   "/v1/app-environments/{app_environment_id}/actions/suspend": { POST: Operations["suspend"] };
   "/v1/app-environments/{app_environment_id}/config": { GET: Operations["getConfig"]; PUT: Operations["replaceConfig"]; PATCH: Operations["updateConfig"] };
+  "/v1/app-environments/{app_environment_id}/drift": { GET: Operations["getDrift"] };
   "/v1/app-environments/{app_environment_id}/logs": { GET: Operations["readLogs"] };
   "/v1/app-environments/{app_environment_id}/metrics": { GET: Operations["readMetrics"] };
   "/v1/app-environments/{app_environment_id}/secrets": { GET: Operations["listSecrets"]; PATCH: Operations["updateSecrets"] };
@@ -4335,8 +4655,11 @@ export interface Paths {
   "/v1/deployments/{deployment_id}/actions/redeploy": { POST: Operations["redeploy"] };
   "/v1/environments": { GET: Operations["listEnvironments"]; POST: Operations["createEnvironment"] };
   "/v1/environments/{environment_id}": { GET: Operations["getEnvironment"]; DELETE: Operations["deleteEnvironment"]; PATCH: Operations["updateEnvironment"] };
+  "/v1/environments/{environment_id}/actions/prove-isolation": { POST: Operations["proveIsolation"] };
   "/v1/environments/{environment_id}/actions/restore": { POST: Operations["restoreEnvironment"] };
   "/v1/events": { GET: Operations["listEvents"] };
+  "/v1/isolation": { GET: Operations["listIsolation"] };
+  "/v1/isolation-proofs/{isolation_proof_id}": { GET: Operations["getIsolationProof"] };
   "/v1/me": { GET: Operations["getMe"] };
   "/v1/members": { GET: Operations["listMembers"] };
   "/v1/members/{member_id}": { GET: Operations["getMember"]; DELETE: Operations["removeMember"]; PATCH: Operations["changeRole"] };
