@@ -9,6 +9,7 @@ import typer
 from kovra.entrypoints.cli import (
     completing,
     cron,
+    drifting,
     kept,
     linking,
     logins,
@@ -54,6 +55,7 @@ looking.add_to(app)
 runs.add_to(app)
 cron.add_to(app)
 watching.add_to(app)
+drifting.add_to(app)
 organization.add_to(app)
 switching.add_to(app)
 linking.add_to(app)

@@ -68,6 +68,7 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
     "cron remove": {"id": "text", "removed": "yes or no"},
     "cron run": Of("RunOut"),
     "deploy": Of("DeploymentOut"),
+    "drift": Of("DriftOut"),
     "encryption rotate": Of("EncryptionOut"),
     "encryption show": Of("EncryptionOut"),
     "environments create": Of("EnvironmentOut"),
@@ -77,6 +78,7 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
         "path": "text", "url": "text", "organization": "text or null", "project": "text", "app": "text",
         "environment": "text or null",
     },
+    "isolation": Either(Many(Of("IsolationOut")), Of("IsolationProofOut"), "with `--prove`"),
     "jobs list": Many(
         {
             "id": "number", "job": "text", "attempts": "number", "organization": "text or null", "row": "text or null",
