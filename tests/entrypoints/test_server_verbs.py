@@ -167,7 +167,8 @@ def test_keys_and_jobs_and_the_ledger_answer_on_stdout(installation: Installatio
     folder = installation.folder / "keys"
     assert "keyring-api.json" in run("keys", "generate", str(folder)).stdout
     installation.settings["KOVRA_KEYRING_FILE"] = str(folder / "keyring-worker.json")
-    assert "primary" in run("keys", "status").stdout
+    found = run("keys", "status")
+    assert "primary" in found.stdout, found.stderr
     assert run("jobs", "list").stdout == "none\n"
     assert "0 are broken" in run("ledger", "verify").stdout
     for words in (

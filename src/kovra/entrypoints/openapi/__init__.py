@@ -209,7 +209,9 @@ def _answer(said: dict[str, Any], status: int, facts: Facts, guarded: GuardedRou
         names.append("ETag")
     if facts.lists:
         names.append("Link")
-    if status in (201, 202) and facts.method == "POST" and _has_address(said, schemas):
+    made = facts.method == "POST" and status in (201, 202)
+    begun = facts.method in ("PATCH", "PUT") and status == 202
+    if (made or begun) and _has_address(said, schemas):
         names.append("Location")
     if facts.unsafe and facts.session:
         names.append("Idempotency-Replayed")
