@@ -68,6 +68,9 @@ async def test_every_command_prints_what_its_page_tells(
     made = await ok("tokens create ci -p apps:read")
     await ok("tokens list")
     await ok(f"tokens revoke {made.json['id']}")
+    await ok("registries set ghcr.io -u acme", "may-pull\n")
+    await ok("registries list")
+    await ok("registries remove ghcr.io")
     await ok("encryption show")
     await ok("encryption rotate config")
     for words in (

@@ -57,6 +57,7 @@ async def _side(product: Product, superuser: asyncpg.Connection) -> Side:
     path = f"/v1/apps/{made[0].app['id']}/deployments"
     deployment = await ada.post(path, {"environment": "production"}, Idempotency_Key="once")
     await ada.post("/v1/tokens", {"name": "t", "permissions": ["apps:read"]})
+    await ada.registry_credential("ghcr.io")
     await ada.post("/v1/organization/encryption/actions/rotate")
     org_id, user_id = _id(ada.organization), _id(ada.user)
     await superuser.execute(

@@ -19,7 +19,7 @@ from tests.support.runs import some
 PARAMETERS = {
     "project_id": "prj", "environment_id": "env", "app_id": "app", "app_environment_id": "aev", "deployment_id": "dep",
     "release_id": "rel", "member_id": "mem", "token_id": "tok", "session_id": "ses",
-    "run_id": "run", "cron_job_id": "crn", "isolation_proof_id": "prf",
+    "credential_id": "reg", "run_id": "run", "cron_job_id": "crn", "isolation_proof_id": "prf",
 }  # fmt: skip
 PLACED = (
     "project_id", "environment_id", "app_id", "app_environment_id", "deployment_id", "release_id", "run_id",
@@ -38,6 +38,7 @@ BODIES: dict[str, Any] = {
         "command": ["true"],
     },
     "POST /v1/tokens": {"name": "t", "permissions": ["apps:read"]},
+    "POST /v1/registry-credentials": {"registry": "reg.example.com", "username": "u", "password": "p"},
     "POST /v1/apps/{app_id}/deployments": {"environment": "production"},
     "POST /v1/app-environments/{app_environment_id}/actions/rollback": {"release": 1},
     "POST /v1/app-environments/{app_environment_id}/actions/exec": {"command": ["true"]},
@@ -81,6 +82,7 @@ async def world(ada: Caller) -> tuple[App, dict[str, str]]:
     await ada.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "value-of-ada"}})
     deployment = await app.start()
     token = await ada.post("/v1/tokens", {"name": "t", "permissions": ["apps:read"]})
+    credential = await ada.registry_credential("ghcr.io")
     member = await ada.membership(await ada.product.member(ada, "viewer"))
     session = (await ada.get("/v1/sessions"))["data"][0]
     return app, {
@@ -93,6 +95,7 @@ async def world(ada: Caller) -> tuple[App, dict[str, str]]:
         "token_id": token["id"],
         "session_id": session["id"],
         **await some(app),
+        "credential_id": credential["id"],
     }
 
 

@@ -67,6 +67,11 @@ class Caller:
         """A person's row among the members."""
         return next(m for m in (await self.get("/v1/members"))["data"] if m["user"]["id"] == person.user["id"])
 
+    async def registry_credential(self, registry: str, username: str = "bot", password: str = "may-pull-only") -> Any:
+        """A stored credential for a private registry."""
+        body = {"registry": registry, "username": username, "password": password}
+        return await self.post("/v1/registry-credentials", body)
+
     async def app(self, image: str | None = "registry.test/kovra/ok:1", **more: Any) -> App:
         """A project, its production environment and an app in it."""
         slug = f"p{secrets.token_hex(4)}"

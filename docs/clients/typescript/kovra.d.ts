@@ -986,6 +986,15 @@ export interface ListOfProjectOut {
   has_more: boolean;
 }
 
+export interface ListOfRegistryCredentialOut {
+  /** The objects of this page. */
+  data: RegistryCredentialOut[];
+  /** The `cursor` of the next page; null: there is none. */
+  next: string | null;
+  /** Whether there is another page. */
+  has_more: boolean;
+}
+
 export interface ListOfReleaseOut {
   /** The objects of this page. */
   data: ReleaseOut[];
@@ -1271,7 +1280,7 @@ export type Permission =
   | "environments:update" | "environments:delete" | "environments:use_protected" | "apps:read" | "apps:create"
   | "apps:update" | "apps:delete" | "config:read" | "config:write" | "secrets:read" | "secrets:write"
   | "deployments:read" | "deployments:create" | "runs:read" | "runs:create" | "logs:read" | "shells:open"
-  | "events:read" | "clusters:manage" | "webhooks:manage" | "billing:manage";
+  | "events:read" | "registries:read" | "registries:manage" | "clusters:manage" | "webhooks:manage" | "billing:manage";
 
 /** Where a deployment is. */
 export type Phase =
@@ -1476,6 +1485,60 @@ export interface ReasonOut {
 export interface RefreshIn {
   /** It is used up by this. */
   refresh_token?: string | null;
+}
+
+/** A new credential. */
+export interface RegistryCredentialIn {
+  /** The host name (and port) before the first `/` of an image reference; Docker Hub is `docker.io`. */
+  registry: string;
+  /** As the registry knows it; for many kinds of tokens a fixed word. */
+  username: string;
+  /** A password or, better, a token that may only pull. It is sealed, and shown to nobody again. */
+  password: string;
+}
+
+/** The worker opened a credential to ask its registry for an image, or to let a workload's nodes pull one. */
+export interface RegistryCredentialOpened {
+  registry: string;
+  deployment_id: string | null;
+  run_id: string | null;
+}
+
+/** A credential without its password, which nobody reads back. */
+export interface RegistryCredentialOut {
+  /** Its id, for ever. */
+  id: string;
+  /** What kind of object this is. */
+  object: "registry_credential";
+  /** The host name (and port) before the first `/` of an image reference; Docker Hub is `docker.io`. */
+  registry: string;
+  /** As the registry knows it; for many kinds of tokens a fixed word. */
+  username: string;
+  /** Who set it last. */
+  actor: string;
+  /** When it was made. */
+  created_at: string;
+  /** When it last changed. */
+  updated_at: string;
+}
+
+/** What to change of a credential. */
+export interface RegistryCredentialPatch {
+  /** As the registry knows it; for many kinds of tokens a fixed word. */
+  username?: string | null;
+  /** A password or, better, a token that may only pull. It is sealed, and shown to nobody again. */
+  password?: string | null;
+}
+
+/** A credential for a private registry was removed. */
+export interface RegistryCredentialRemoved {
+  registry: string;
+}
+
+/** A credential for a private registry was stored or changed; the next deployment uses it. */
+export interface RegistryCredentialSet {
+  registry: string;
+  username: string;
 }
 
 /** A release was written; it never changes. */
@@ -2269,6 +2332,9 @@ export interface FactPayloads {
   "project.purged": ProjectPurged;
   "project.restored": ProjectRestored;
   "project.updated": ProjectUpdated;
+  "registry_credential.opened": RegistryCredentialOpened;
+  "registry_credential.removed": RegistryCredentialRemoved;
+  "registry_credential.set": RegistryCredentialSet;
   "release.created": ReleaseCreated;
   "run.cancel_requested": RunCancelRequested;
   "run.finished": RunFinished;
@@ -2533,6 +2599,31 @@ export interface Operations {
       | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
       | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
+  };
+  /**
+   * Store a credential for a private registry. Deployments of images from there use it from now on. Needs
+   * `registries:manage`.
+   */
+  createRegistryCredential: {
+    method: "POST";
+    path: "/v1/registry-credentials";
+    parameters: {
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: RegistryCredentialIn;
+    answers: {
+      201: RegistryCredentialOut;
+    };
+    codes:
+      | "already_exists" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
+      | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "too_many_registry_credentials" | "unsupported_media_type";
   };
   /**
    * Run a command once from a release's image, with its config and secrets. Wait with `GET …?wait=30`. Needs
@@ -3141,6 +3232,29 @@ export interface Operations {
       | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
       | "token_expired" | "token_invalid";
   };
+  /** One credential, without its password. Needs `registries:read`. */
+  getRegistryCredential: {
+    method: "GET";
+    path: "/v1/registry-credentials/{credential_id}";
+    parameters: {
+      path: {
+        /** The id of the registry credential. */
+        credential_id: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: RegistryCredentialOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
   /** One release, and whether it can be rolled back to. Needs `deployments:read`. */
   getRelease: {
     method: "GET";
@@ -3534,6 +3648,29 @@ export interface Operations {
     body: undefined;
     answers: {
       200: ListOfProjectOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
+  /** For which private registries the organization has a credential; never a password. Needs `registries:read`. */
+  listRegistryCredentials: {
+    method: "GET";
+    path: "/v1/registry-credentials";
+    parameters: {
+      query?: {
+        /** How many at most. */
+        limit?: number;
+        /** `next` of the page before. */
+        cursor?: string;
+        /** The order; a minus: falling. */
+        sort?: "-created_at" | "created_at" | "-registry" | "registry";
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ListOfRegistryCredentialOut;
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
@@ -4007,6 +4144,34 @@ export interface Operations {
       | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
       | "request_timeout" | "role_above_own" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
+  };
+  /**
+   * Forget a credential. What runs goes on running; the next deployment asks the registry without it. Needs
+   * `registries:manage`.
+   */
+  removeRegistryCredential: {
+    method: "DELETE";
+    path: "/v1/registry-credentials/{credential_id}";
+    parameters: {
+      path: {
+        /** The id of the registry credential. */
+        credential_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      204: undefined;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
+      | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
   };
   /** Replace all config vars; needs If-Match with the revision that was seen. Needs `config:write`. */
   replaceConfig: {
@@ -4575,6 +4740,37 @@ export interface Operations {
       | "too_large" | "unsupported_media_type" | "version_mismatch";
   };
   /**
+   * Change user name or password. The next deployment or restart uses them; what runs is left alone. Needs
+   * `registries:manage`.
+   */
+  updateRegistryCredential: {
+    method: "PATCH";
+    path: "/v1/registry-credentials/{credential_id}";
+    parameters: {
+      path: {
+        /** The id of the registry credential. */
+        credential_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+        /** Change only this version. */
+        "If-Match"?: string;
+      };
+    };
+    body: RegistryCredentialPatch;
+    answers: {
+      200: RegistryCredentialOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
+      | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
+      | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "unsupported_media_type" | "version_mismatch";
+  };
+  /**
    * Set secrets; null removes. Sealed on receipt for the worker alone; nobody reads them back. Needs
    * `secrets:write`.
    */
@@ -4672,6 +4868,8 @@ export interface Paths {
   "/v1/projects": { GET: Operations["listProjects"]; POST: Operations["createProject"] };
   "/v1/projects/{project_id}": { GET: Operations["getProject"]; DELETE: Operations["deleteProject"]; PATCH: Operations["updateProject"] };
   "/v1/projects/{project_id}/actions/restore": { POST: Operations["restoreProject"] };
+  "/v1/registry-credentials": { GET: Operations["listRegistryCredentials"]; POST: Operations["createRegistryCredential"] };
+  "/v1/registry-credentials/{credential_id}": { GET: Operations["getRegistryCredential"]; DELETE: Operations["removeRegistryCredential"]; PATCH: Operations["updateRegistryCredential"] };
   "/v1/releases": { GET: Operations["listReleases"] };
   "/v1/releases/{release_id}": { GET: Operations["getRelease"] };
   "/v1/roles": { GET: Operations["listRoles"] };

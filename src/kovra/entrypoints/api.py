@@ -20,6 +20,7 @@ from kovra.features.logs import endpoints as logs
 from kovra.features.organizations import endpoints as organizations
 from kovra.features.projects import endpoints as projects
 from kovra.features.realtime import endpoints as realtime
+from kovra.features.registries import endpoints as registries
 from kovra.features.runs import endpoints as runs
 from kovra.features.secrets import endpoints as secrets
 from kovra.foundation.errors import KovraError
@@ -48,6 +49,7 @@ ROUTERS: Final = (
     drift.router,
     identity.router,
     organizations.router,
+    registries.router,
     platform.router,
 )
 """Every router of the product; a route that names no policy stops the start.

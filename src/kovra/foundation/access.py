@@ -58,6 +58,8 @@ class Permission(StrEnum):
     logs_read = "logs:read"
     shells_open = "shells:open"
     events_read = "events:read"
+    registries_read = "registries:read"
+    registries_manage = "registries:manage"
     clusters_manage = "clusters:manage"
     webhooks_manage = "webhooks:manage"
     billing_manage = "billing:manage"

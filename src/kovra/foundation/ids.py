@@ -49,6 +49,7 @@ PREFIXES: Final = frozenset(
         "evt",
         "inc",
         "prf",
+        "reg",
     ]
 )
 

@@ -1,6 +1,17 @@
 """The tables (SQLAlchemy Core), one file per feature of the same name; importing this package loads them all."""
 
-from kovra.models import deployments, drift, foundation, identity, logs, organizations, projects, runs, secrets
+from kovra.models import (
+    deployments,
+    drift,
+    foundation,
+    identity,
+    logs,
+    organizations,
+    projects,
+    registries,
+    runs,
+    secrets,
+)
 from kovra.models.metadata import metadata
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "metadata",
     "organizations",
     "projects",
+    "registries",
     "runs",
     "secrets",
 ]

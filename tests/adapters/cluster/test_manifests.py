@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 from dataclasses import replace
@@ -20,7 +22,16 @@ from kovra.adapters.cluster.simulator.admission.pod_security import violations
 from kovra.adapters.cluster.simulator.kinds import BY_KIND
 from kovra.adapters.cluster.simulator.objects.decoding import decoded
 from kovra.adapters.cluster.simulator.validation.routes import http_route
-from kovra.adapters.cluster.workload import HealthCheck, Isolation, NodePool, Placement, Process, Toleration, Workload
+from kovra.adapters.cluster.workload import (
+    HealthCheck,
+    Isolation,
+    NodePool,
+    Placement,
+    Process,
+    PullCredential,
+    Toleration,
+    Workload,
+)
 from kovra.foundation.keyring import SecretValue
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -43,12 +54,16 @@ POOL = NodePool(
     runtime_class="gvisor", node_selector={"kovra.io/pool": "business"},
     tolerations=(Toleration(key="kovra.io/pool", value="business"), Toleration(key="spot", effect="NoExecute")),
 )  # fmt: skip
+PULL = PullCredential(registry="reg.example.com", username="acme", password=SecretValue("may-pull"), version="1")
+PRIVATE = replace(WORKLOAD, pull=PULL, processes=(WEB,), environment={})
 SETS = {
     "namespace": namespace_manifests(Isolation(placement=PLACEMENT)),
     "workload": workload_manifests(WORKLOAD),
     "workload-ingress": workload_manifests(replace(WORKLOAD, routing="ingress", processes=(WEB,))),
     "workload-pool": workload_manifests(replace(WORKLOAD, pool=POOL, processes=(WEB,), hostname=None)),
     "release-job": release_job(WORKLOAD),
+    "private-workload": workload_manifests(PRIVATE),
+    "private-release-job": release_job(PRIVATE),
 }
 
 
@@ -130,6 +145,33 @@ def test_values_stand_in_the_secret_alone() -> None:
     documents = workload_manifests(replace(WORKLOAD, environment={"A": SecretValue("canary-value-1")}))
     others = yaml.safe_dump_all([d for d in documents if d["kind"] != "Secret"])
     assert "canary-value-1" not in others
+
+
+def test_a_pull_password_stands_in_the_secret_alone_and_in_no_name() -> None:
+    documents = [*workload_manifests(PRIVATE), *release_job(PRIVATE)]
+    assert all(pod["imagePullSecrets"] == pods(documents)[0]["imagePullSecrets"] for pod in pods(documents))
+    found = {d["metadata"]["name"]: d for d in documents if d.get("type") == "kubernetes.io/dockerconfigjson"}
+    assert [{"name": name} for name in found] == pods(documents)[0]["imagePullSecrets"]
+    other = workload_manifests(replace(PRIVATE, pull=replace(PULL, password=SecretValue("another"))))
+    assert {d["metadata"]["name"] for d in other} == {d["metadata"]["name"] for d in workload_manifests(PRIVATE)}
+    changed = workload_manifests(replace(PRIVATE, pull=replace(PULL, version="2")))
+    assert not found.keys() & {d["metadata"]["name"] for d in changed}
+
+
+def test_without_a_credential_there_is_no_pull_secret() -> None:
+    documents = [*workload_manifests(WORKLOAD), *release_job(WORKLOAD)]
+    assert not [d for d in documents if d.get("type") == "kubernetes.io/dockerconfigjson"]
+    assert not [pod for pod in pods(documents) if "imagePullSecrets" in pod]
+
+
+def test_docker_hub_is_found_under_its_old_address() -> None:
+    (found,) = [
+        d
+        for d in workload_manifests(replace(PRIVATE, pull=replace(PULL, registry="docker.io")))
+        if "pull" in d["metadata"]["name"]
+    ]
+    config = json.loads(base64.b64decode(found["data"][".dockerconfigjson"]))
+    assert config == {"auths": {"https://index.docker.io/v1/": {"auth": base64.b64encode(b"acme:may-pull").decode()}}}
 
 
 def test_another_value_is_another_secret_and_the_same_is_the_same() -> None:

@@ -58,6 +58,15 @@ def test_a_process_that_is_not_there_is_not_yet() -> None:
     ("pod", "code"),
     [
         ({"waiting_reason": "ImagePullBackOff", "waiting_message": "not found"}, "image_not_found"),
+        (
+            {"waiting_reason": "ErrImagePull", "waiting_message": f"r/a@sha256:{'a401b403' * 8}: not found"},
+            "image_not_found",
+        ),
+        (
+            {"waiting_reason": "ErrImagePull", "waiting_message": "unexpected status: 403 Forbidden"},
+            "image_pull_denied",
+        ),
+        ({"waiting_reason": "ErrImagePull", "waiting_message": "no basic auth credentials"}, "image_pull_denied"),
         ({"waiting_reason": "ErrImagePull", "waiting_message": "403 Forbidden"}, "image_pull_denied"),
         ({"waiting_reason": "CreateContainerConfigError", "waiting_message": "secret not found"}, "config_invalid"),
         (

@@ -92,6 +92,17 @@ class NodePool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PullCredential:
+    """As whom nodes pull the image."""
+
+    registry: str
+    username: str
+    password: SecretValue
+    version: str
+    """Another one means another content; no hash of a password ever stands in a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """One release of one app in one environment."""
 
@@ -116,10 +127,14 @@ class Workload:
     routing: Literal["gateway", "ingress"] = "gateway"
     gateway: Gateway = Gateway()  # frozen
     pool: NodePool = NodePool()  # frozen
+    pull: PullCredential | None = None
+    """None: the image is public, or nodes may pull it anyway."""
     restarted_at: str | None = None
     """Changes the pod template without changing the release (restart)."""
     sealed_in: str | None = None
     """The name of the Secret that holds its environment, where that is not opened; None: by its content."""
+    pull_in: str | None = None
+    """The name of the Secret the image is pulled with, where that is there already, or is to have a name of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ A registry is not trusted: its answers are bounded, what they say is checked bef
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import re
@@ -20,6 +21,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 from kovra.adapters.oci.reference import DIGEST, ImageReference
 from kovra.foundation import clock
 from kovra.foundation.errors import Forbidden, Invalid, NotFound, Unavailable
+from kovra.foundation.keyring.values import SecretValue
 from kovra.foundation.outbound import Answer, AnswerTooLarge, Blocked, NameUnknown, Outbound
 
 _MANIFESTS: Final = ", ".join(
@@ -30,7 +32,8 @@ _MANIFESTS: Final = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-_CHALLENGE: Final = re.compile(r'\b(realm|service|scope)="([^"]*)"', re.IGNORECASE)
+_SCHEME: Final = re.compile(r"(?:^|,)\s*(basic|bearer)\s+", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r'\b(realm|service|scope)="([^"]*)"', re.IGNORECASE)
 _MANIFEST_BYTES, _CONFIG_BYTES, _TOKEN_BYTES = 4 * 1024 * 1024, 1024 * 1024, 64 * 1024
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -74,6 +77,18 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """Who asks: for one registry, and the token server that this registry names."""
+
+    username: str
+    password: SecretValue
+
+    def basic(self) -> str:
+        """The value of an Authorization header (RFC 7617)."""
+        return "Basic " + base64.b64encode(self.username.encode() + b":" + self.password.reveal()).decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """What the nodes run, in the registry's words."""
 
@@ -114,19 +129,20 @@ class Registries:
         self._platform = platform
         self._deadline = deadline_s
 
-    async def resolve(self, reference: ImageReference) -> ResolvedImage:
+    async def resolve(self, reference: ImageReference, credential: Credential | None = None) -> ResolvedImage:
         """The digest a tag names now (or the given one, proven to be there), and the image's user.
 
-        Raises ImageNotFound, ImagePullDenied, ImageInvalid, or Unavailable, for which asking again may help.
+        The credential is for the registry of the reference, and is sent only when the registry asks for one. Raises
+        ImageNotFound, ImagePullDenied, ImageInvalid, or Unavailable, for which asking again may help.
         """
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._resolve(reference)
+                return await self._resolve(reference, credential)
         except TimeoutError:
             raise RegistryUnavailable("The registry is too slow.", retry_after_s=5) from None
 
-    async def _resolve(self, reference: ImageReference) -> ResolvedImage:
-        session = _Session(self._outbound, reference, self._endpoints.get(reference.registry))
+    async def _resolve(self, reference: ImageReference, credential: Credential | None) -> ResolvedImage:
+        session = _Session(self._outbound, reference, self._endpoints.get(reference.registry), credential)
         wanted = reference.digest or reference.tag or "latest"
         answer = await session.get(f"manifests/{quote(wanted)}", _MANIFESTS, _MANIFEST_BYTES)
         digest = _checked(answer, reference.digest)
@@ -166,22 +182,25 @@ class Registries:
 
 
 class _Session:
-    """One repository, with the bearer token once it was asked for."""
+    """One repository, with what the registry accepts once it was asked for."""
 
-    def __init__(self, outbound: Outbound, reference: ImageReference, endpoint: Endpoint | None) -> None:
+    def __init__(
+        self, outbound: Outbound, reference: ImageReference, endpoint: Endpoint | None, credential: Credential | None
+    ) -> None:
         self._outbound = outbound
         self._endpoint = endpoint
         self._repository = reference.repository
         host = "registry-1.docker.io" if reference.registry == "docker.io" else reference.registry
         root = endpoint.url.rstrip("/") if endpoint else f"https://{host}"
         self._base = f"{root}/v2/{reference.repository}/"
-        self._token: str | None = None
+        self._credential = credential
+        self._authorization: str | None = None
 
     async def get(self, path: str, accept: str, max_bytes: int) -> Answer:
         url = self._base + path
         answer = await self._authorized(url, accept, max_bytes)
-        if answer.status == 401 and self._token is None:
-            self._token = await self._ask_token(answer.headers.get("www-authenticate", ""))
+        if answer.status == 401 and self._authorization is None:
+            self._authorization = await self._authorize(answer.headers.get("www-authenticate", ""))
             answer = await self._authorized(url, accept, max_bytes)
         location = answer.headers.get("location")
         if answer.status in _REDIRECTS and location:
@@ -196,7 +215,7 @@ class _Session:
             raise ImageInvalid("The registry hands the image out at an address that may not be asked.") from None
 
     async def _authorized(self, url: str, accept: str, max_bytes: int) -> Answer:
-        headers = {"Accept": accept} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
+        headers = {"Accept": accept} | ({"Authorization": self._authorization} if self._authorization else {})
         return await self._call(url, headers, max_bytes)
 
     async def _call(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Answer:
@@ -214,13 +233,23 @@ class _Session:
         except AnswerTooLarge:
             raise ImageInvalid("The registry's answer is too large.") from None
 
-    async def _ask_token(self, challenge: str) -> str:
-        """The token server the registry names is called under the same rules as the registry itself."""
-        found = {name.lower(): value for name, value in _CHALLENGE.findall(challenge)}
-        if "bearer " not in challenge.lower() or "realm" not in found:
-            raise ImagePullDenied("The registry refuses access to this image.")
+    async def _authorize(self, challenge: str) -> str:
+        """What the registry wants to be shown; a token rather than the password itself, where it offers both."""
+        offered = _challenges(challenge)
+        if "realm" in offered.get("bearer", {}):
+            return f"Bearer {await self._ask_token(offered['bearer'])}"
+        if "basic" in offered and self._credential is not None:
+            return self._credential.basic()
+        raise ImagePullDenied("The registry refuses access to this image.")
+
+    async def _ask_token(self, found: Mapping[str, str]) -> str:
+        """The token server the registry names is called under the same rules as the registry itself.
+
+        It is shown the credential, wherever it is: who stored one for a registry trusts the token server it names.
+        """
+        headers = {"Authorization": self._credential.basic()} if self._credential is not None else {}
         try:
-            answer = await self._call(self._token_url(found), {}, _TOKEN_BYTES)
+            answer = await self._call(self._token_url(found), headers, _TOKEN_BYTES)
         except (Blocked, NameUnknown, ValueError):
             raise ImagePullDenied("The registry's token server is not one that may be asked.") from None
         if answer.status in (400, 401, 403, 404):
@@ -235,6 +264,13 @@ class _Session:
         parts = urlsplit(found["realm"])
         asked = urlencode({"service": found.get("service", ""), "scope": f"repository:{self._repository}:pull"})
         return urlunsplit(parts._replace(query=f"{parts.query}&{asked}" if parts.query else asked))
+
+
+def _challenges(header: str) -> dict[str, dict[str, str]]:
+    """Scheme → parameters of a WWW-Authenticate header (RFC 9110, 11.6.1), of the schemes that registries use."""
+    parts = _SCHEME.split(header[:8192])
+    pairs = zip(parts[1::2], parts[2::2], strict=True)
+    return {scheme.lower(): {n.lower(): v for n, v in _PARAMETER.findall(text)} for scheme, text in pairs}
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -111,6 +111,9 @@ from kovra.client.models.facts_projects import ProjectCreated as ProjectCreated
 from kovra.client.models.facts_projects import ProjectDeleted as ProjectDeleted
 from kovra.client.models.facts_projects import ProjectRestored as ProjectRestored
 from kovra.client.models.facts_projects import ProjectUpdated as ProjectUpdated
+from kovra.client.models.facts_registries import RegistryCredentialOpened as RegistryCredentialOpened
+from kovra.client.models.facts_registries import RegistryCredentialRemoved as RegistryCredentialRemoved
+from kovra.client.models.facts_registries import RegistryCredentialSet as RegistryCredentialSet
 from kovra.client.models.facts_runs import CronJobCreated as CronJobCreated
 from kovra.client.models.facts_runs import CronJobDeleted as CronJobDeleted
 from kovra.client.models.facts_runs import CronJobUpdated as CronJobUpdated
@@ -191,6 +194,10 @@ from kovra.client.models.projects import ProjectOut as ProjectOut
 from kovra.client.models.projects import ProjectPatch as ProjectPatch
 from kovra.client.models.refusals import Problem as Problem
 from kovra.client.models.refusals import ProblemErrorsItem as ProblemErrorsItem
+from kovra.client.models.registries import ListOfRegistryCredentialOut as ListOfRegistryCredentialOut
+from kovra.client.models.registries import RegistryCredentialIn as RegistryCredentialIn
+from kovra.client.models.registries import RegistryCredentialOut as RegistryCredentialOut
+from kovra.client.models.registries import RegistryCredentialPatch as RegistryCredentialPatch
 from kovra.client.models.releases import ListOfReleaseOut as ListOfReleaseOut
 from kovra.client.models.releases import ReleaseOut as ReleaseOut
 from kovra.client.models.releases import RollbackableOut as RollbackableOut

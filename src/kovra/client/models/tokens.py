@@ -132,6 +132,8 @@ Permission: TypeAlias = Literal[
     "logs:read",
     "shells:open",
     "events:read",
+    "registries:read",
+    "registries:manage",
     "clusters:manage",
     "webhooks:manage",
     "billing:manage",

@@ -17,6 +17,7 @@ from kovra.client.operations.metrics import Metrics
 from kovra.client.operations.organizations import Organizations
 from kovra.client.operations.platform import Platform
 from kovra.client.operations.projects import Projects
+from kovra.client.operations.registries import Registries
 from kovra.client.operations.releases import Releases
 from kovra.client.operations.runs import Runs
 from kovra.client.operations.secrets import Secrets
@@ -28,6 +29,7 @@ class Client(
     Auth,
     Organizations,
     Members,
+    Registries,
     Tokens,
     Projects,
     Environments,

@@ -15,6 +15,7 @@ from kovra.entrypoints.cli import (
     logins,
     looking,
     organization,
+    registries,
     running,
     runs,
     server,
@@ -57,6 +58,7 @@ cron.add_to(app)
 watching.add_to(app)
 drifting.add_to(app)
 organization.add_to(app)
+registries.add_to(app)
 switching.add_to(app)
 linking.add_to(app)
 completing.add_to(app)

@@ -96,6 +96,7 @@ _TAGS: Final = {
     "auth": "Sign-up, login, the tokens of a login, and who one is.",
     "organizations": "The organization a credential opens, and its keys.",
     "members": "People of the organization and their roles.",
+    "registries": "The organization's credentials for private registries.",
     "tokens": "Api tokens of the organization.",
     "projects": "Projects group apps and environments.",
     "environments": "Places apps run in.",

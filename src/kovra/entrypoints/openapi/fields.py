@@ -60,6 +60,7 @@ _PATHS: Final[dict[str, str]] = {
     "run_id": "The id of a run.",
     "session_id": "The id of a login.",
     "token_id": "The id of an api token.",
+    "credential_id": "The id of the registry credential.",
 }
 
 

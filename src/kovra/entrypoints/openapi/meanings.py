@@ -71,6 +71,7 @@ MEANINGS: Final[dict[str, str]] = {
     "run_in_progress": "A run of this cron job is under way, and it never runs twice at once.",
     "slug_taken": "The slug is taken, or was until less than seven days ago.",
     "too_many_organizations": "A person founds at most so many organizations.",
+    "too_many_registry_credentials": "An organization has at most so many registry credentials.",
     "too_many_tokens": "An organization has at most so many tokens.",
     # 410, 412, 413, 414, 415
     "undo_window_over": "The time in which it could be restored is over.",

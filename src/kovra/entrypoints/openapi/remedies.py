@@ -72,6 +72,7 @@ REMEDIES: Final[dict[str, str]] = {
     "too_many_cron_jobs": "Delete those that are not needed.",
     "too_many_organizations": "Use or delete one of those you have.",
     "too_many_runs": "Wait until some have ended, or cancel them.",
+    "too_many_registry_credentials": "Remove credentials of registries that nothing is deployed from.",
     "too_many_tokens": "Revoke tokens that nobody uses; `last_used_at` tells.",
     "metrics_history_unavailable": "Ask without `since` and `until`; operators set `KOVRA_METRICS_URL` to keep metrics.",
     # 410, 412, 413, 414, 415

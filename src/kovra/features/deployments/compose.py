@@ -15,6 +15,7 @@ from kovra.adapters.cluster.workload import (
     NodePool,
     Placement,
     Process,
+    PullCredential,
     Quota,
     Workload,
 )
@@ -87,6 +88,7 @@ def compose(
     placing: Placing,
     plan: str,
     instances: Mapping[str, int],
+    pull: PullCredential | None = None,
     restarted_at: str | None = None,
 ) -> Workload:
     """The workload of a release in its app environment, on its organization's plan, with so many instances by process."""
@@ -109,6 +111,7 @@ def compose(
         routing="ingress" if placing.routing == "ingress" else "gateway",
         gateway=placing.gateway,
         pool=placing.pools.get(plan, NodePool()),
+        pull=pull,
         restarted_at=restarted_at,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,12 @@ from kovra.features.deployments.rules.masking import without_inner_names
 from kovra.features.deployments.rules.reasons import Reason, reason
 
 _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_DENIED: Final = re.compile(
+    r"(?<![a-z0-9])(denied|unauthorized|forbidden|401|403|no basic auth credentials|authentication required"
+    r"|authorization failed|insufficient_scope)(?![a-z0-9])",
+    re.IGNORECASE,
+)
+"""Whole words: the digest in a node's message is made of any digits."""
 _CONFIG: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 CRASHES: Final = 3
 """So many exits are a crash loop; one may be a race at start."""
@@ -97,8 +104,8 @@ def _pod_failed(pod: PodFacts, phase: str) -> Reason | None:
         return reason("config_invalid", phase, [f"{where}: {pod.cannot_start}"])
     if pod.waiting_reason in _PULL:
         message = pod.waiting_message or ""
-        denied = any(word in message.lower() for word in ("denied", "unauthorized", "forbidden", "401", "403"))
-        return reason("image_pull_denied" if denied else "image_not_found", phase, [f"{where}: {message}"])
+        code = "image_pull_denied" if _DENIED.search(message) else "image_not_found"
+        return reason(code, phase, [f"{where}: {message}"])
     if pod.waiting_reason in _CONFIG:
         message = pod.waiting_message or ""
         code = "image_user_not_allowed" if "non-root" in message or "runAsNonRoot" in message else "config_invalid"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 from kovra.adapters.cluster.manifests.labels import bare, base_name, document, run_process, workload_labels
-from kovra.adapters.cluster.manifests.workload import pod_template, undollared, values_secret
+from kovra.adapters.cluster.manifests.workload import pod_template, pull_secrets, undollared, values_secret
 from kovra.adapters.cluster.workload import ObjectRef, Placement, Process, Run, Workload
 
 _REPORTS_S: Final = 30
@@ -32,12 +33,13 @@ def release_job(workload: Workload) -> list[dict[str, Any]]:
     name = f"{base_name(workload)}-rel-{workload.deployment_id.hex[-12:]}"
     labels = workload_labels(workload, "release")
     job = _job(name, workload.placement, labels, template, limit_s=workload.release_timeout_s)
-    return [values_secret(workload), job]
+    return [values_secret(workload), *pull_secrets(workload), job]
 
 
 def run_job(workload: Workload, run: Run) -> list[dict[str, Any]]:
-    """A Secret of its own, which no deployment prunes meanwhile, and the Job that runs the command once."""
+    """Secrets of its own, which no deployment prunes meanwhile, and the Job that runs the command once."""
     name = run_process(run.id)
+    workload = replace(workload, pull_in=f"{name}-pull" if workload.pull else None)
     process = Process(
         name=name,
         command=run.command,
@@ -55,17 +57,19 @@ def run_job(workload: Workload, run: Run) -> list[dict[str, Any]]:
     container["env"] += [{"name": n, "value": undollared(run.environment[n])} for n in sorted(run.environment)]
     labels = workload_labels(workload, name) | own
     job = _job(name, workload.placement, labels, template, limit_s=run.time_limit_s)
-    secret = values_secret(workload, name)
-    secret["metadata"]["labels"] = dict(sorted((secret["metadata"]["labels"] | own).items()))
-    return [secret, job]
+    secrets = [values_secret(workload, name), *pull_secrets(workload)]
+    for secret in secrets:
+        secret["metadata"]["labels"] = dict(sorted((secret["metadata"]["labels"] | own).items()))
+    return [*secrets, job]
 
 
-def run_objects(placement: Placement, run_id: UUID) -> tuple[ObjectRef, ObjectRef]:
-    """(the Job, the Secret) of a run, as ``run_job`` names them."""
+def run_objects(placement: Placement, run_id: UUID) -> tuple[ObjectRef, ...]:
+    """The Job of a run and its Secrets, as ``run_job`` names them; the last is there for private images alone."""
     name, namespace = run_process(run_id), placement.namespace
     return (
         ObjectRef(api_version="batch/v1", kind="Job", namespace=namespace, name=name),
         ObjectRef(api_version="v1", kind="Secret", namespace=namespace, name=name),
+        ObjectRef(api_version="v1", kind="Secret", namespace=namespace, name=f"{name}-pull"),
     )
 
 

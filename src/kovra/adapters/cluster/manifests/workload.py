@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,13 +19,15 @@ from kovra.adapters.cluster.manifests.namespace import SERVICE_ACCOUNT
 from kovra.adapters.cluster.workload import HealthCheck, NodePool, Process, Toleration, Workload
 
 WEB = "web"
+PULL: Final = "-pull-"
+"""Within the names of Secrets that images are pulled with, and of no others."""
 LEAVES_S: Final = 10
 """How long an instance that is to end goes on answering before SIGTERM: until then gateways may still send to it."""
 
 
 def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
     """Everything a release runs, sorted so that what is needed comes first."""
-    found = [values_secret(workload)]
+    found = _secrets(workload)
     for process in sorted(workload.processes, key=lambda p: p.name):
         found.append(_deployment(workload, process))
         if process.port is not None:
@@ -53,6 +56,40 @@ def name_of_content(workload: Workload, values: Mapping[str, bytes]) -> str:
     # The namespace is the tenant's own and the hash is cut, so nothing can be guessed from the name in practice.
     digest.update(workload.app_environment_id.bytes)
     return f"{base_name(workload)}-{digest.hexdigest()[:16]}"
+
+
+def _secrets(workload: Workload) -> list[dict[str, Any]]:
+    return [values_secret(workload), *pull_secrets(workload)]
+
+
+def pull_secret_name(workload: Workload) -> str | None:
+    """By version of the credential: a changed one is another Secret, and the old one serves until the verdict."""
+    if workload.pull_in is not None or workload.pull is None:
+        return workload.pull_in
+    digest = hashlib.sha256(workload.app_environment_id.bytes + workload.pull.version.encode())
+    return f"{base_name(workload)}{PULL}{digest.hexdigest()[:16]}"
+
+
+def pull_secrets(workload: Workload) -> list[dict[str, Any]]:
+    """The Secret that nodes pull the image with; none for what needs none."""
+    name, pull = pull_secret_name(workload), workload.pull
+    if name is None or pull is None:
+        return []
+    auth = base64.b64encode(pull.username.encode() + b":" + pull.password.reveal()).decode()
+    # Docker Hub is found under the address of its first index, and under no other name.
+    host = "https://index.docker.io/v1/" if pull.registry == "docker.io" else pull.registry
+    config = json.dumps({"auths": {host: {"auth": auth}}}, separators=(",", ":"))
+    found = document(
+        "v1",
+        "Secret",
+        name,
+        workload.placement.namespace,
+        workload_labels(workload),
+        type="kubernetes.io/dockerconfigjson",
+        immutable=True,
+        data={".dockerconfigjson": base64.b64encode(config.encode()).decode()},
+    )
+    return [found]
 
 
 def values_secret(workload: Workload, name: str | None = None) -> dict[str, Any]:
@@ -150,6 +187,7 @@ def pod_template(workload: Workload, process: Process, *, values: str | None = N
     }
     if workload.restarted_at is not None:
         metadata["annotations"] = {"kovra.io/restarted-at": workload.restarted_at}
+    pull = pull_secret_name(workload)
     return {
         "metadata": metadata,
         "spec": {
@@ -160,6 +198,7 @@ def pod_template(workload: Workload, process: Process, *, values: str | None = N
             "serviceAccountName": SERVICE_ACCOUNT,
             "terminationGracePeriodSeconds": workload.drain_s + LEAVES_S + 10,
             **placed_on(workload.pool),
+            **({"imagePullSecrets": [{"name": pull}]} if pull else {}),
         },
     }
 

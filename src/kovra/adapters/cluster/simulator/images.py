@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 REGISTRY: Final = "registry.test"
 
@@ -20,6 +20,8 @@ class Image:
     environment: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ("1",)
     user: str = "65532"
+    private: Literal["", "basic", "bearer"] = ""
+    """How its registry wants to be asked for it; empty: anybody may have it."""
     known: bool = True
     """One of the test images: it holds ``/testapp`` and nothing else."""
 
@@ -34,7 +36,11 @@ IMAGES: Final[dict[str, Image]] = {
     "kovra/hang": Image(command=("hang",)),
     "kovra/task": Image(command=("task",)),
     "kovra/root": Image(user=""),
+    "private/ok": Image(tags=("1", "2"), private="bearer"),
+    "private/basic": Image(private="basic"),
 }
+LOGINS: Final = {"acme": "acme-may-pull", "globex": "globex-may-pull"}
+"""Who may have the private ones: user name → password."""
 
 
 def find(repository: str, tag: str | None) -> Image | None:

@@ -17,7 +17,7 @@ from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
 from kovra.features.deployments.rules.reasons import Reason
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, prune, workload_of
+from kovra.features.deployments.service.acting import apply_all, prune, refs_of, workload_of
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.deployments.service.progress import LeaseLost, Step
 from kovra.features.deployments.states import Outcome
@@ -120,7 +120,9 @@ async def _scale_away(context: JobContext, step: Step, row: AppEnvironmentRow) -
     store = context.registry.get(HolderKeyStore)
     async with context.session() as session:
         opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
-    none = dict.fromkeys(opened.release.processes, 0)
-    await apply_all(context, workload_manifests(workload_of(context, opened, deployment_id=d.id, instances=none)))
+        none = dict.fromkeys(opened.release.processes, 0)
+        documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, instances=none))
+        await progress.add_to_inventory(session, opened.row, refs_of(documents))
+    await apply_all(context, documents)
     async with context.session() as session:
         await progress.settled(session, row, none)

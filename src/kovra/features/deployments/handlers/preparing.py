@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kovra.adapters.oci.client import (
+    Credential,
     ImageNotFound,
     ImagePullDenied,
     Registries,
@@ -13,14 +14,16 @@ from kovra.adapters.oci.reference import parse
 from kovra.features.deployments import queries
 from kovra.features.deployments.compose import instances_of
 from kovra.features.deployments.handlers.steps import StepFailed
-from kovra.features.deployments.rules.reasons import reason
+from kovra.features.deployments.rules.reasons import asked_with, reason
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Phase, Source
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
+from kovra.features.registries.service import OpenedCredential, opened_for
 from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.queries import RevisionRow
+from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import KovraError, Unavailable
 from kovra.foundation.jobs.handling import JobContext
@@ -99,14 +102,23 @@ async def _changes_nothing(
 
 
 async def _resolved(context: JobContext, step: Step, text: str) -> ResolvedImage:
-    phase = step.deployment.phase
+    reference, phase = parse(text), step.deployment.phase
+    stored = await _credential(context, step, reference.registry)
+    asked_as = Credential(username=stored.username, password=stored.password) if stored else None
     try:
-        return await context.registry.get(Registries).resolve(parse(text))
+        return await context.registry.get(Registries).resolve(reference, asked_as)
     except ImageNotFound as missing:
         raise StepFailed(reason("image_not_found", phase, [f"{text}: {missing.message}"])) from None
     except ImagePullDenied as denied:
-        raise StepFailed(reason("image_pull_denied", phase, [f"{text}: {denied.message}"])) from None
+        evidence = [f"{text}: {denied.message}", asked_with(reference.registry, stored.wire_id if stored else None)]
+        raise StepFailed(reason("image_pull_denied", phase, evidence)) from None
     except Unavailable:
         raise
     except KovraError as refused:
         raise StepFailed(reason("image_invalid", phase, [f"{text}: {refused.message}"])) from None
+
+
+async def _credential(context: JobContext, step: Step, registry: str) -> OpenedCredential | None:
+    store = context.registry.get(HolderKeyStore)
+    async with context.session() as session:
+        return await opened_for(session, store, registry, for_deployment=step.deployment.id)

@@ -11,7 +11,7 @@ from kovra.features.deployments.compose import Placing, placement_of
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, release_id_of
 from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, last_lines, refs_of, wall_in, workload_of
+from kovra.features.deployments.service.acting import apply_all, explained, refs_of, wall_in, workload_of
 from kovra.features.deployments.service.opening import Opened, open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Phase
@@ -69,10 +69,8 @@ async def _look(context: JobContext, step: Step, job: str) -> None:
     patience = timedelta(seconds=context.registry.get(Placing).progress_deadline_s)
     verdict = judge_job(status, phase=d.phase, now=clock.now(), patience=patience)
     if verdict.reason is not None:
-        mask = (await _opened(context, step)).mask
-        lines = await last_lines(context, namespace, verdict.look_at, mask)
-        evidence = [mask(line) for line in verdict.reason.evidence]
-        raise StepFailed(reason(verdict.reason.code, d.phase, [*evidence, *lines]))
+        opened = await _opened(context, step)
+        raise StepFailed(await explained(context, verdict.reason, opened, namespace, verdict.look_at))
     async with context.session() as session:
         if verdict.good:
             await progress.move(session, step, Phase.rolling_out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.status import observe
@@ -11,9 +13,8 @@ from kovra.features.deployments.compose import instances_of, placement_of
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
-from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, last_lines, prune, refs_of, wall_in, workload_of
+from kovra.features.deployments.service.acting import apply_all, explained, prune, refs_of, wall_in, workload_of
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Outcome, Phase, Source
@@ -72,30 +73,30 @@ async def verify(context: JobContext, step: Step) -> None:
         store = context.registry.get(HolderKeyStore)
         async with context.session() as session:
             opened = await open_release(session, store, row.id, release.id, for_deployment=d.id)
-        lines = await last_lines(context, placement.namespace, verdict.look_at, opened.mask)
-        evidence = [opened.mask(line) for line in verdict.reason.evidence]
-        raise StepFailed(reason(verdict.reason.code, d.phase, [*evidence, *lines]))
+        raise StepFailed(await explained(context, verdict.reason, opened, placement.namespace, verdict.look_at))
     if verdict.good:
         await _settle(context, step, verdict)
         return
-    if verdict.is_lost:
-        await _apply_again(context, step)
+    applied = await _apply_again(context, step) if verdict.is_lost else {}
     async with context.session() as session:
-        facts = {"good_since": None, "waiting_for": verdict.waiting_for}
+        facts = {"good_since": None, "waiting_for": verdict.waiting_for, **applied}
         await progress.seen(session, step, verdict.ready, facts)
         progress.again(session, d, after_s=POLL_S)
 
 
-async def _apply_again(context: JobContext, step: Step) -> None:
-    """The same once more: the cluster has lost its state, or the namespace was still being removed."""
+async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
+    """The same once more: the cluster has lost its state, or the namespace was still being removed. Returns what to keep."""
     d, store = step.deployment, context.registry.get(HolderKeyStore)
     logger.warning("rollout_lost_by_cluster", deployment=str(d.id))
+    facts = {"instances": d.progress["instances"], "restarted_at": d.progress.get("restarted_at")}
     async with context.session() as session:
         opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
-    facts = {"instances": d.progress["instances"], "restarted_at": d.progress.get("restarted_at")}
-    documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, **facts))
+        documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, **facts))
+        # The credential for its registry may have changed since, and its Secret has another name then.
+        await progress.add_to_inventory(session, opened.row, refs_of(documents))
     await wall_in(context, opened.row)
     await apply_all(context, documents)
+    return {"applied": [ref.as_dict() for ref in refs_of(documents)]}
 
 
 async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:

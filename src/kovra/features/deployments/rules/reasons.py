@@ -30,8 +30,8 @@ REASONS: Final[dict[str, Meaning]] = {
     ),
     "image_pull_denied": Meaning(
         "The registry refuses access to the image.",
-        "Make the image readable for Kovra.",
-        "The reference; or the instance that could not fetch it, with the node's words.",
+        "Store a credential that may pull it (`kovra registries set`), or make the image public.",
+        "The reference; or the instance that could not fetch it, with the node's words; and which credential was used.",
     ),
     "image_user_not_allowed": Meaning(
         "The image runs as root or as a named user.",
@@ -135,3 +135,10 @@ def reason(code: str, phase: str, evidence: Sequence[str] = (), message: str | N
     if code not in REASONS:
         raise KeyError(code)
     return Reason(code=code, phase=phase, evidence=tuple(line[:2000] for line in evidence[:60]), message=message)
+
+
+def asked_with(registry: str, credential: str | None) -> str:
+    """The evidence of whether a registry was asked with a credential of the organization's, by its id."""
+    if credential is None:
+        return f"The organization has no credential for {registry}."
+    return f"Asked with the organization's credential {credential} for {registry}."

@@ -14,6 +14,7 @@ from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import ObjectRef, Workload
 from kovra.features.deployments.compose import Placing, compose, isolation_of
 from kovra.features.deployments.rules.masking import Mask
+from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service.opening import Opened
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects.queries import AppEnvironmentRow
@@ -39,6 +40,7 @@ def workload_of(
         placing=context.registry.get(Placing),
         plan=opened.plan,
         instances=instances,
+        pull=opened.pull,
         restarted_at=restarted_at,
     )
 
@@ -91,3 +93,14 @@ async def last_lines(context: JobContext, namespace: str, pod: PodFacts | None, 
     if not text and pod.restarts > 0:
         text = await client.logs(namespace, pod.name, lines=30)
     return [mask(line) for line in text.splitlines()[-30:]]
+
+
+async def explained(
+    context: JobContext, why: Reason, opened: Opened, namespace: str, look_at: PodFacts | None
+) -> Reason:
+    """The reason with everything masked, the last lines of the pod to look at, and as whom a refused image was asked for."""
+    evidence = [opened.mask(line) for line in why.evidence]
+    if why.code == "image_pull_denied":
+        evidence.append(opened.asked_with)
+    lines = await last_lines(context, namespace, look_at, opened.mask)
+    return reason(why.code, why.phase, [*evidence, *lines])

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from kovra.adapters.cluster.workload import PullCredential
+from kovra.adapters.oci.reference import parse
 from kovra.features.deployments import queries
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.rules.masking import Mask
+from kovra.features.deployments.rules.reasons import asked_with
 from kovra.features.deployments.service import progress
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.features.registries.service import OpenedCredential, opened_for
 from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.service import revisions
 from kovra.foundation.db.holder_keys import HolderKeyStore
@@ -30,7 +34,11 @@ class Opened:
     plan: str
     """The organization's."""
     environment: Mapping[str, SecretValue] = field(repr=False)
+    pull: PullCredential | None
+    """The organization's present credential for the image's registry, if it has one."""
     mask: Mask
+    asked_with: str
+    """The evidence of which credential its nodes were given."""
 
 
 async def open_release(
@@ -42,8 +50,8 @@ async def open_release(
     for_deployment: UUID | None = None,
     for_run: UUID | None = None,
 ) -> Opened:
-    """Read a release and open its config and secrets; each opening of secrets is an event of the organization, which
-    names the deployment or the run that it was for.
+    """Read a release and open its config, its secrets and the credential for its registry. Each opening of secrets and
+    credentials is an event of the organization, which names the deployment or the run that it was for.
     """
     row = await session.one(
         project_queries.ANY_APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=app_environment_id
@@ -62,5 +70,30 @@ async def open_release(
         values[sealed.name] = value
         hidden.append(value)
     progress.secrets_opened(session, row, revision.secrets, for_deployment=for_deployment, for_run=for_run)
-    # Config vars are masked as well: they are sealed too, and people without config:read see evidence.
-    return Opened(row=row, release=release, plan=plan, environment=values, mask=Mask(values.values()))
+    registry = parse(release.pinned).registry
+    credential = await opened_for(session, store, registry, for_deployment=for_deployment, for_run=for_run)
+    return Opened(
+        row=row,
+        release=release,
+        plan=plan,
+        environment=values,
+        pull=_pull(credential) if credential else None,
+        # Config vars are masked as well: they are sealed too, and people without config:read see evidence.
+        mask=Mask([*values.values(), *(_shapes_of(credential) if credential else ())]),
+        asked_with=asked_with(registry, credential.wire_id if credential else None),
+    )
+
+
+def _pull(credential: OpenedCredential) -> PullCredential:
+    return PullCredential(
+        registry=credential.registry,
+        username=credential.username,
+        password=credential.password,
+        version=credential.version,
+    )
+
+
+def _shapes_of(credential: OpenedCredential) -> tuple[SecretValue, ...]:
+    """As what a credential could be met in somebody's words: the password, and both parts as they are sent."""
+    pair = credential.username.encode() + b":" + credential.password.reveal()
+    return credential.password, SecretValue(pair)

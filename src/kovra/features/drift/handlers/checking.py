@@ -11,7 +11,7 @@ from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.differences import EXACT, Difference, differences, secret_values
 from kovra.adapters.cluster.errors import ClusterDenied, ClusterForeign, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import workload_manifests
-from kovra.adapters.cluster.manifests.workload import name_of_content
+from kovra.adapters.cluster.manifests.workload import PULL, name_of_content
 from kovra.adapters.cluster.workload import ObjectRef, Workload
 from kovra.features.deployments import queries as deployment_queries
 from kovra.features.deployments.compose import Placing, compose
@@ -81,15 +81,17 @@ async def _subject(context: JobContext, session: TenantSession, job: CheckDrift)
     if _is_old(report, every_s):
         enqueue(session, CheckWalls(id=row.environment_id))
     open_ones = await session.all(deployment_queries.OPEN_DEPLOYMENTS, org_id=context.org_id, app_environment_id=row.id)
-    sealed_in = [ref for ref in progress.inventory_of(row) if ref.kind == "Secret"]
-    if open_ones or progress.is_unsettled(row) or len(sealed_in) != 1:
+    secrets = [ref.name for ref in progress.inventory_of(row) if ref.kind == "Secret"]
+    sealed_in = [name for name in secrets if PULL not in name]
+    pull_in = [name for name in secrets if PULL in name]
+    if open_ones or progress.is_unsettled(row) or len(sealed_in) != 1 or len(pull_in) > 1:
         await reports.look_again(session, row.id, min(every_s, SOON_S))
         await reports.write_unknown(session, row, report, "changing")
         return None
     await reports.look_again(session, row.id, every_s)
     release = await session.one(deployment_queries.RELEASE, org_id=context.org_id, release_id=row.current_release_id)
     plan = (await session.one(organization_queries.ORGANIZATION, org_id=context.org_id)).plan
-    workload = _workload(context, row, release, plan=plan, sealed_in=sealed_in[0].name)
+    workload = _workload(context, row, release, plan=plan, sealed_in=sealed_in[0], pull_in=next(iter(pull_in), None))
     applied = _applied(row, report, workload)
     return _Subject(
         row=row, release=release, workload=workload, documents=applied["documents"], report=report, applied=applied
@@ -108,6 +110,7 @@ def _workload(
     *,
     plan: str,
     sealed_in: str,
+    pull_in: str | None,
 ) -> Workload:
     assert row.current_deployment_id is not None
     workload = compose(
@@ -121,7 +124,7 @@ def _workload(
         instances=progress.instances_seen(row, release.processes),
         restarted_at=row.seen.get("restarted_at"),
     )
-    return replace(workload, sealed_in=sealed_in)
+    return replace(workload, sealed_in=sealed_in, pull_in=pull_in)
 
 
 def _applied(row: AppEnvironmentRow, report: queries.ReportRow, workload: Workload) -> dict[str, Any]:

@@ -106,7 +106,7 @@ async def lost(context: JobContext, step: Step) -> None:
 async def stopped(context: JobContext, step: Step) -> bool:
     """Take the Job away, which ends its pod; True when that has ended. Its end wakes the next step."""
     client, placement = context.registry.get(ClusterClient), await _placement(context, step)
-    job, _ = run_objects(placement, step.run.id)
+    job, *_ = run_objects(placement, step.run.id)
     context.check_time()
     await client.remove(job)
     label = f"kovra.io/run={bare('run', step.run.id)}"
@@ -129,7 +129,7 @@ async def _placement(context: JobContext, step: Step) -> Placement:
 
 
 async def _seen(context: JobContext, step: Step, placement: Placement) -> JobStatus:
-    job, _ = run_objects(placement, step.run.id)
+    job, *_ = run_objects(placement, step.run.id)
     return await observe_job(context.registry.get(ClusterClient), job.namespace, job.name)
 
 

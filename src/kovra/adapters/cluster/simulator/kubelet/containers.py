@@ -51,6 +51,10 @@ class Host(Protocol):
         """What trying HOST:PORT from inside the pod says."""
         ...
 
+    def may_pull(self, image: Image, reference: str) -> bool:
+        """Whether the image's registry lets the pod have it."""
+        ...
+
     def user(self, container: Object) -> tuple[bool, int | None]:
         """(may not be root, user id asked for)"""
         ...
@@ -151,20 +155,20 @@ class Container:
             self._pulling, self.next_at = True, at + PULL_S
             return None
         if image is None:
-            self._not_pulled(at, reference)
+            self._not_pulled(at, reference, "NotFound", f"{reference}: not found")
+            return None
+        if not self.host.may_pull(image, reference):
+            self._not_pulled(at, reference, "Unknown", "failed to authorize: 401 Unauthorized")
             return None
         self._pulling, self.digest = False, digest
         self.host.pulled.add(reference)
         self._record("Normal", "Pulled", f'Successfully pulled image "{reference}"')
         return image
 
-    def _not_pulled(self, at: float, reference: str) -> None:
+    def _not_pulled(self, at: float, reference: str, code: str, why: str) -> None:
         """It fails, is told as such for a moment, and is tried again after a pause."""
-        what = (
-            f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": '
-            f"{reference}: not found"
-        )
-        error = f"rpc error: code = NotFound desc = {what}"
+        what = f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": {why}'
+        error = f"rpc error: code = {code} desc = {what}"
         if self.reason != "ErrImagePull":
             self._record("Warning", "Failed", f'Failed to pull image "{reference}": {error}')
             self._record("Warning", "Failed", "Error: ErrImagePull")

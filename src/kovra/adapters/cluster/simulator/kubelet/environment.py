@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from kovra.adapters.cluster.simulator.network import API_SERVICE
@@ -66,3 +68,15 @@ def _by_key(store: Store, namespace: str, kind: str, reference: dict[str, Any]) 
     if reference.get("optional"):
         return None
     raise Missing(f"couldn't find key {key} in {kind} {namespace}/{reference.get('name', '')}")
+
+
+def pull_authorizations(store: Store, pod: Object, registry: str) -> Iterator[str]:
+    """The Basic headers of the pod's pull Secrets for a registry; a Secret that is not there is passed over."""
+    for reference in pod["spec"].get("imagePullSecrets") or []:
+        document = store.find("Secret", pod["metadata"]["namespace"], reference.get("name", ""))
+        if document is None or document.get("type") != "kubernetes.io/dockerconfigjson":
+            continue
+        config = json.loads(base64.b64decode(document["data"][".dockerconfigjson"]))
+        entry = config.get("auths", {}).get(registry)
+        if entry is not None:
+            yield f"Basic {entry.get('auth', '')}"
