@@ -97,6 +97,8 @@ class Watcher:
             await socket.send(json.dumps({"type": "subscribe", "id": "w", "topic": self.topic, "after": self.after}))
             async for text in socket:
                 frame = json.loads(text)
+                if frame.get("code") == "database_unavailable":
+                    return  # it was away when this was asked for: once more
                 assert frame["type"] not in ("dropped", "error"), frame
                 if frame["type"] == "subscribed":
                     self.subscribed.set()
