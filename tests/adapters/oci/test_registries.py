@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import json
@@ -16,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from kovra.adapters.oci.client import (
+    Credential,
     Endpoint,
     ImageInvalid,
     ImageNotFound,
@@ -28,6 +30,7 @@ from kovra.adapters.oci.client import (
 )
 from kovra.adapters.oci.reference import parse
 from kovra.foundation.errors import KovraError, Unavailable
+from kovra.foundation.keyring.values import SecretValue
 from kovra.foundation.outbound import Blocked, CertificateRefused, NameUnknown, Outbound
 from tests.support.internet import Internet, internet
 
@@ -97,7 +100,9 @@ class World:
     async def resolve(self, text: str = f"{HOST}/team/app:1", **options: Any) -> ResolvedImage:
         outbound = self.net.outbound()
         try:
-            return await Registries(outbound, options.pop("endpoints", {}), **options).resolve(parse(text))
+            credential = options.pop("credential", None)
+            registries = Registries(outbound, options.pop("endpoints", {}), **options)
+            return await registries.resolve(parse(text), credential)
         finally:
             await outbound.close()
 
@@ -158,6 +163,71 @@ async def test_a_registry_that_wants_something_else_than_a_token_denies(world: W
     world.token, world.challenge = "t-1", challenge
     with pytest.raises(ImagePullDenied):
         await world.resolve()
+
+
+ACME = Credential(username="acme", password=SecretValue("pa:ss wörd"))
+SHOWN = "Basic " + base64.b64encode("acme:pa:ss wörd".encode()).decode()
+
+
+def shown_to(world: World) -> list[tuple[str, str]]:
+    return [(seen.host, seen.headers["Authorization"]) for seen in world.net.seen if "Authorization" in seen.headers]
+
+
+async def test_a_credential_is_shown_to_the_token_server_and_only_its_token_to_the_registry(world: World) -> None:
+    """T111."""
+    world.token = "t-1"
+    world.redirect_blobs = f"https://{STORE}/b/{{}}"
+    assert (await world.resolve(credential=ACME)).digest == world.digest
+    assert shown_to(world) == [(AUTH, SHOWN), (HOST, "Bearer t-1"), (HOST, "Bearer t-1")]
+
+
+async def test_a_credential_is_shown_to_a_registry_that_asks_for_it_and_nowhere_else(world: World) -> None:
+    """T111."""
+    world.redirect_blobs = f"https://{STORE}/b/{{}}"
+
+    async def basic(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Authorization") != SHOWN:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="reg"'})
+        return await world._registry(request)
+
+    world.net.hosts[HOST] = basic
+    assert (await world.resolve(credential=ACME)).digest == world.digest
+    assert shown_to(world) == [(HOST, SHOWN), (HOST, SHOWN)]
+    assert world.asked[0] == HOST
+    assert "Authorization" not in world.net.seen[0].headers, "only after it was asked for"
+
+
+async def test_of_both_ways_the_one_that_does_not_tell_the_registry_the_password_is_taken(world: World) -> None:
+    world.token = "t-1"
+    world.challenge = f'Basic realm="reg", {world.challenge}'
+    await world.resolve(credential=ACME)
+    assert {value for host, value in shown_to(world) if host == HOST} == {"Bearer t-1"}
+
+
+async def test_a_public_registry_is_not_shown_the_credential(world: World) -> None:
+    await world.resolve(credential=ACME)
+    assert shown_to(world) == []
+
+
+@pytest.mark.parametrize(
+    "realm",
+    ["https://10.0.0.1/token", "http://auth.example.com/token", f"https://{INSIDE}/token", "https://127.0.0.1/t"],
+)
+async def test_a_credential_goes_to_no_realm_inside_nor_in_the_clear(world: World, realm: str) -> None:
+    """T111, T114."""
+    world.token, world.challenge = "t-1", f'Bearer realm="{realm}",service="reg"'
+    world.net.addresses |= {INSIDE: ["10.0.0.7"]}
+    with pytest.raises(ImagePullDenied):
+        await world.resolve(credential=ACME)
+    assert shown_to(world) == []
+
+
+async def test_a_refused_credential_is_shown_once(world: World) -> None:
+    world.token, world.token_answer = "t-1", lambda: web.Response(status=401)
+    with pytest.raises(ImagePullDenied):
+        await world.resolve(credential=ACME)
+    assert shown_to(world) == [(AUTH, SHOWN)]
+    assert "wörd" not in repr(ACME)
 
 
 async def test_a_token_that_does_not_help_denies_and_is_not_asked_for_again(world: World) -> None:
