@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from kovra.adapters.cluster.simulator import Simulator
+from kovra.features.runs.messages import TidyRun
+from tests.features.runs.test_running import nudge
 from tests.support.product import App, Caller, Product
 
 IMAGE = "registry.test/private/ok:1"
@@ -171,3 +173,21 @@ def _id(app: App) -> Any:
     from kovra.foundation.ids import decode
 
     return decode("app", app.app["id"])
+
+
+async def test_a_run_pulls_with_a_secret_of_its_own_which_goes_with_it(running: Product) -> None:
+    """The credential that serves the release may be another by then, and its Secret is pruned."""
+    ada = await running.sign_up()
+    app = await ada.app(IMAGE)
+    path = await credential(ada)
+    await app.deploy()
+    released = pull_secrets(running, app)
+    await ada.patch(path, OTHER)
+    started = await ada.post("/v1/runs", {"app_environment": app.pair["id"], "command": ["true"]})
+    ended = await ada.get(f"/v1/runs/{started['id']}?wait=40&until=terminal")
+    assert ended["outcome"] == "succeeded", ended
+    opened = {e["payload"]["run_id"] for e in await ada.events("registry_credential.opened")}
+    assert started["id"] in opened
+    assert list(pull_secrets(running, app).values()) == [auth(RIGHT), auth(OTHER)]
+    await nudge(running, app, TidyRun, started)
+    await pruned_to(running, app, *released.values())
