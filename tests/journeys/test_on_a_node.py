@@ -35,6 +35,7 @@ from tests.support.postgres import TestDatabase
 from tests.support.product import App
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
+CANARY: Final = "registry.test/kovra/ok:1"
 ROLLOUTS: Final = int(os.environ.get("KOVRA_ROLLOUTS", "3"))
 """How many are made under load."""
 
@@ -75,9 +76,10 @@ async def product(
             files[account].write_text(json.dumps(await account_kubeconfig(admin, kubeconfig, account)))
         link = streamlink.make(folder / "link", free_port())
         registry = {"endpoint": os.environ["KOVRA_TEST_REGISTRY"], "plain_http": True, "allow_private": True}
-        settings = settings_for(database, keyrings / "api.json", **lower(link.api))
+        settings = settings_for(database, keyrings / "api.json", canary_image=CANARY, **lower(link.api))
         worker = settings_for(
             database, keyrings / "worker.json", kubeconfig=files[WORKER], cluster_user=USER, log_store="postgres",
+            canary_image=CANARY,
             registries={"registry.test": registry}, settling_s=2, progress_deadline_s=60,
         )  # fmt: skip
         made = OnNode(
@@ -234,3 +236,60 @@ async def test_what_is_deleted_is_gone_from_the_cluster(product: OnNode, others:
     await _until(lambda: product.list("Deployment", others, "apps/v1"), lambda found: not found)
     await _until(lambda: product.list("Pod", others), lambda found: not found)
     assert await product.list("Service", others) == []
+
+
+async def test_a_wall_and_a_workload_return(product: OnNode) -> None:
+    """T131: what was done by hand is undone within seconds, under the worker's own few rights."""
+    assert product.admin is not None
+    app = await (await product.sign_up()).app()
+    assert (await app.deploy())["outcome"] == "live"
+
+    async def report(state: str) -> dict[str, Any]:
+        async with asyncio.timeout(60):
+            while (found := await app.caller.get(f"{app.path}/drift"))["state"] != state:
+                await asyncio.sleep(0.5)
+        return dict(found)
+
+    assert (await report("in_sync"))["items"] == []
+    wall = {"api_version": "networking.k8s.io/v1", "kind": "NetworkPolicy", "namespace": namespace(app)}
+    await product.admin.delete(ObjectRef(name="deny-all", **wall))
+    (deployment,) = await app_deployments(product, app)
+    path = f"/apis/apps/v1/namespaces/{namespace(app)}/deployments/{deployment['metadata']['name']}"
+    by_hand: list[dict[str, Any]] = [
+        {"op": "replace", "path": "/spec/replicas", "value": 3},
+        {"op": "add", "path": "/spec/template/spec/hostAliases", "value": [{"ip": "192.0.2.1", "hostnames": ["x"]}]},
+    ]
+    await product.admin._json(
+        "PATCH", path, query=[("fieldManager", "kubectl-edit")], body=by_hand, content="application/json-patch+json"
+    )
+    async with asyncio.timeout(60):
+        while True:
+            items = (await app.caller.get(f"{app.path}/drift"))["items"]
+            if {i["kind"] for i in items if i["restored_at"]} == {"NetworkPolicy", "Deployment"}:
+                break
+            await asyncio.sleep(0.5)
+    (after,) = await app_deployments(product, app)
+    assert after["spec"] == deployment["spec"]
+    assert await product.admin.find(ObjectRef(name="deny-all", **wall)) is not None
+    assert (await report("in_sync"))["state"] == "in_sync"
+
+
+async def app_deployments(product: OnNode, app: App) -> list[dict[str, Any]]:
+    return await product.list("Deployment", app, "apps/v1")
+
+
+async def test_isolation_is_proven_by_connecting(product: OnNode) -> None:
+    """T129, T130: by a pod of the environment, against the real API server, kubelet, metadata service and another's pod."""
+    other, app = await (await product.sign_up("Eve")).app(), await (await product.sign_up()).app()
+    for one in (other, app):
+        assert (await one.deploy())["outcome"] == "live"
+    asked = await app.caller.send("POST", f"/v1/environments/{app.environment['id']}/actions/prove-isolation")
+    assert asked.status_code == 202, asked.text
+    async with asyncio.timeout(120):
+        while (proof := await app.caller.get(asked.headers["location"]))["finished_at"] is None:
+            await asyncio.sleep(1)
+    assert (proof["state"], proof["reason"], proof["simulated"]) == ("proven", None, False), proof
+    assert {a["target"]: a["seen"] for a in proof["attempts"]} == {
+        "dns": "open", "api_server": "closed", "api_server_node": "closed", "kubelet": "closed",
+        "metadata_service": "closed", "platform_service": "closed", "other_organization": "closed",
+    }  # fmt: skip
