@@ -48,6 +48,8 @@ async def test_every_command_prints_what_its_page_tells(
         while not (await kovra("logs", "-o", "json")).out:
             await asyncio.sleep(0.2)
     await ok("logs")
+    await ok(f"drift {app}")
+    await ok("isolation")
     for words in (
         "run --no-follow --env A=1 -o json -- /testapp task 1",
         "run -o json -- /testapp task 1",
