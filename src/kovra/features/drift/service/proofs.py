@@ -12,6 +12,7 @@ from kovra.features.drift.messages import IsolationBroken, IsolationProven, Prov
 from kovra.features.drift.queries import ProofRow
 from kovra.features.drift.rules.attempts import is_proven
 from kovra.features.projects import queries as project_queries
+from kovra.foundation.access import Permission
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Conflict
 from kovra.foundation.events import record
@@ -44,12 +45,14 @@ class NothingLive(Conflict):
 
 async def request_proof(session: TenantSession, environment_id: UUID, canary: Canary) -> ProofRow:
     """Ask for a proof; the one that is under way, where there is one. Raises CanaryMissing, NothingLive, NotFound."""
-    await session.one(project_queries.ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, environment_id=environment_id)
+    place = {"org_id": session.org_id, "environment_id": environment_id}
+    environment = await session.one(project_queries.ENVIRONMENT_FOR_UPDATE, **place)
+    if environment.protected:  # something runs there for it
+        (await session.access()).require(Permission.environments_use_protected)
     if canary.image is None:
         raise CanaryMissing(
             "This installation has no image that tries to connect.", hint="Operators set KOVRA_CANARY_IMAGE."
         )
-    place = {"org_id": session.org_id, "environment_id": environment_id}
     if await session.find(queries.A_LIVE_ONE, **place) is None:
         raise NothingLive("Nothing is live in this environment.", hint="Deploy an app to it first.")
     known = await session.find(queries.OPEN_PROOF, **place)
