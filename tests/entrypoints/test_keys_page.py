@@ -68,7 +68,9 @@ class Operator:
                 await rules.rotate(session, store, [rules.Purpose.config, rules.Purpose.secret])
             async with database.organization(org_id) as session:  # type: ignore[arg-type]
                 for rotation in await session.all(queries.ROTATIONS, org_id=org_id):
-                    assert await rules.reseal_batch(session, store, rotation.id) is None
+                    position: rules.Position | None = rules.START
+                    while position is not None:
+                        position = await rules.reseal_batch(session, store, rotation.id, position)
 
     async def _sql(self, sql: str, *arguments: object) -> None:
         connection = await asyncpg.connect(**self._database.superuser())  # type: ignore[arg-type]

@@ -102,10 +102,13 @@ class Chaos:
     async def settled(self, within_s: float = 90) -> dict[str, Any]:
         """Wait until everybody has everything, and check that it is that, once, in order; how much it was."""
         self._talking.cancel()
-        async with asyncio.timeout(within_s):
-            while not await self._all_there():
-                self._well()
-                await asyncio.sleep(0.2)
+        try:
+            async with asyncio.timeout(within_s):
+                while not await self._all_there():
+                    self._well()
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise AssertionError(self._missing()) from None
         self._well()
         facts = 0
         for topic in {watcher.topic for watcher in self.watchers}:
@@ -120,6 +123,13 @@ class Chaos:
             assert follower.seen == self._written
         lines = sum(map(len, self._written.values()))
         return {"facts delivered": facts, "lines": lines, "breaks": [w.breaks for w in self.watchers]}
+
+    def _missing(self) -> str:
+        """Who is where, for a message."""
+        written = {pod: len(lines) for pod, lines in self._written.items()}
+        facts = [(w.topic[-4:], w.seen[-1:], w.breaks) for w in self.watchers]
+        lines = [({pod: len(seen) for pod, seen in f.seen.items()}, f.breaks) for f in self.followers]
+        return f"written {written}; lines {lines}; facts {facts}"
 
     async def _all_there(self) -> bool:
         for topic in {watcher.topic for watcher in self.watchers}:

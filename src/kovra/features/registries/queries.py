@@ -50,7 +50,7 @@ _FOR_REGISTRY = _r.registry == bindparam("registry")
 _CREDENTIAL = select(_r.id, _r.registry, _r.username, _r.actor, _r.created_at, _r.updated_at).where(_MINE)
 CREDENTIALS = Listing(_CREDENTIAL, CredentialRow, key=_r.id, by={"registry": _r.registry})
 CREDENTIAL = statement(_CREDENTIAL.where(_THIS), CredentialRow)
-CREDENTIAL_FOR_UPDATE = statement(_CREDENTIAL.where(_THIS).with_for_update(), CredentialRow)
+CREDENTIAL_FOR_UPDATE = statement(_CREDENTIAL.where(_THIS).with_for_update(key_share=True), CredentialRow)
 CREDENTIAL_FOR_REGISTRY = statement(_CREDENTIAL.where(_FOR_REGISTRY), CredentialRow)
 SEALED = statement(
     select(_r.id, _r.registry, _r.username, _r.password, _r.updated_at).where(_MINE, _FOR_REGISTRY), SealedCredentialRow
