@@ -25,7 +25,7 @@ async def product(keyrings: Path, tmp_path: Path) -> AsyncIterator[Installation]
         shutil.rmtree(data, ignore_errors=True)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 async def test_nothing_is_lost_whatever_is_killed(product: Installation) -> None:
     """T207, T216, T217: api and streamer, then database and worker; thirty watchers and four who follow logs."""
     async with Chaos(product, apps=4, watchers=30, followers=4).watched() as chaos:

@@ -99,7 +99,7 @@ class Chaos:
         """Another image; the outcome."""
         return await self.person.deploy(app, f"registry.test/kovra/ok:{number % 2 + 1}")
 
-    async def settled(self, within_s: float = 90) -> dict[str, Any]:
+    async def settled(self, within_s: float = 150) -> dict[str, Any]:
         """Wait until everybody has everything, and check that it is that, once, in order; how much it was."""
         self._talking.cancel()
         try:
