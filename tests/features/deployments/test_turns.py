@@ -217,6 +217,10 @@ async def test_a_restored_app_is_deployed_again_with_a_verdict(running: Product)
     app = await (await running.sign_up()).app()
     live = await app.deploy()
     await app.caller.ok("DELETE", f"/v1/apps/{app.app['id']}")
+    assert running.simulator is not None
+    async with asyncio.timeout(20):  # restored before it was taken out, nothing would have changed
+        while running.simulator.store.list("Deployment", "kv-" + app.environment["id"][4:]):
+            await asyncio.sleep(0.02)
     await app.caller.post(f"/v1/apps/{app.app['id']}/actions/restore")
     for _ in range(200):
         found = (await app.caller.get(f"/v1/deployments?app={app.app['id']}"))["data"]
