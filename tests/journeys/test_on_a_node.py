@@ -18,6 +18,7 @@ import pytest
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.connect import from_kubeconfig
+from kovra.adapters.cluster.manifests.labels import bare
 from kovra.adapters.cluster.manifests.streamer import NAME as STREAMER
 from kovra.adapters.cluster.manifests.worker import WORKER
 from kovra.adapters.cluster.workload import ObjectRef
@@ -30,7 +31,7 @@ from tests.conftest import settings_for
 from tests.features.logs.conftest import Streamed, lower
 from tests.features.logs.serving import served
 from tests.features.logs.test_shells import shell
-from tests.support.cluster_accounts import NAMESPACE, USER, account_kubeconfig, prepare
+from tests.support.cluster_accounts import USER, account_kubeconfig, prepare
 from tests.support.postgres import TestDatabase
 from tests.support.product import App
 
@@ -90,13 +91,14 @@ async def product(
         await stack.enter_async_context(working(worker))
         made.url = await stack.enter_async_context(served(made.app, settings))
         yield made
-        await _remove_namespaces(admin)
+        await _remove_namespaces(made, admin)
 
 
-async def _remove_namespaces(admin: ClusterClient) -> None:
-    found = await admin.list("v1", "Namespace", labels="app.kubernetes.io/managed-by=kovra")
-    for item in found["items"]:
-        if item["metadata"]["name"] != NAMESPACE:
+async def _remove_namespaces(product: OnNode, admin: ClusterClient) -> None:
+    """Its own: other tests are on the same node at the same time."""
+    for (org_id,) in await product.sql("select id from organizations"):
+        labels = f"kovra.io/organization={bare('org', org_id)}"
+        for item in (await admin.list("v1", "Namespace", labels=labels))["items"]:
             await admin.delete(ObjectRef.of({"apiVersion": "v1", "kind": "Namespace", **item}))
 
 
