@@ -29,7 +29,7 @@ async def put_back(context: JobContext, app_environment_id: UUID, release_id: UU
         documents = workload_manifests(workload)
         wanted = refs_of(documents)
         await progress.add_to_inventory(session, opened.row, wanted)
-    await wall_in(context, opened.row)
+    await wall_in(context, opened)
     await apply_all(context, documents)
     recorded = [*progress.inventory_of(opened.row), *wanted]
     await prune(context, recorded, wanted)

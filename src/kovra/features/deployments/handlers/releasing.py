@@ -44,7 +44,7 @@ async def _start(context: JobContext, step: Step) -> None:
     brought = d.progress.get("brought") or new
     status = await observe_job(context.registry.get(ClusterClient), job.namespace, job.name)
     if not status.found:
-        await wall_in(context, opened.row)
+        await wall_in(context, opened)
         async with context.session() as session:
             await progress.add_to_inventory(session, opened.row, refs)
             await progress.remember(session, step, {"brought": brought})

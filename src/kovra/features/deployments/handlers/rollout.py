@@ -41,7 +41,7 @@ async def roll_out(context: JobContext, step: Step) -> None:
         workload = workload_of(context, opened, deployment_id=d.id, instances=instances, restarted_at=restarted_at)
         documents = workload_manifests(workload)
         await progress.add_to_inventory(session, opened.row, refs_of(documents), begins=True)
-    await wall_in(context, opened.row)
+    await wall_in(context, opened)
     await apply_all(context, documents)
     async with context.session() as session:
         applied = [ref.as_dict() for ref in refs_of(documents)]
@@ -94,7 +94,7 @@ async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
         documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, **facts))
         # The credential for its registry may have changed since, and its Secret has another name then.
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
-    await wall_in(context, opened.row)
+    await wall_in(context, opened)
     await apply_all(context, documents)
     return {"applied": [ref.as_dict() for ref in refs_of(documents)]}
 

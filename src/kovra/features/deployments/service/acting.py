@@ -16,8 +16,6 @@ from kovra.features.deployments.compose import Placing, compose, isolation_of
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service.opening import Opened
-from kovra.features.organizations import queries as organization_queries
-from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.observability import logger
@@ -55,11 +53,9 @@ def denied_later() -> Iterator[None]:
         raise Retry(after_s=DENIED_AGAIN_S, why="the cluster refuses Kovra's credentials") from None
 
 
-async def wall_in(context: JobContext, row: AppEnvironmentRow) -> None:
+async def wall_in(context: JobContext, opened: Opened) -> None:
     """Namespace, policies, quota and account, before anything runs there."""
-    async with context.session() as session:
-        plan = (await session.one(organization_queries.ORGANIZATION, org_id=context.org_id)).plan
-    isolation = isolation_of(context.org_id, row, context.registry.get(Placing), plan)
+    isolation = isolation_of(context.org_id, opened.row, context.registry.get(Placing), opened.plan)
     await raise_walls(context.registry.get(ClusterClient), isolation, check=context.check_time)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.differences import EXACT, Difference, differences, secret_values
-from kovra.adapters.cluster.errors import ClusterDenied, ClusterForeign, ClusterNotFound, ClusterRefused
+from kovra.adapters.cluster.errors import ClusterForeign, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.manifests.workload import PULL, name_of_content
 from kovra.adapters.cluster.workload import ObjectRef, Workload
@@ -18,6 +18,7 @@ from kovra.features.deployments.compose import Placing, compose
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.acting import denied_later
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.drift import queries
 from kovra.features.drift.messages import CheckDrift, CheckWalls
@@ -30,14 +31,12 @@ from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation import clock
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.jobs.messages import enqueue
 from kovra.foundation.observability import logger
 
 SOON_S: Final = 60.0
 """What changes is looked at again so much later."""
-_DENIED_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +58,11 @@ async def check_drift(context: JobContext, job: CheckDrift) -> None:
         subject = await _subject(context, session, job)
     if subject is None:
         return
-    try:
+    with denied_later():
         found = await _look(context.registry.get(ClusterClient), subject)
         before = [item_of(document) for document in subject.report.items or []]
         seen = merged(before, found, clock.now())
         after = await _restored(context, subject, seen)
-    except ClusterDenied as denied:
-        logger.error("cluster_denied", code=denied.error_code)
-        raise Retry(after_s=_DENIED_S, why="the cluster refuses Kovra's credentials") from None
     async with context.session() as session:
         await reports.write_report(session, subject.row, before, seen, after, subject.applied)
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 from kovra.adapters.cluster.client import MANAGED_BY, MANAGER, ClusterClient
 from kovra.adapters.cluster.differences import differences
 from kovra.adapters.cluster.errors import (
-    ClusterDenied,
     ClusterForeign,
     ClusterNotFound,
     ClusterRefused,
@@ -21,6 +20,7 @@ from kovra.adapters.cluster.manifests import namespace_manifests
 from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import Isolation, NodePool, ObjectRef
 from kovra.features.deployments.compose import Placing, isolation_of
+from kovra.features.deployments.service.acting import denied_later
 from kovra.features.drift import queries
 from kovra.features.drift.handlers.checking import apply_whole
 from kovra.features.drift.messages import CheckWalls
@@ -29,11 +29,9 @@ from kovra.features.drift.service import reports
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.foundation import clock
-from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.observability import logger
 
-_DENIED_S: Final = 30.0
 _BESIDES: Final = (
     ("networking.k8s.io/v1", "NetworkPolicy"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
@@ -76,13 +74,10 @@ async def check_walls(context: JobContext, job: CheckWalls) -> None:
     known = report.facts if report is not None else {}
     before = [item_of(document) for document in report.items] if report is not None else []
     client = context.registry.get(ClusterClient)
-    try:
+    with denied_later():
         look = await _look(client, isolation, placing.routing, known)
         seen = merged(before, look.found, clock.now())
         after = await _raised(context, isolation, look, seen)
-    except ClusterDenied as denied:
-        logger.error("cluster_denied", code=denied.error_code)
-        raise Retry(after_s=_DENIED_S, why="the cluster refuses Kovra's credentials") from None
     level = placing.pools.get(plan, NodePool()).level
     facts = {**_facts(isolation, after), "plan": plan, "wanted": look.digest, "level": level}
     async with context.session() as session:

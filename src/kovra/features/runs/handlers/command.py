@@ -54,7 +54,7 @@ async def start(context: JobContext, step: Step) -> None:
     async with context.session() as session:
         facts = {"applied_at": first or clock.rfc3339(clock.now()), "waiting_for": "the instance to start"}
         await progress.remember(session, step, facts)
-    await wall_in(context, opened.row)
+    await wall_in(context, opened)
     await apply_all(context, documents)
 
 
