@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.set-up
 # One more than two cores: much of a test's time is waiting.
-WORKERS ?= 3
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+export WORKERS ?= 3
+PYTEST = PYTEST=$(BIN)/pytest tests/run
 
 # Every process would compile all that it imports, again and again: 5 seconds for each start of a program.
 unexport PYTHONDONTWRITEBYTECODE

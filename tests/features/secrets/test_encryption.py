@@ -15,6 +15,7 @@ from kovra.features.secrets import handlers
 from kovra.features.secrets.messages import ResealValues
 from kovra.features.secrets.service import keys as rules
 from kovra.foundation.db.database import Database
+from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Retry
 from kovra.foundation.ids import decode
 from kovra.foundation.jobs.handling import JobContext
@@ -101,6 +102,27 @@ async def test_progress_is_seen_batch_by_batch(app: App, worker: Registry, monke
     assert sorted(len(e["payload"]["rows"]) for e in events) == [1, 2, 2]
     assert {(e["payload"]["purpose"], e["payload"]["version"]) for e in events} == {("secret", 2)}
     assert len({row for e in events for row in e["payload"]["rows"]}) == len(versions) == 5  # T093
+
+
+async def test_a_rotation_that_ends_while_it_is_looked_at_is_not_told_half(
+    app: App, worker: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, count, ended = app.caller, rules.needed, False
+    await ada.patch(f"{app.path}/secrets", {"secrets": {"S": "v"}})
+    await ada.post(ROTATE, {"purpose": "secret"})
+
+    async def counted_before_it_ends(session: TenantSession) -> dict[tuple[str, int], int]:
+        nonlocal ended
+        counts = await count(session)
+        if not ended:
+            ended = True
+            await _finish(worker, ada)
+        return counts
+
+    monkeypatch.setattr(rules, "needed", counted_before_it_ends)
+    (turn,) = (await ada.get(STATE))["rotations"]
+    assert ended
+    assert (turn["finished_at"] is None, turn["remaining"]) == (True, 1)
 
 
 async def test_a_rotation_is_an_event_of_the_one_who_asked(app: App) -> None:

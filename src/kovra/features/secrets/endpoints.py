@@ -106,9 +106,10 @@ async def list_secret_versions(
 
 
 async def _encryption(session: TenantSession) -> EncryptionOut:
+    # Rotations before counts: one that ends in between is told as running, never as finished with values left.
+    rotations = await session.all(queries.ROTATIONS, org_id=session.org_id)
     counts = await keys.needed(session)
     versions = await session.all(queries.KEY_VERSIONS, org_id=session.org_id)
-    rotations = await session.all(queries.ROTATIONS, org_id=session.org_id)
     return EncryptionOut(
         keys=[
             KeyVersionOut(
