@@ -59,7 +59,7 @@ class Api:
     async def ended(self) -> set[str]:
         """End it as an operator would; the modules it had loaded."""
         self.process.send_signal(signal.SIGINT)
-        said, _ = await asyncio.wait_for(self.process.communicate(), 30)
+        said, _ = await asyncio.wait_for(self.process.communicate(), 60)
         assert self.process.returncode == 0
         return set(json.loads(said.splitlines()[-1]))
 

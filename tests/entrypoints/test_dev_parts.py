@@ -92,7 +92,7 @@ async def test_a_given_server_is_bootstrapped_migrated_and_left_running(postgres
         assert await given.start(keeper) == {"KOVRA_DATABASE_URL": app_url}
         await given.stop(keeper)
     assert PASSWORDS.app not in given.where + repr(server)
-    connection = await asyncio.wait_for(asyncpg.connect(app_url), 10)
+    connection = await asyncio.wait_for(asyncpg.connect(app_url), 60)
     assert await connection.fetchval("select count(*) from alembic_version") == 1
     await connection.close()
     folder.close()

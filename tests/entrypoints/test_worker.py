@@ -69,5 +69,5 @@ async def test_a_loop_that_breaks_shows_in_readiness_and_metrics_and_at_last_end
     assert (await _get(settings, "/healthz"))[0] == 200
     assert 'kovra_loop_restarts_total{loop="watcher"}' in (await _get(settings, "/metrics"))[1]
     with pytest.raises(LoopDead, match="watcher"):
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, 60)
     assert METRICS.get_sample_value("kovra_loop_up", {"loop": "watcher"}) == 0

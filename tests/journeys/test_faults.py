@@ -125,7 +125,7 @@ async def test_rotating_the_organizations_key_reseals_and_the_values_still_deplo
     await ada.patch(f"{app.path}/config", {"vars": {"A": "1"}})
     before = (await ada.get(f"{app.path}/secrets"))["data"][0]["digest"]
     await ada.post("/v1/organization/encryption/actions/rotate")
-    for _ in range(100):
+    for _ in range(1000):
         state = await ada.get("/v1/organization/encryption")
         if all(r["finished_at"] for r in state["rotations"]):
             break

@@ -74,14 +74,14 @@ class Queue:
         found = await self.superuser.fetch(f"select {columns} from procrastinate_jobs order by id")
         return [tuple(row) for row in found]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 15) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         for _ in range(int(seconds * 50)):
             if condition():
                 return
             await asyncio.sleep(0.02)
         raise AssertionError(f"not in time; done {self.done}, queue {await self.rows()}")
 
-    async def until_empty(self, seconds: float = 15) -> None:
+    async def until_empty(self, seconds: float = 60) -> None:
         for _ in range(int(seconds * 50)):
             if not await self.rows():
                 return

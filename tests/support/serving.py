@@ -61,7 +61,7 @@ class Served:
                     writer.write(part)
                     await writer.drain()
                     await asyncio.sleep(pause_s)
-            await asyncio.wait_for(reading, 10)
+            await asyncio.wait_for(reading, 60)
         finally:
             writer.close()
         return bytes(answer)

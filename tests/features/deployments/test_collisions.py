@@ -43,7 +43,7 @@ async def test_secrets_changed_meanwhile_are_the_next_deployments(running: Produ
         ]
         assert opened
         assert all(versions == {"API_KEY": number} for versions in opened)
-    for _ in range(200):  # what is old goes after the verdict
+    for _ in range(3000):  # what is old goes after the verdict
         secrets = [name for kind, name in contents(running, app) if kind == "Secret"]
         if len(secrets) == 1:
             break

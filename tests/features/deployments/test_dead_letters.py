@@ -25,7 +25,7 @@ async def jobs(*words: str) -> Any:
 
 
 async def letters() -> list[Any]:
-    for _ in range(200):
+    for _ in range(3000):
         if found := await jobs("list", "-o", "json"):
             return list(found)
         await asyncio.sleep(0.1)

@@ -171,7 +171,7 @@ async def test_a_deleted_app_stops_at_once_and_comes_back_whole(running: Product
     assert (await app.now())["current_release"]["number"] == 1
 
 
-async def _until(condition: object, seconds: float = 15) -> None:
+async def _until(condition: object, seconds: float = 60) -> None:
     for _ in range(int(seconds * 20)):
         if condition():  # type: ignore[operator]
             return

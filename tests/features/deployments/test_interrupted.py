@@ -95,7 +95,7 @@ async def test_a_cancel_in_each_phase_leaves_what_served_and_nothing_else(runnin
     assert await ends(app, started) == ["canceled"]
     assert (await app.now())["current_release"]["id"] == live["release"]["id"]
 
-    for _ in range(200):
+    for _ in range(3000):
         if contents(running, app) == before and image_of(running, app) == image:
             break
         await asyncio.sleep(0.05)

@@ -206,7 +206,7 @@ async def test_waiting_for_a_deployment_holds_no_connection(running: Product) ->
         await in_phase(app, started)
         path = f"/v1/deployments/{started['id']}?wait=30&until=terminal"
         waiters = [asyncio.create_task(app.caller.get(path)) for _ in range(2 * running.settings.pool_max)]
-        async with asyncio.timeout(20):  # each looks now and then, and holds nothing in between
+        async with asyncio.timeout(60):  # each looks now and then, and holds nothing in between
             while len(pool._idle) < pool._size:
                 await asyncio.sleep(0.01)
         assert (await app.now())["id"] == app.pair["id"]
@@ -218,11 +218,11 @@ async def test_a_restored_app_is_deployed_again_with_a_verdict(running: Product)
     live = await app.deploy()
     await app.caller.ok("DELETE", f"/v1/apps/{app.app['id']}")
     assert running.simulator is not None
-    async with asyncio.timeout(20):  # restored before it was taken out, nothing would have changed
+    async with asyncio.timeout(60):  # restored before it was taken out, nothing would have changed
         while running.simulator.store.list("Deployment", "kv-" + app.environment["id"][4:]):
             await asyncio.sleep(0.02)
     await app.caller.post(f"/v1/apps/{app.app['id']}/actions/restore")
-    for _ in range(200):
+    for _ in range(3000):
         found = (await app.caller.get(f"/v1/deployments?app={app.app['id']}"))["data"]
         if found[0]["source"]["kind"] == "restore":
             break

@@ -61,11 +61,11 @@ async def test_what_went_live_after_the_list_is_not_taken_for_lost(
         watcher = ClusterWatcher(product.app.state.registry.get(Database), cast(ClusterClient, late))
         watching = asyncio.create_task(watcher.run())
         try:
-            await asyncio.wait_for(late.listed.wait(), 20)
+            await asyncio.wait_for(late.listed.wait(), 60)
             async with working(settings):
                 assert (await app.deploy())["outcome"] == "live"
             late.go.set()
-            await asyncio.wait_for(late.watches.wait(), 20)
+            await asyncio.wait_for(late.watches.wait(), 60)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -133,7 +133,7 @@ async def _woken(watcher: Noting, client: ClusterClient) -> None:
     target = uuid4()
     await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "w"}})
     await client.apply(_deployment("w", target))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while target not in watcher.woken:
             await asyncio.sleep(0.01)
 

@@ -306,7 +306,7 @@ async def test_the_last_use_is_written_behind_the_requests_and_not_each_time(pro
     assert await last_used(ada, made["id"]) is None
     await asyncio.gather(*(token.get("/v1/apps") for _ in range(5)))
     await Caller(product, tokens.new_token("api", decode("org", ada.organization["id"]))).send("GET", "/v1/apps")
-    for _ in range(100):
+    for _ in range(1000):
         if (written := await last_used(ada, made["id"])) is not None:
             break
         await asyncio.sleep(0.02)
@@ -384,7 +384,7 @@ async def test_the_writer_goes_on_after_a_defect_and_writes_what_is_left_at_the_
         await asyncio.sleep(0.01)
         written.failure = None
         use.note(used(2))
-        for _ in range(100):
+        for _ in range(1000):
             if written.principals:
                 break
             await asyncio.sleep(0.01)

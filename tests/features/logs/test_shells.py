@@ -37,7 +37,7 @@ class Terminal:
         self.told: list[dict[str, Any]] = []
 
     async def step(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             message = await self.socket.recv()
         if isinstance(message, str):
             self.told.append(json.loads(message))
@@ -107,7 +107,7 @@ async def facts(app: App, kind: str) -> list[dict[str, Any]]:
 
 async def closing(app: App, shell_id: str) -> dict[str, Any]:
     """How a shell ended, once it has."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             for fact in await facts(app, "shell.closed"):
                 if fact["payload"]["shell_id"] == shell_id:
@@ -341,7 +341,7 @@ async def test_without_a_running_instance_the_socket_says_so(streamed: Streamed)
     app = await ada.app()
     await app.deploy()
     await app.finished(await ada.post(f"{app.path}/actions/suspend"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while streamed.pods(app):
             await asyncio.sleep(0.02)
     async with shell(streamed, app, command=["cat"]) as terminal:

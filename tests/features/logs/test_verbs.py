@@ -47,7 +47,7 @@ async def test_logs_and_exec_from_a_terminal(streamed: Streamed, live_app: App) 
     _, err = await refused.communicate()
     assert (refused.returncode, "shells:open" in err.decode()) == (4, True)
     assert follower.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         first = [(await follower.stdout.readline()).decode() for _ in range(2)]
         streamed.write(pod, f"{tag} three")
         third = (await follower.stdout.readline()).decode()
@@ -86,5 +86,5 @@ async def test_the_client_reads_a_stream_to_its_end(streamed: Streamed, live_app
         stream = client.follow_logs(live_app.pair["id"], follow=False, q=tag)
         return [told.data["line"] for told in stream if told.kind == "line"]
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await asyncio.to_thread(read) == [f"{tag} one", f"{tag} two"]

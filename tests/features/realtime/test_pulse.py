@@ -19,7 +19,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_client_that_does_not_read_ends_its_socket() -> None:
     """T158: a send that waits for it is ended; quick ones are not, however many."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(TimeoutError):
             async with Pulse(lambda: None) as pulse:
                 for _ in range(20):
@@ -32,7 +32,7 @@ async def test_a_client_that_does_not_read_ends_its_socket() -> None:
 
 async def test_a_quiet_socket_is_woken_until_it_ends() -> None:
     woken = asyncio.Queue[None]()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with Pulse(lambda: woken.put_nowait(None)):
             for _ in range(3):
                 await woken.get()

@@ -36,7 +36,7 @@ def pull_secrets(running: Product, app: App) -> dict[str, Any]:
 
 async def pruned_to(running: Product, app: App, *wanted: dict[str, Any]) -> dict[str, Any]:
     """Pruning follows the verdict."""
-    for _ in range(200):
+    for _ in range(3000):
         found = pull_secrets(running, app)
         if list(found.values()) == list(wanted):
             break

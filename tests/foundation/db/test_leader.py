@@ -30,9 +30,9 @@ async def test_one_leads_and_another_follows_when_it_goes(database: TestDatabase
 
     replicas = [replica(number) for number in range(3)]
     try:
-        first = await asyncio.wait_for(begun.get(), 20)
+        first = await asyncio.wait_for(begun.get(), 60)
         replicas[first].cancel()
-        second = await asyncio.wait_for(begun.get(), 20)
+        second = await asyncio.wait_for(begun.get(), 60)
         assert second != first
         assert at_work == [second]
         assert not any(task.done() for n, task in enumerate(replicas) if n != first)

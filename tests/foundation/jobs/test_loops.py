@@ -28,7 +28,7 @@ async def test_a_loop_that_breaks_is_started_again_and_is_down_meanwhile() -> No
 
     loops.start("one", work)
     loops.start("other", asyncio.Event().wait)  # type: ignore[arg-type]  # its value is of no interest
-    await asyncio.wait_for(working.wait(), 5)
+    await asyncio.wait_for(working.wait(), 60)
     assert (runs, loops.down()) == (3, [])
     await loops.stop()
 
@@ -42,7 +42,7 @@ async def test_a_loop_that_breaks_again_and_again_is_given_up_and_named(how: str
     loops = quick()
     loops.start("other", asyncio.Event().wait)  # type: ignore[arg-type]
     loops.start("poor", work)
-    dead = await asyncio.wait_for(loops.failed(), 5)
+    dead = await asyncio.wait_for(loops.failed(), 60)
     assert "poor" in dead.message
     assert "CANARY" not in dead.message
     assert loops.down() == ["poor"]
@@ -90,5 +90,5 @@ async def test_a_loop_that_misses_that_it_was_cancelled_is_told_again_and_one_th
     loops.start("draining", draining, drains=True)
     loops.start("deaf", deaf)
     await working.wait()
-    await asyncio.wait_for(loops.stop(), 10)
+    await asyncio.wait_for(loops.stop(), 60)
     assert told == {"deaf": 2, "draining": 1}

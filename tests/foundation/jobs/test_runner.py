@@ -69,7 +69,7 @@ async def test_a_connection_that_is_ended_within_a_statement_loses_no_job(traps:
         for row in wanted:
             await traps.put(Step(id=row))
         await traps.until_empty()
-        for _ in range(100):
+        for _ in range(1000):
             if await traps.superuser.fetchval(f"select last_value from trap_{moment}") >= 3:
                 break
             await asyncio.sleep(0.05)
@@ -116,7 +116,7 @@ async def test_what_is_announced_is_heard_again_after_the_listening_connection_w
     async with queue.working(poll_s=3600):
         for _ in range(3):
             listening = "application_name = 'kovra-jobs-listen'"
-            for _ in range(200):
+            for _ in range(3000):
                 if await queue.kill(listening):
                     break
                 await asyncio.sleep(0.02)
@@ -423,7 +423,7 @@ async def test_a_job_of_a_newer_version_is_left_for_a_newer_worker(queue: Queue)
     row = new_id()
     async with queue.working(queue.noting(Step)):
         await queue.put(Errand(id=row))
-        for _ in range(200):
+        for _ in range(3000):
             if await queue.rows("status::text, scheduled_at is not null") == [("todo", True)]:
                 break
             await asyncio.sleep(0.02)

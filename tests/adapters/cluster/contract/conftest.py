@@ -53,7 +53,7 @@ async def fresh_namespace(client: ClusterClient, name: str) -> None:
     """A namespace whose service account is there: nothing runs before it."""
     await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     account = ObjectRef(api_version="v1", kind="ServiceAccount", namespace=name, name="default")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await client.find(account):
             await asyncio.sleep(0.05)
 

@@ -182,7 +182,7 @@ async def test_a_watch_tells_what_happens_after_a_list(client: ClusterClient, na
     await client.apply(config_map(namespace, a="2"))
     await client.delete(ref(config_map(namespace)))
     seen: list[str] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in client.watch(
             "v1", "ConfigMap", labels="suite=contract", resource_version=version, timeout_s=5
         ):

@@ -40,7 +40,7 @@ class World:
 
     async def until_refused(self, document: Document, client: ClusterClient | None = None) -> str:
         """What the policies say; a policy is known to admission a moment after it was made."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await (client or self.worker).apply(document, dry_run=True)

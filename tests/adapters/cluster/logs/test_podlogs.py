@@ -53,7 +53,7 @@ async def pod(client: ClusterClient, image: str, **spec: Any) -> ObjectRef:
 
 async def running(client: ClusterClient, ref: ObjectRef) -> Any:
     """The pod, when its container has said that it listens."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             found = await client.get(ref)
             log = PodLog(client, found, after=START)
@@ -65,7 +65,7 @@ async def running(client: ClusterClient, ref: ObjectRef) -> Any:
 async def some(log: PodLog, count: int) -> list[Line]:
     """So many lines of a follower."""
     found: list[Line] = []
-    async with asyncio.timeout(20), aclosing(log.follow()) as batches:
+    async with asyncio.timeout(60), aclosing(log.follow()) as batches:
         async for lines in batches:
             found += lines
             if len(found) >= count:
@@ -90,7 +90,7 @@ async def test_a_container_that_crashes_is_read_through_its_restarts(client: Clu
 
 async def test_a_reader_that_comes_later_gets_the_container_before_as_well(client: ClusterClient) -> None:
     ref = await pod(client, "kovra/crash:1")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while ((await client.get(ref)).get("status") or {}).get("containerStatuses", [{}])[0].get(
             "restartCount", 0
         ) < 1:

@@ -57,7 +57,7 @@ class Cluster:
 
     async def until(self, api_version: str, kind: str, name: str, true: Callable[[Document], Any]) -> Document:
         """Wait until an object is as wanted."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not ((found := await self.find(api_version, kind, name)) and true(found)):
                 await asyncio.sleep(0.02)
         return found
@@ -75,7 +75,7 @@ class Cluster:
 
     async def waiting(self, reason: str) -> Document:
         """Wait until a pod waits for a reason."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 for pod in await self.pods():
                     statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]

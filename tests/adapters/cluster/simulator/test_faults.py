@@ -108,7 +108,7 @@ async def test_it_goes_away_and_comes_back_at_the_same_address(own: Simulator, c
         await asyncio.sleep(0.01)
     url = own.url
     await own.go_away()
-    await asyncio.wait_for(asyncio.gather(watching, return_exceptions=True), 5)
+    await asyncio.wait_for(asyncio.gather(watching, return_exceptions=True), 60)
     with pytest.raises(aiohttp.ClientError):
         await call()
     await own.come_back(lost=lost)

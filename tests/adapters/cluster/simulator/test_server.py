@@ -144,7 +144,7 @@ async def test_logs_are_cut_as_asked(cluster: Cluster) -> None:
 
 async def test_following_a_log_ends_with_the_container(cluster: Cluster) -> None:
     await cluster.job("ok:1", "sleep", "30")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not (pods := await cluster.pods()) or (pods[0].get("status") or {}).get("phase") != "Running":
             await asyncio.sleep(0.02)
         status, text = await logs_of(cluster, pods[0]["metadata"]["name"], "follow=true")
@@ -162,7 +162,7 @@ async def test_following_goes_on_after_more_lines_than_are_kept(cluster: Cluster
     cluster.simulator.kubelet.log(pod, "the newest")
     await asyncio.sleep(0.3)
     await cluster.client._json("DELETE", path_of("apps/v1", "Deployment", cluster.namespace, "d"))
-    _, text = await asyncio.wait_for(following, 10)
+    _, text = await asyncio.wait_for(following, 60)
     assert text.splitlines()[:2] == ["line 1499", "the newest"]
 
 
@@ -177,7 +177,7 @@ async def test_a_closed_watch_ends_quietly_and_a_forgotten_past_is_expired(clust
     watching = asyncio.create_task(watch())
     await asyncio.sleep(0.2)
     cluster.simulator.close_watches()
-    assert await asyncio.wait_for(watching, 5) == []
+    assert await asyncio.wait_for(watching, 60) == []
     await cluster.deploy()
     cluster.simulator.store.forget_history()
     with pytest.raises(WatchExpired):
