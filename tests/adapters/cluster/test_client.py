@@ -75,12 +75,26 @@ async def test_an_overloaded_server_is_given_the_time_it_asks_for(simulator: Sim
 
 
 @pytest.mark.parametrize("code", [401, 403])
-async def test_refused_credentials_are_not_tried_again(simulator: Simulator, client: ClusterClient, code: int) -> None:
+async def test_refused_credentials_are_tried_once_more_at_most(
+    simulator: Simulator, client: ClusterClient, code: int
+) -> None:
     """T222."""
-    fault = simulator.faults.add(Fault(times=9, status=code, message="cannot get resource"))
+    fault = simulator.faults.add(Fault(path="^/api/", times=9, status=code, message="cannot get resource"))
     with pytest.raises(ClusterDenied):
         await client.get(REF)
-    assert fault.met == 1
+    assert fault.met == 2
+
+
+@pytest.mark.parametrize(("code", "unready"), [(403, 403), (403, 500), (401, 500)])
+async def test_an_api_server_that_starts_denies_nobody(
+    simulator: Simulator, client: ClusterClient, code: int, unready: int
+) -> None:
+    """T219, T222: until its rules are read it refuses everybody; found by killing a real one in the middle of deployments."""
+    await client.apply(NAMESPACE)
+    simulator.faults.add(Fault(path="^/readyz$", times=2, status=unready))
+    starting = simulator.faults.add(Fault(path="^/api/", times=3, status=code, message="cannot get resource"))
+    assert (await client.get(REF))["metadata"]["name"] == "n"
+    assert starting.met == 3
 
 
 @pytest.mark.parametrize(
@@ -102,7 +116,7 @@ async def test_a_403_says_what_refused(
     simulator: Simulator, client: ClusterClient, message: str, error: type[KovraError], kind: str
 ) -> None:
     """T223."""
-    simulator.faults.add(Fault(times=9, status=403, message=message))
+    simulator.faults.add(Fault(path="^/api/", times=9, status=403, message=message))
     with pytest.raises(error) as refused:
         await client.apply({**NAMESPACE, "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}})
     assert getattr(refused.value, "kind", "") == kind

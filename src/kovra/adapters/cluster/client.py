@@ -15,12 +15,14 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from kovra.adapters.cluster.errors import (
     ClusterConflict,
+    ClusterDenied,
     ClusterForeign,
     ClusterNotFound,
     ClusterRefused,
     ClusterUnreachable,
 )
 from kovra.adapters.cluster.paths import path_of
+from kovra.adapters.cluster.readiness import is_ready
 from kovra.adapters.cluster.refusals import error_of, error_of_status
 from kovra.adapters.cluster.workload import ObjectRef
 
@@ -290,6 +292,7 @@ class ClusterClient:
     ) -> bytes:
         """All calls made here may be repeated: reads, server-side apply, and deletes by name."""
         wait, fault = 0.2, ClusterUnreachable("The cluster does not answer.")
+        denied = False
         for attempt in range(_TRIES):
             try:
                 async with self._at_once, asyncio.timeout(self._timeout):
@@ -297,6 +300,10 @@ class ClusterClient:
                     return await _read(response)
             except ApiException as refused:
                 error = error_of(refused)
+                if isinstance(error, ClusterDenied) and not denied:
+                    # One more time where it is ready: it may have become that since.
+                    denied = await is_ready(self._api, credential=refused.status == 403, timeout_s=self._timeout)
+                    error = ClusterUnreachable("The cluster is starting.")
                 if not isinstance(error, ClusterUnreachable):
                     raise error from None
                 fault = error
