@@ -73,6 +73,11 @@ def delete(plural: str, name: str, body: Any = None, **query: str) -> Call:
     return Call(method="DELETE", path=at(plural, name), body=body, query=query)
 
 
+def evict(name: str, **query: str) -> Call:
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    return Call(method="POST", path=at("pods", name, "eviction"), body=body, query=query)
+
+
 # Making answers comparable
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

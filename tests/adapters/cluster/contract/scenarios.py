@@ -14,6 +14,7 @@ from tests.adapters.cluster.contract.calls import (
     apply,
     at,
     delete,
+    evict,
     get,
     patch,
     post,
@@ -38,6 +39,10 @@ def pod(name: str = "p", *containers: Object, **spec: Any) -> Object:
         "metadata": {"name": name},
         "spec": {"automountServiceAccountToken": False, "containers": listed, **spec},
     }
+
+
+def labelled(document: Object, **labels: str) -> Object:
+    return document | {"metadata": document["metadata"] | {"labels": labels}}
 
 
 def deployment(*containers: Object, name: str = "d", pod_spec: Object | None = None, **spec: Any) -> Object:
@@ -522,6 +527,30 @@ OUTCOMES: Final = [
     post("deployments", deployment(container(resources={"limits": {"memory": "64Mi"}}), name="refused", replicas=1)),
     Call(method="GET", path=at("deployments", "refused"), until="ReplicaFailure", shows_status=True),
 ]  # fmt: skip
+_SINCE: Final = dict.fromkeys(("lastProbeTime", "lastTransitionTime"), "2026-01-01T00:00:00Z")
+_GOOD: Final = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", **_SINCE}]}}
+_NOWHERE: Final = {"kovra.test/nowhere": "yes"}
+_TWO: Final = {"selector": {"matchLabels": {"a": "b"}}}
+EVICTIONS: Final = [
+    post("pods", pod("pending", nodeSelector=_NOWHERE)),
+    evict("pending", dryRun="All"),
+    evict("pending"),
+    evict("pending"),
+    post("poddisruptionbudgets", budget(spec={"minAvailable": 1, **_TWO})),
+    *[post("pods", labelled(pod(name, nodeSelector=_NOWHERE), a="b")) for name in ("one", "two")],
+    *[patch("pods", name, _GOOD, STRATEGIC, below="status") for name in ("one", "two")],
+    get("poddisruptionbudgets", "b", until='"disruptionsAllowed": 1'),
+    evict("one", dryRun="All"),
+    evict("one"),
+    get("poddisruptionbudgets", "b", until='"currentHealthy": 1'),
+    evict("two"),
+    post("poddisruptionbudgets", of("policy/v1", "PodDisruptionBudget", "c", spec={"maxUnavailable": 1, **_TWO})),
+    evict("two"),
+    delete("poddisruptionbudgets", "c"),
+    patch("poddisruptionbudgets", "b", {"spec": {"minAvailable": 0}}, MERGE),
+    get("poddisruptionbudgets", "b", until='"disruptionsAllowed": 1'),
+    evict("two"),
+]  # fmt: skip
 DISCOVERY: Final = [
     Call(method="GET", path="/nothing"),
     Call(method="GET", path="/apis/apps"),
@@ -532,5 +561,5 @@ SCENARIOS: Final[dict[str, list[Call]]] = {
     "applying": APPLYING, "wrong-applies": WRONG_APPLIES, "keyed-lists": KEYED_LISTS, "patches": PATCHES,
     "replacing": REPLACING, "decoding": DECODING, "defaults": DEFAULTS, "invalid": INVALID, "routes": ROUTES,
     "deleting": DELETING, "listing": LISTING, "subresources": SUBRESOURCES, "secrets": SECRETS, "admission": ADMISSION,
-    "pod-security": POD_SECURITY, "namespaces": NAMESPACES, "outcomes": OUTCOMES, "discovery": DISCOVERY,
+    "pod-security": POD_SECURITY, "namespaces": NAMESPACES, "outcomes": OUTCOMES, "evictions": EVICTIONS, "discovery": DISCOVERY,
 }  # fmt: skip

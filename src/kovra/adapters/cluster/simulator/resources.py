@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from kovra.adapters.cluster.simulator.discovery import discovery, groups
+from kovra.adapters.cluster.simulator.evictions import Evictions
 from kovra.adapters.cluster.simulator.faults import is_watch
 from kovra.adapters.cluster.simulator.kinds import BY_PATH, ApiError, Kind, bad_request, unversioned
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
@@ -54,6 +55,7 @@ class Resources:
         self._kubelet = kubelet
         self._logs = PodLogs(store, kubelet)
         self._shells = PodShells(store, kubelet)
+        self._evictions = Evictions(store, writer)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Route by the path's own grammar."""
@@ -91,11 +93,20 @@ class Resources:
             return await self._logs.answer(request, kind, namespace, name)
         if below == "exec" and kind.kind == "Pod":
             return await self._shells.answer(request, kind, namespace, name)
+        if below == "eviction" and kind.kind == "Pod":
+            return await self._evict(request, kind, namespace, name)
         if below not in ("", "status", "scale") or (below == "status" and not kind.status):
             raise _no_resource()
         if below == "scale" and not kind.scale:
             raise _no_resource()
         return await self._object(request, kind, namespace, name, below)
+
+    async def _evict(self, request: web.Request, kind: Kind, namespace: str, name: str) -> web.StreamResponse:
+        if request.method != "POST":
+            raise _no_method()
+        body = await body_of(request)
+        done = self._evictions.evict(kind, namespace, name, body, dry_run=dry_run(request))
+        return web.json_response(done, status=201)
 
     # Collections
 

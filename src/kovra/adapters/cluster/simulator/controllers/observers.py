@@ -47,7 +47,9 @@ class Budgets:
         pods = self._context.store.list("Pod", metadata["namespace"])
         chosen = [p for p in pods if selected(p["metadata"].get("labels") or {}, selector)]
         healthy = sum(1 for p in chosen if is_ready(p) and "deletionTimestamp" not in p["metadata"])
-        expected = self._expected(chosen)
+        # A number is meant as it stands; every other form is a share of what the pods' owners ask for.
+        bare = isinstance(spec.get("minAvailable"), int)
+        expected = len(chosen) if bare else self._expected(chosen)
         if "minAvailable" in spec:
             desired = _share(spec["minAvailable"], expected, up=True)
         else:

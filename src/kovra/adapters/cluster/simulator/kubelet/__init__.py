@@ -33,6 +33,8 @@ class Kubelet:
         self._seen: dict[str, tuple[str, float]] = {}
         """Pod → the version last looked at, and when it is due again."""
         self.runs: dict[str, PodRun] = {}
+        self.cordoned = False
+        """Whether the node takes no further pods, as while it is drained; for tests."""
 
     def now(self) -> float:
         """Seconds of the simulator's clock."""
@@ -80,7 +82,7 @@ class Kubelet:
 
     def _schedule(self, pod: Object) -> bool:
         metadata, status = pod["metadata"], pod.get("status") or {}
-        why = _misfit(pod)
+        why = _misfit(pod, cordoned=self.cordoned)
         place = metadata["namespace"], metadata["name"]
         condition = {"type": "PodScheduled", "status": "False" if why else "True", "lastProbeTime": None}
         condition |= {"lastTransitionTime": now(), "observedGeneration": metadata.get("generation", 1)}
@@ -125,13 +127,15 @@ class Kubelet:
             run.main[0].log.write(line)
 
 
-def _misfit(pod: Object) -> str:
+def _misfit(pod: Object, *, cordoned: bool) -> str:
     """Why the pod cannot run on the node; empty when it can."""
     asked = totals(pod)["requests"]
     wrong = [f"1 Insufficient {name}" for name, most in NODE_SIZE.items() if amount(asked.get(name, 0)) > most]
     labels = pod["spec"].get("nodeSelector") or {}
     if any(NODE_LABELS.get(key) != value for key, value in labels.items()):
         wrong = ["1 node(s) didn't match Pod's node affinity/selector"]
+    if cordoned:
+        wrong = ["1 node(s) were unschedulable"]
     if not wrong:
         return ""
     return (
