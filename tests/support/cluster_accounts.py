@@ -42,13 +42,15 @@ async def prepare(admin: ClusterClient, *, registry: str) -> None:
             await admin.apply(document)
 
 
-async def account_kubeconfig(admin: ClusterClient, kubeconfig: Path, account: str) -> dict[str, Any]:
+async def account_kubeconfig(
+    admin: ClusterClient, kubeconfig: Path, account: str, *, lasts_s: int = 3600
+) -> dict[str, Any]:
     """The same cluster, as one of Kovra's service accounts."""
     path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"audiences": [], "expirationSeconds": 3600},
+        "spec": {"audiences": [], "expirationSeconds": lasts_s},
     }
     made = await admin._json("POST", path, body=request)
     document: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())

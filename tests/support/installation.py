@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -45,19 +45,31 @@ class Process:
         return await self.running.wait()
 
 
-@dataclass
-class Installation:
-    """A whole product."""
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What the product drives, and where this machine reaches the registry that pods call registry.test."""
+
+    worker: Path
+    """The kubeconfig of the worker."""
+    streamer: Path
+    registry: str
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """A whole product but for its cluster."""
 
     postgres: EmbeddedPostgres
     server: Server
-    simulator: Simulator
     api: Process
-    worker: Process
+    workers: list[Process]
     streamer: Process
     port: int
     folder: Path
-    logs: list[IO[bytes]] = field(default_factory=list)
+
+    @property
+    def worker(self) -> Process:
+        return self.workers[0]
 
     @property
     def url(self) -> str:
@@ -74,20 +86,44 @@ class Installation:
         raise AssertionError((self.folder / "api.log").read_text()[-2000:])
 
 
+@dataclass(kw_only=True)
+class Installation(Parts):
+    """A whole product on the simulated cluster."""
+
+    simulator: Simulator
+
+
 @asynccontextmanager
 async def installation(
     folder: Path, data: Path, keyrings: Path, *, streamed: bool = False, **settings: str
 ) -> AsyncIterator[Installation]:
+    """Everything, started, on a simulated cluster."""
+    simulator = Simulator(SimulatorOptions(speed=20, token="t"))
+    await simulator.start()
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(json.dumps(simulator.kubeconfig()))
+    cluster = Cluster(worker=kubeconfig, streamer=kubeconfig, registry=simulator.url)
+    found = None
+    try:
+        async with installed(folder, data, keyrings, cluster, streamed=streamed, **settings) as parts:
+            found = Installation(simulator=simulator, **vars(parts))
+            yield found
+    finally:
+        # A test may have put another one into its place.
+        await (found.simulator if found else simulator).stop()
+
+
+@asynccontextmanager
+async def installed(
+    folder: Path, data: Path, keyrings: Path, cluster: Cluster, *, streamed: bool = False, workers: int = 1,
+    **settings: str,
+) -> AsyncIterator[Parts]:  # fmt: skip
     """Everything, started, the streamer where it is asked for; ``data`` is where the database may lie (the server's user
     must reach it).
     """
     postgres = EmbeddedPostgres(data)
     server = await asyncio.to_thread(postgres.start)
     await make_template(server)
-    simulator = Simulator(SimulatorOptions(speed=20, token="t"))
-    await simulator.start()
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(json.dumps(simulator.kubeconfig()))
     port = free_port()
     raw = base64.b64encode(b"k" * 32).decode()
     common = {
@@ -103,32 +139,37 @@ async def installation(
         "KOVRA_PORT": str(port),
         "KOVRA_SETTLING_S": "0.05",
         "KOVRA_REGISTRIES": json.dumps(
-            {"registry.test": {"endpoint": simulator.url, "plain_http": True, "allow_private": True}}
+            {"registry.test": {"endpoint": cluster.registry, "plain_http": True, "allow_private": True}}
         ),
         **settings,
     }
     link = streamlink.make(folder / "link", free_port())
     plain = {k: v for k, v in common.items() if not k.startswith("KOVRA_")}
-    cluster = {"KOVRA_KUBECONFIG": str(kubeconfig)}
     with contextlib.ExitStack() as logs:
 
-        def process(name: str, **environment: str) -> Process:
-            return Process([name], environment, logs.enter_context((folder / f"{name}.log").open("ab")))
+        def process(name: str, log: str, **environment: str) -> Process:
+            return Process([name], environment, logs.enter_context((folder / f"{log}.log").open("ab")))
 
-        api = process("api", **common, **link.api, KOVRA_KEYRING_FILE=str(keyrings / "api.json"))
-        worker = process("worker", **common, **cluster, KOVRA_KEYRING_FILE=str(keyrings / "worker.json"))
-        streamer = process("streamer", **plain, **cluster, **link.streamer)
-        found = Installation(postgres, server, simulator, api, worker, streamer, port, folder)
+        def working(log: str) -> Process:
+            keyring = str(keyrings / "worker.json")
+            return process(
+                "worker", log, **common, KOVRA_KUBECONFIG=str(cluster.worker), KOVRA_KEYRING_FILE=keyring
+            )  # fmt: skip
+
+        found = Parts(
+            postgres=postgres, server=server, port=port, folder=folder,
+            api=process("api", "api", **common, **link.api, KOVRA_KEYRING_FILE=str(keyrings / "api.json")),
+            workers=[working("worker" if n == 0 else f"worker-{n}") for n in range(workers)],
+            streamer=process("streamer", "streamer", **plain, KOVRA_KUBECONFIG=str(cluster.streamer), **link.streamer),
+        )  # fmt: skip
+        begun = [found.api, *found.workers, *([found.streamer] if streamed else [])]
         try:
-            await api.start()
-            await worker.start()
-            if streamed:
-                await streamer.start()
+            for one in begun:
+                await one.start()
             await found.ready()
             yield found
         finally:
-            for one in (api, worker, streamer):
+            for one in (found.api, *found.workers, found.streamer):
                 if one.running is not None and one.running.returncode is None:
                     await one.kill()
-            await simulator.stop()
             await asyncio.to_thread(postgres.stop)
