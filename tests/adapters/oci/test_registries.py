@@ -119,7 +119,7 @@ async def world() -> AsyncIterator[World]:
 
 
 async def test_a_public_image_is_pinned_by_the_digest_of_its_bytes(world: World) -> None:
-    assert await world.resolve() == ResolvedImage(digest=world.digest, user="1000", warning=None)
+    assert await world.resolve() == ResolvedImage(digest=world.digest, variant=world.digest, user="1000", warning=None)
     assert await world.resolve(f"{HOST}/team/app@{world.digest}") == await world.resolve()
 
 
@@ -281,7 +281,7 @@ async def test_of_an_image_for_several_platforms_the_nodes_one_is_looked_at(worl
         ],
     })  # fmt: skip
     text = f"{HOST}/team/app:many" if kind == "oci" else f"{HOST}/team/app@{index}"
-    assert await world.resolve(text) == ResolvedImage(digest=index, user="2000", warning=None)
+    assert await world.resolve(text) == ResolvedImage(digest=index, variant=amd, user="2000", warning=None)
     assert (await world.resolve(text, platform=Platform(architecture="arm64"))).user == "3000"
     with pytest.raises(ImageNotFound, match="linux/riscv64"):
         await world.resolve(text, platform=Platform(architecture="riscv64"))

@@ -1,6 +1,13 @@
 """The only door to HTTP: ``guarded`` for everything tenant-influenced, ``internal`` for operators' addresses."""
 
-from kovra.foundation.outbound.client import Answer, AnswerTooLarge, CertificateRefused, Outbound, OutboundFailed
+from kovra.foundation.outbound.client import (
+    Answer,
+    AnswerTooLarge,
+    CertificateRefused,
+    Outbound,
+    OutboundFailed,
+    Stream,
+)
 from kovra.foundation.outbound.targets import (
     Blocked,
     NameUnknown,
@@ -20,6 +27,7 @@ __all__ = [
     "OutboundFailed",
     "Refusals",
     "Resolver",
+    "Stream",
     "is_plausible",
     "is_public",
 ]

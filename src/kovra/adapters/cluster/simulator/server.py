@@ -18,6 +18,7 @@ from kovra.adapters.cluster.simulator.faults import Faults
 from kovra.adapters.cluster.simulator.kinds import ApiError, bad_request
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.pages import Pages
+from kovra.adapters.cluster.simulator.pushes import Pushes
 from kovra.adapters.cluster.simulator.registry import Registry
 from kovra.adapters.cluster.simulator.resources import Resources
 from kovra.adapters.cluster.simulator.store import Store
@@ -50,6 +51,8 @@ class Simulator:
         self.port = self.apps_port = 0
         self.faults = Faults()
         """What is to go wrong next; for tests."""
+        self.pushes = Pushes()
+        """What was pushed into its registry, which loses nothing when the cluster does."""
         self._fresh()
 
     def _fresh(self) -> None:
@@ -59,7 +62,7 @@ class Simulator:
         self.kubelet = Kubelet(self.store, writer, events, self.catalogue, speed=self._options.speed)
         self._controllers = Controllers(self.store, writer, self.kubelet, events)
         self._resources = Resources(self.store, writer, self.kubelet)
-        self._registry = Registry(self.catalogue)
+        self._registry = Registry(self.catalogue, self.pushes)
         self._pages = Pages(self.store, self.kubelet)
 
     def lose_state(self) -> None:

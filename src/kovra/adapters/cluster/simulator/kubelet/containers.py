@@ -51,7 +51,7 @@ class Host(Protocol):
         """What trying HOST:PORT from inside the pod says."""
         ...
 
-    def may_pull(self, image: Image, reference: str) -> bool:
+    def may_pull(self, reference: str) -> bool:
         """Whether the image's registry lets the pod have it."""
         ...
 
@@ -157,7 +157,7 @@ class Container:
         if image is None:
             self._not_pulled(at, reference, "NotFound", f"{reference}: not found")
             return None
-        if not self.host.may_pull(image, reference):
+        if not self.host.may_pull(reference):
             self._not_pulled(at, reference, "Unknown", "failed to authorize: 401 Unauthorized")
             return None
         self._pulling, self.digest = False, digest

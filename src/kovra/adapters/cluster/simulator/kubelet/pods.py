@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kovra.adapters.cluster.simulator.events import Events
-from kovra.adapters.cluster.simulator.images import Catalogue, Image
+from kovra.adapters.cluster.simulator.images import Catalogue, is_login, logins_of, repository_of
 from kovra.adapters.cluster.simulator.kubelet.containers import Container
 from kovra.adapters.cluster.simulator.kubelet.environment import environment_of, pull_authorizations
 from kovra.adapters.cluster.simulator.kubelet.programs import NEVER
 from kovra.adapters.cluster.simulator.network import NODE, Network
-from kovra.adapters.cluster.simulator.registry import is_login
 from kovra.adapters.cluster.simulator.store import Object, Store, now
 
 TOO_LONG: Final = "Pod was active on the node longer than the specified deadline"
@@ -74,10 +73,12 @@ class PodRun:
         """What trying to connect says."""
         return Network(self._store).connect(self.pod, target)
 
-    def may_pull(self, image: Image, reference: str) -> bool:
+    def may_pull(self, reference: str) -> bool:
         """Whether the image's registry lets this pod have it."""
         registry = reference.partition("/")[0]
-        return not image.private or any(map(is_login, pull_authorizations(self._store, self.pod, registry)))
+        logins = logins_of(repository_of(reference.partition("@")[0])[0])
+        shown = pull_authorizations(self._store, self.pod, registry)
+        return logins is None or any(is_login(one, logins) for one in shown)
 
     def user(self, container: Object) -> tuple[bool, int | None]:
         """(may not be root, user id asked for): the container's own word before the pod's."""
