@@ -23,6 +23,7 @@ from kovra.adapters.cluster.simulator.kinds import BY_KIND
 from kovra.adapters.cluster.simulator.objects.decoding import decoded
 from kovra.adapters.cluster.simulator.validation.routes import http_route
 from kovra.adapters.cluster.workload import (
+    Autoscale,
     HealthCheck,
     Isolation,
     NodePool,
@@ -56,11 +57,13 @@ POOL = NodePool(
 )  # fmt: skip
 PULL = PullCredential(registry="reg.example.com", username="acme", password=SecretValue("may-pull"), version="1")
 PRIVATE = replace(WORKLOAD, pull=PULL, processes=(WEB,), environment={})
+SCALED = replace(WEB, instances=1, autoscale=Autoscale(least=1, most=6, cpu_percent=70, memory_percent=80))
 SETS = {
     "namespace": namespace_manifests(Isolation(placement=PLACEMENT)),
     "workload": workload_manifests(WORKLOAD),
     "workload-ingress": workload_manifests(replace(WORKLOAD, routing="ingress", processes=(WEB,))),
     "workload-pool": workload_manifests(replace(WORKLOAD, pool=POOL, processes=(WEB,), hostname=None)),
+    "workload-autoscaled": workload_manifests(replace(WORKLOAD, processes=(SCALED,), environment={}, hostname=None)),
     "release-job": release_job(WORKLOAD),
     "private-workload": workload_manifests(PRIVATE),
     "private-release-job": release_job(PRIVATE),

@@ -9,6 +9,7 @@ from typing import Any
 from kovra.features.deployments import queries
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.progress import Step
+from kovra.features.deployments.verdict import Verdict
 from kovra.foundation.db.database import Database
 from kovra.foundation.ids import decode
 from tests.support.product import Product
@@ -59,7 +60,7 @@ async def test_instances_that_come_and_go_fill_no_ledger(product: Product) -> No
             if ready is None:
                 await progress.remember(session, step, {"instances": {"web": 2}})
             else:
-                await progress.seen(session, step, ready, {})
+                await progress.seen(session, step, Verdict(ready=ready, wanted={"web": 2}), {})
 
     for ready in (None, {"web": 1}, {"web": 0}, {"web": 1}, {"web": 2}, {"web": 1}):
         await seen(ready)

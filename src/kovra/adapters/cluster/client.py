@@ -27,6 +27,8 @@ from kovra.adapters.cluster.refusals import error_of, error_of_status
 from kovra.adapters.cluster.workload import ObjectRef
 
 MANAGER: Final = "kovra"
+SCALER: Final = "kovra-scale"
+"""Says the number of replicas where that is the cluster's to change."""
 Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 _TRIES: Final = 6
 AT_ONCE: Final = 16
@@ -38,7 +40,9 @@ LONGEST_WAIT_S: Final = 5.0
 """Between two tries of one call."""
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 OWNER_LABELS: Final = frozenset({MANAGED_BY, "kovra.io/organization", "kovra.io/environment"})
-_REMOVED: Final = {"HTTPRoute": 0, "Ingress": 0, "Service": 1, "Secret": 3, "ConfigMap": 3, "Namespace": 4}
+_REMOVED: Final = {
+    "HTTPRoute": 0, "HorizontalPodAutoscaler": 0, "Ingress": 0, "Service": 1, "Secret": 3, "ConfigMap": 3, "Namespace": 4,
+}  # fmt: skip
 """In what order objects are removed; what is not named runs, and goes in between."""
 _FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 _OWN: Final = aiohttp.ClientTimeout()
@@ -94,10 +98,18 @@ class ClusterClient:
                 await asyncio.sleep(_pause(0.1 * 2**attempt))
         raise AssertionError("unreachable")
 
+    async def share_replicas(self, ref: ObjectRef, replicas: int, *, force: bool = False) -> None:
+        """Let the number of replicas be said by another manager too, so that it stays when Kovra says it no more.
+        Raises ClusterConflict when it is another by now, unless forced.
+        """
+        named = {"name": ref.name, "namespace": ref.namespace}
+        document = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": named, "spec": {"replicas": replicas}}
+        await self._apply(ref, document, dry_run=False, force=force, manager=SCALER)
+
     async def _apply(
-        self, ref: ObjectRef, document: Mapping[str, Any], *, dry_run: bool, force: bool
+        self, ref: ObjectRef, document: Mapping[str, Any], *, dry_run: bool, force: bool, manager: str = MANAGER
     ) -> dict[str, Any]:
-        query = [("fieldManager", MANAGER), ("force", "true" if force else "false")]
+        query = [("fieldManager", manager), ("force", "true" if force else "false")]
         query += [("dryRun", "All")] if dry_run else []
         path = path_of(ref.api_version, ref.kind, ref.namespace, ref.name)
         return await self._json("PATCH", path, query=query, body=document, content="application/apply-patch+yaml")

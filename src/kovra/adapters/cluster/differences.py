@@ -45,8 +45,13 @@ def differences(wanted: Tree, live: Tree) -> list[Difference]:
         exact = wanted["kind"] in EXACT
         found += _compared(name, wanted[name], live.get(name, _MISSING), exact=exact)
     if wanted["kind"] not in EXACT:
-        found += _added(wanted, live)
+        found += (d for d in _added(wanted, live) if not _is_autoscaled(d, wanted))
     return sorted({d.path: d for d in found}.values())[:MOST]
+
+
+def _is_autoscaled(difference: Difference, wanted: Tree) -> bool:
+    """The number of replicas where that is the cluster's to say: any but none, from which no autoscaler returns."""
+    return wanted["kind"] == "Deployment" and difference.path == "spec.replicas" and difference.found != "0"
 
 
 def _metadata(wanted: Tree, live: Tree) -> Iterator[Difference]:

@@ -22,6 +22,7 @@ _PLURALS: Final = {
     "HTTPRoute": "httproutes",
     "ConfigMap": "configmaps",
     "RoleBinding": "rolebindings",
+    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
 }
 
 

@@ -42,6 +42,17 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscale:
+    """Between how many instances the cluster chooses, by how much they use of what they have."""
+
+    least: int
+    most: int
+    cpu_percent: int | None = None
+    """Of its CPU an instance is to use on average; None: not looked at."""
+    memory_percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """One kind of process of an app."""
 
@@ -49,12 +60,24 @@ class Process:
     command: tuple[str, ...] | None
     port: int | None
     instances: int
+    """Of an autoscaled one: with how many it begins; 0: it does not run, and nothing scales it."""
     cpu_millis: int
     memory_mib: int
     startup: HealthCheck | None = None
     readiness: HealthCheck | None = None
     liveness: HealthCheck | None = None
     run_as_user: int | None = None
+    autoscale: Autoscale | None = None
+
+    @property
+    def scaled_by_cluster(self) -> Autoscale | None:
+        """Who decides how many run: the cluster, between these bounds; None: Kovra."""
+        return self.autoscale if self.instances else None
+
+    @property
+    def most_instances(self) -> int:
+        """As many as may run."""
+        return self.autoscale.most if self.autoscale and self.instances else self.instances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kovra.adapters.cluster.workload import (
+    Autoscale,
     Gateway,
     HealthCheck,
     Isolation,
@@ -71,11 +72,20 @@ def isolation_of(org_id: UUID, row: AppEnvironmentRow, placing: Placing, plan: s
 
 
 def instances_of(row: AppEnvironmentRow, processes: Mapping[str, Any]) -> dict[str, int]:
-    """Process → wanted instances: the app environment's scale over the release's own; none when suspended."""
-    return {
-        name: 0 if row.suspended else int(row.scale.get(name, process.get("instances", 1)))
-        for name, process in processes.items()
-    }
+    """Process → wanted instances: the app environment's scale over the release's own; none when suspended. Of those that
+    the cluster scales: the least.
+    """
+    return {name: 0 if row.suspended else _instances(row, name, process) for name, process in processes.items()}
+
+
+def _instances(row: AppEnvironmentRow, name: str, process: Mapping[str, Any]) -> int:
+    autoscale = process.get("autoscale")
+    return int(autoscale["min"] if autoscale else row.scale.get(name, process.get("instances", 1)))
+
+
+def autoscaled(processes: Mapping[str, Any]) -> frozenset[str]:
+    """The processes of whose instances the cluster decides, unless they are suspended."""
+    return frozenset(name for name, process in processes.items() if process.get("autoscale"))
 
 
 def compose(
@@ -130,6 +140,18 @@ def _process(name: str, document: Mapping[str, Any], instances: int) -> Process:
         readiness=_check(checks.get("readiness")),
         liveness=_check(checks.get("liveness")),
         run_as_user=document.get("run_as_user"),
+        autoscale=_autoscale(document.get("autoscale")),
+    )
+
+
+def _autoscale(document: Mapping[str, Any] | None) -> Autoscale | None:
+    if document is None:
+        return None
+    return Autoscale(
+        least=document["min"],
+        most=document["max"],
+        cpu_percent=document.get("cpu"),
+        memory_percent=document.get("memory"),
     )
 
 

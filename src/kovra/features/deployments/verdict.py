@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -38,11 +38,25 @@ class Verdict:
     """The pod whose last lines are evidence."""
     ready: Mapping[str, int] = field(default_factory=dict)
     """How many of the wanted instances of each process are ready."""
+    wanted: Mapping[str, int] = field(default_factory=dict)
+    """How many there are to be, by Kovra's word or the autoscaler's."""
 
 
-def judge(status: WorkloadStatus, release_number: int, wanted: dict[str, int], *, phase: str) -> Verdict:
-    """Judge the processes of one release."""
+def judge(
+    status: WorkloadStatus, release_number: int, wanted: Mapping[str, int], *, phase: str,
+    autoscaled: Collection[str] = (),
+) -> Verdict:  # fmt: skip
+    """Judge the processes of one release. ``autoscaled``: of these the cluster wants as many as it says, and at least
+    ``wanted``; none where that is 0.
+    """
     found = {p.name: p for p in status.processes}
+    scaled = {
+        name: max(n, found[name].wanted) for name, n in wanted.items() if n and name in found and name in autoscaled
+    }
+    return replace(_judged(found, release_number, {**wanted, **scaled}, phase), wanted={**wanted, **scaled})
+
+
+def _judged(found: Mapping[str, ProcessFacts], release_number: int, wanted: Mapping[str, int], phase: str) -> Verdict:
     ready = {
         name: min(_ready(found[name], str(release_number)), wanted[name]) for name in sorted(wanted.keys() & found)
     }

@@ -96,8 +96,10 @@ def host_label(app_slug: str, environment_slug: str, app_environment_id: UUID) -
     return f"{app_slug[:26].rstrip('-')}-{environment_slug[:26].rstrip('-')}-{end}"
 
 
-def check_scale(scale: dict[str, int], processes: dict[str, Any]) -> None:
-    """Every name must be a process of the app."""
+def check_scale(scale: Mapping[str, int], processes: Mapping[str, Any]) -> None:
+    """Every name must be a process of the app, and one whose instances are not the cluster's to decide."""
     for name in scale:
         if name not in processes:
             raise Invalid.field(f"/scale/{name[:40]}", "unknown_process", "The app has no such process.")
+        if processes[name].get("autoscale"):
+            raise Invalid.field(f"/scale/{name}", "autoscaled", f"The process {name} is autoscaled; change its bounds.")

@@ -66,6 +66,29 @@ class ChecksIn(Input):
     liveness: CheckIn | None = Field(default=None, description="When it fails the container is started anew.")
 
 
+class AutoscaleIn(Input):
+    """Bounds within which the cluster decides how many instances run, by what they use."""
+
+    min: Annotated[int, Field(ge=1, le=50)] = Field(default=1, examples=[2], description="At least so many run.")
+    max: Annotated[int, Field(ge=1, le=50)] = Field(
+        examples=[6], description="At most so many; the environment's quota is counted with these."
+    )
+    cpu: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, examples=[70], description="Percent of their size's CPU that instances use on average."
+    )
+    memory: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="The same of memory; of both, whichever asks for more instances decides."
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> AutoscaleIn:
+        if self.max < self.min:
+            raise PydanticCustomError("autoscale_bounds", "max must not be less than min.")
+        if self.cpu is None and self.memory is None:
+            raise PydanticCustomError("autoscale_target_needed", "Give cpu, memory or both, in percent.")
+        return self
+
+
 class ProcessIn(Input):
     """One kind of process of an app."""
 
@@ -86,6 +109,13 @@ class ProcessIn(Input):
     )
     run_as_user: Annotated[int, Field(ge=1, le=4_294_967_294)] | None = Field(
         default=None, description="Needed for images whose user is root or a name."
+    )
+    autoscale: AutoscaleIn | None = Field(
+        default=None,
+        description=(
+            "The cluster decides how many instances run; `instances` and scale do not count then. Takes effect with the "
+            "next deployment."
+        ),
     )
 
 

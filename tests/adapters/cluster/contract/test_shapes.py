@@ -27,9 +27,11 @@ class Reader:
         self.table: dict[str, Any] = {}
         self._full: dict[str, str] = {}
 
-    def kind(self, name: str, schemas: dict[str, Any]) -> None:
+    def kind(self, version: str, name: str, schemas: dict[str, Any]) -> None:
         """A kind and every type below it."""
-        found = [n for n in schemas if n.endswith(f".v1.{name}") and "x-kubernetes-group-version-kind" in schemas[n]]
+        found = [
+            n for n in schemas if n.endswith(f".{version}.{name}") and "x-kubernetes-group-version-kind" in schemas[n]
+        ]
         assert len(found) == 1, (name, found)
         self._type({"$ref": f"#/{found[0]}"}, schemas)
 
@@ -91,9 +93,9 @@ async def published(client: ClusterClient) -> dict[str, Any]:
     """The table as this API server has it."""
     reader = Reader()
     for kind in KINDS:
-        path = f"apis/{kind.group}/v1" if kind.group else "api/v1"
+        path = f"apis/{kind.group}/{kind.version}" if kind.group else "api/v1"
         document = await client._json("GET", f"/openapi/v3/{path}")
-        reader.kind(kind.kind, document["components"]["schemas"])
+        reader.kind(kind.version, kind.kind, document["components"]["schemas"])
     return reader.table
 
 

@@ -42,6 +42,7 @@ _INSIDE: Final = [
     _rule("", ["pods"], ["get"]),
     _rule("", ["pods/log"], ["get"]),
     _rule("apps", ["deployments"], _OWNED),
+    _rule("autoscaling", ["horizontalpodautoscalers"], _OWNED),
     _rule("batch", ["jobs"], _OWNED),
     _rule("gateway.networking.k8s.io", ["httproutes"], [*_OWNED, "list"]),
     _rule("networking.k8s.io", ["ingresses"], [*_OWNED, "list"]),

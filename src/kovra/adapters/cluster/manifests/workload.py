@@ -16,6 +16,7 @@ from kovra.adapters.cluster.manifests.labels import (
     workload_labels,
 )
 from kovra.adapters.cluster.manifests.namespace import SERVICE_ACCOUNT
+from kovra.adapters.cluster.manifests.scaling import autoscaler
 from kovra.adapters.cluster.workload import HealthCheck, NodePool, Process, Toleration, Workload
 
 WEB = "web"
@@ -32,8 +33,10 @@ def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
         found.append(_deployment(workload, process))
         if process.port is not None:
             found.append(_service(workload, process))
-        if process.instances >= 2:
+        if process.most_instances >= 2:
             found.append(_disruption_budget(workload, process))
+        if process.scaled_by_cluster is not None:
+            found.append(autoscaler(workload, process, process.scaled_by_cluster))
     web = next((p for p in workload.processes if p.name == WEB and p.port is not None), None)
     if web is not None and workload.hostname is not None:
         found.append(_route(workload, web))
@@ -243,7 +246,8 @@ def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
         workload.placement.namespace,
         workload_labels(workload, process.name),
         spec={
-            "replicas": process.instances,
+            # Not said where the cluster decides: what an apply says, it takes back from whoever said otherwise.
+            **({} if process.scaled_by_cluster else {"replicas": process.instances}),
             "minReadySeconds": workload.min_ready_s,
             "progressDeadlineSeconds": workload.progress_deadline_s,
             "revisionHistoryLimit": 3,

@@ -16,14 +16,15 @@ def groups() -> dict[str, Any]:
 
 
 def _group(name: str) -> dict[str, Any]:
-    version = {"groupVersion": f"{name}/v1", "version": "v1"}
-    return {"name": name, "versions": [version], "preferredVersion": version}
+    version = next(k.version for k in KINDS if k.group == name)
+    named = {"groupVersion": f"{name}/{version}", "version": version}
+    return {"name": name, "versions": [named], "preferredVersion": named}
 
 
 def discovery(group: str, version: str) -> dict[str, Any] | None:
     """``/api``, ``/api/v1``, ``/apis/<group>`` and ``/apis/<group>/<version>``; None where there is no such group."""
     known = [k for k in KINDS if k.group == group]
-    if not known or version not in ("", "v1"):
+    if not known or version not in ("", known[0].version):
         return None
     if not version:
         if not group:

@@ -63,6 +63,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("apps", "v1", "Deployment", "deployments", status=True, scale=True),
     Kind("apps", "v1", "ReplicaSet", "replicasets", status=True, scale=True),
     Kind("batch", "v1", "Job", "jobs", status=True),
+    Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", status=True),
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     Kind("networking.k8s.io", "v1", "Ingress", "ingresses", status=True),
     Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", status=True, needs_version=True),

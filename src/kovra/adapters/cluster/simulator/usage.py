@@ -34,15 +34,22 @@ def _runs(kubelet: Kubelet, pod: Object) -> bool:
     return container is not None and container.state == "running"
 
 
+def shares(pod: Object) -> dict[str, float]:
+    """How much of what it asked for a pod uses now, by resource."""
+    seed = zlib.crc32(pod["metadata"]["name"].encode()) / 2**32
+    cpu = 0.1 + 0.05 * math.sin(clock.now().timestamp() / 60 + 7 * seed) + 0.05 * seed
+    return {"cpu": cpu, "memory": 0.3 + 0.3 * seed}
+
+
 def _metrics(pod: Object) -> dict[str, Any]:
-    metadata = pod["metadata"]
-    seed = zlib.crc32(metadata["name"].encode()) / 2**32
-    share = 0.1 + 0.05 * math.sin(clock.now().timestamp() / 60 + 7 * seed) + 0.05 * seed
+    metadata, share = pod["metadata"], shares(pod)
     containers = []
     for container in pod["spec"]["containers"]:
         asked = (container.get("resources") or {}).get("requests") or {}
         cpu, memory = float(amount(asked.get("cpu", "100m"))), float(amount(asked.get("memory", "128Mi")))
-        usage = {"cpu": f"{round(cpu * share * 1e9)}n", "memory": f"{round(memory * (0.3 + 0.3 * seed) / 1024)}Ki"}
+        usage = {
+            "cpu": f"{round(cpu * share['cpu'] * 1e9)}n", "memory": f"{round(memory * share['memory'] / 1024)}Ki"
+        }  # fmt: skip
         containers.append({"name": container["name"], "usage": usage})
     return {
         "metadata": {

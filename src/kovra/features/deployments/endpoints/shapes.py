@@ -68,7 +68,7 @@ def deployment_out(row: DeploymentRow, parents: Parents = NONE, addresses: AppAd
 
 
 def _instances(row: DeploymentRow) -> dict[str, InstancesOut] | None:
-    wanted: dict[str, int] | None = row.progress.get("instances")
+    wanted: dict[str, int] | None = row.progress.get("wanted") or row.progress.get("instances")
     if wanted is None:
         return None
     ready = row.progress.get("ready") or {}

@@ -30,7 +30,7 @@ async def put_back(context: JobContext, app_environment_id: UUID, release_id: UU
         wanted = refs_of(documents)
         await progress.add_to_inventory(session, opened.row, wanted)
     await wall_in(context, opened)
-    await apply_all(context, documents)
+    await apply_all(context, documents, progress.inventory_of(opened.row))
     recorded = [*progress.inventory_of(opened.row), *wanted]
     await prune(context, recorded, wanted)
     async with context.session() as session:

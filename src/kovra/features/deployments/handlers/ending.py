@@ -123,6 +123,6 @@ async def _scale_away(context: JobContext, step: Step, row: AppEnvironmentRow) -
         none = dict.fromkeys(opened.release.processes, 0)
         documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, instances=none))
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
-    await apply_all(context, documents)
+    await apply_all(context, documents, progress.inventory_of(opened.row))
     async with context.session() as session:
         await progress.settled(session, row, none)

@@ -9,7 +9,7 @@ from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.status import observe
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import instances_of, placement_of
+from kovra.features.deployments.compose import autoscaled, instances_of, placement_of
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
@@ -42,7 +42,7 @@ async def roll_out(context: JobContext, step: Step) -> None:
         documents = workload_manifests(workload)
         await progress.add_to_inventory(session, opened.row, refs_of(documents), begins=True)
     await wall_in(context, opened)
-    await apply_all(context, documents)
+    await apply_all(context, documents, progress.inventory_of(opened.row))
     async with context.session() as session:
         applied = [ref.as_dict() for ref in refs_of(documents)]
         facts = {"applied": applied, "instances": instances, "restarted_at": restarted_at}
@@ -68,7 +68,8 @@ async def verify(context: JobContext, step: Step) -> None:
         release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=release_id_of(d))
     placement = placement_of(context.org_id, row)
     status = await observe(client, placement, row.id)
-    verdict = judge(status, release.number, d.progress["instances"], phase=d.phase)
+    scaled = autoscaled(release.processes)
+    verdict = judge(status, release.number, d.progress["instances"], phase=d.phase, autoscaled=scaled)
     if verdict.reason is not None:
         store = context.registry.get(HolderKeyStore)
         async with context.session() as session:
@@ -80,7 +81,7 @@ async def verify(context: JobContext, step: Step) -> None:
     applied = await _apply_again(context, step) if verdict.is_lost else {}
     async with context.session() as session:
         facts = {"good_since": None, "waiting_for": verdict.waiting_for, **applied}
-        await progress.seen(session, step, verdict.ready, facts)
+        await progress.seen(session, step, verdict, facts)
         progress.again(session, d, after_s=POLL_S)
 
 
@@ -95,7 +96,7 @@ async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
         # The credential for its registry may have changed since, and its Secret has another name then.
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
     await wall_in(context, opened)
-    await apply_all(context, documents)
+    await apply_all(context, documents, progress.inventory_of(opened.row))
     return {"applied": [ref.as_dict() for ref in refs_of(documents)]}
 
 
@@ -108,7 +109,7 @@ async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:
         async with context.session() as session:
             if since is None:
                 facts = {"good_since": now, "waiting_for": "the settling time"}
-                await progress.seen(session, step, verdict.ready, facts)
+                await progress.seen(session, step, verdict, facts)
             progress.again(session, d, after_s=max(needed - (now - float(since or now)), 0.02))
         return
     applied = [ObjectRef(**ref) for ref in d.progress.get("applied", [])]

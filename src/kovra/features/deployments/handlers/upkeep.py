@@ -8,7 +8,7 @@ from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.status import observe
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import placement_of
+from kovra.features.deployments.compose import autoscaled, placement_of
 from kovra.features.deployments.handlers.cluster import put_back, take_out
 from kovra.features.deployments.messages import CheckHealth, ReapplyRelease
 from kovra.features.deployments.queries import Open
@@ -100,7 +100,8 @@ async def check_health(context: JobContext, job: CheckHealth) -> None:
     client = context.registry.get(ClusterClient)
     with denied_later():
         status = await observe(client, placement_of(context.org_id, row), row.id)
-    verdict = judge(status, release.number, progress.instances_seen(row, release.processes), phase="done")
+    wanted, scaled = progress.instances_seen(row, release.processes), autoscaled(release.processes)
+    verdict = judge(status, release.number, wanted, phase="done", autoscaled=scaled)
     is_over = row.watch_until is None or row.watch_until <= clock.now()
     if verdict.reason is None and not is_over:
         return

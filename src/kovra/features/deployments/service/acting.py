@@ -9,6 +9,8 @@ from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.errors import ClusterDenied
+from kovra.adapters.cluster.manifests.scaling import AUTOSCALER, least_by_target
+from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.status import PodFacts
 from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import ObjectRef, Workload
@@ -64,12 +66,24 @@ def refs_of(documents: list[dict[str, Any]]) -> list[ObjectRef]:
     return [ObjectRef.of(document) for document in documents]
 
 
-async def apply_all(context: JobContext, documents: list[dict[str, Any]]) -> None:
-    """Apply in order, while this run's time lasts: afterwards another worker may be at it."""
-    client = context.registry.get(ClusterClient)
+async def apply_all(context: JobContext, documents: list[dict[str, Any]], recorded: Iterable[ObjectRef] = ()) -> None:
+    """Apply in order, while this run's time lasts: afterwards another worker may be at it.
+
+    ``recorded``: what may be in the cluster already. Autoscalers among it that are wanted no more go first: they would
+    undo what is said of replicas.
+    """
+    client, wanted = context.registry.get(ClusterClient), set(refs_of(documents))
+    for ref in recorded:
+        if ref.kind == AUTOSCALER and ref not in wanted:
+            context.check_time()
+            await client.remove(ref)
+    scaled = least_by_target(documents)
     for document in documents:
         context.check_time()
-        await client.apply(document)
+        if document["kind"] == "Deployment" and (least := scaled.get(document["metadata"]["name"])):
+            await apply_scaled(client, document, least)
+        else:
+            await client.apply(document)
 
 
 async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:

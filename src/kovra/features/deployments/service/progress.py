@@ -24,6 +24,7 @@ from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
 from kovra.features.deployments.rules.reasons import Reason
 from kovra.features.deployments.rules.reasons import reason as make_reason
 from kovra.features.deployments.states import Outcome, Phase
+from kovra.features.deployments.verdict import Verdict
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
 from kovra.features.secrets.messages import SecretOpened
@@ -128,16 +129,16 @@ async def remember(session: TenantSession, step: Step, progress: Mapping[str, An
         raise LeaseLost("The step was taken over.")
 
 
-async def seen(session: TenantSession, step: Step, ready: Mapping[str, int], facts: Mapping[str, Any]) -> None:
+async def seen(session: TenantSession, step: Step, verdict: Verdict, facts: Mapping[str, Any]) -> None:
     """Keep how many instances are ready, and tell it when they are more than ever in this deployment.
 
     One whose instances come and go tells no more often than it has instances: the ledger is kept for ever.
     """
-    before, now = step.deployment.progress, sum(ready.values())
-    most = int(before.get("most_ready") or 0)
-    await remember(session, step, {**facts, "ready": dict(ready), "most_ready": max(most, now)})
+    before, ready, wanted = step.deployment.progress, verdict.ready, verdict.wanted
+    most, now = int(before.get("most_ready") or 0), sum(ready.values())
+    counted = {"ready": dict(ready), "wanted": dict(wanted), "most_ready": max(most, now)}
+    await remember(session, step, {**facts, **counted})
     if now > most:
-        wanted = before["instances"]
         progressed = DeploymentProgressed(
             subject_id=step.deployment.id,
             app_environment_id=encode("aev", step.deployment.app_environment_id),

@@ -11,7 +11,9 @@ from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.differences import EXACT, Difference, differences, secret_values
 from kovra.adapters.cluster.errors import ClusterForeign, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import workload_manifests
+from kovra.adapters.cluster.manifests.scaling import least_by_target
 from kovra.adapters.cluster.manifests.workload import PULL, name_of_content
+from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.workload import ObjectRef, Workload
 from kovra.features.deployments import queries as deployment_queries
 from kovra.features.deployments.compose import Placing, compose
@@ -201,7 +203,8 @@ async def _put_back(context: JobContext, subject: _Subject, item: Item, document
             document = await _with_values(context, subject)
             if item.change == "changed":  # it is immutable
                 await client.remove(ObjectRef.of(document))
-        await apply_whole(client, document, item)
+        least = least_by_target(subject.documents).get(item.name) if item.kind == "Deployment" else None
+        await apply_whole(client, document, item, least)
     except ClusterForeign:
         return replace(item, reason="not_ours")
     except (ClusterRefused, ClusterNotFound) as refused:
@@ -224,12 +227,16 @@ async def _with_values(context: JobContext, subject: _Subject) -> dict[str, Any]
     return next(document for document in workload_manifests(workload) if _is_secret(document))
 
 
-async def apply_whole(client: ClusterClient, document: dict[str, Any], item: Item) -> None:
-    """Apply; what was added to a spec, which no apply removes, goes first."""
+async def apply_whole(client: ClusterClient, document: dict[str, Any], item: Item, least: int | None = None) -> None:
+    """Apply; what was added to a spec, which no apply removes, goes first. ``least``: of what the cluster scales."""
     added = document["kind"] in EXACT or any(d.wanted is None for d in item.paths)
     if item.change == "changed" and added and "spec" in document:
         live = await client.find(ObjectRef.of(document))
         if live is not None:
             client.require_ours(document, live)
-            await client.put_spec(document, str(live["metadata"]["uid"]))
-    await client.apply(document)
+            spec = document["spec"] | ({"replicas": live["spec"].get("replicas") or least} if least else {})
+            await client.put_spec({**document, "spec": spec}, str(live["metadata"]["uid"]))
+    if least:
+        await apply_scaled(client, document, least)
+    else:
+        await client.apply(document)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kovra.adapters.cluster.simulator.controllers.autoscalers import Autoscalers
 from kovra.adapters.cluster.simulator.controllers.cleaning import Cleaning
 from kovra.adapters.cluster.simulator.controllers.context import Context
 from kovra.adapters.cluster.simulator.controllers.deployments import Deployments
@@ -32,6 +33,7 @@ class Controllers:
         self._cleaning = Cleaning(context)
         self._steps: tuple[tuple[str, Callable[[Object], None]], ...] = (
             ("Namespace", Namespaces(context).step),
+            ("HorizontalPodAutoscaler", Autoscalers(context).step),
             ("Deployment", Deployments(context).step),
             ("ReplicaSet", ReplicaSets(context).step),
             ("Job", Jobs(context).step),

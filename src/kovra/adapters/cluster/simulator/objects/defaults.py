@@ -161,6 +161,26 @@ def _namespace(namespace: Object) -> None:
         metadata["labels"] = {**metadata.get("labels", {}), "kubernetes.io/metadata.name": metadata["name"]}
 
 
+_EVERY_S: Final = 15
+
+
+def _autoscaler(autoscaler: Object) -> None:
+    spec = autoscaler.setdefault("spec", {})
+    spec.setdefault("minReplicas", 1)
+    if not spec.get("metrics"):
+        target = {"type": "Utilization", "averageUtilization": 80}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    if "behavior" not in spec:
+        return
+    up, down = (spec["behavior"].setdefault(way, {}) for way in ("scaleUp", "scaleDown"))
+    doubled = {"type": "Percent", "value": 100, "periodSeconds": _EVERY_S}
+    up.setdefault("stabilizationWindowSeconds", 0)
+    up.setdefault("policies", [{"type": "Pods", "value": 4, "periodSeconds": _EVERY_S}, doubled])
+    down.setdefault("policies", [dict(doubled)])
+    for way in (up, down):
+        way.setdefault("selectPolicy", "Max")
+
+
 def _endpoint_slice(slice_: Object) -> None:
     for port in slice_.get("ports", []):
         port.setdefault("name", "")
@@ -170,5 +190,5 @@ def _endpoint_slice(slice_: Object) -> None:
 _BY_KIND: Final[dict[str, Callable[[Object], None]]] = {
     "Pod": _pod, "Deployment": _deployment, "ReplicaSet": _replica_set, "Job": _job, "Service": _service,
     "NetworkPolicy": _network_policy, "Secret": _secret, "LimitRange": _limit_range, "Namespace": _namespace,
-    "EndpointSlice": _endpoint_slice,
+    "EndpointSlice": _endpoint_slice, "HorizontalPodAutoscaler": _autoscaler,
 }  # fmt: skip

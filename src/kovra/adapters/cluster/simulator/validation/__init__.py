@@ -29,6 +29,7 @@ _RULES: Final[dict[str, Callable[[Object], Iterator[str]]]] = {
     "NetworkPolicy": networking.policy,
     "Ingress": networking.ingress,
     "PodDisruptionBudget": workloads.disruption_budget,
+    "HorizontalPodAutoscaler": workloads.autoscaler,
     "ResourceQuota": quotas.quota,
     "LimitRange": quotas.limit_range,
     "HTTPRoute": routes.http_route,

@@ -110,3 +110,23 @@ def disruption_budget(document: Object) -> Iterator[str]:
     if "unhealthyPodEvictionPolicy" in spec:
         known = ("AlwaysAllow", "IfHealthyBudget")
         yield from one_of("spec.unhealthyPodEvictionPolicy", spec["unhealthyPodEvictionPolicy"], known)
+
+
+def autoscaler(document: Object) -> Iterator[str]:
+    """A HorizontalPodAutoscaler."""
+    spec = document["spec"]
+    least_n, most = spec["minReplicas"], spec.get("maxReplicas", 0)
+    if least_n < 1:
+        yield f"spec.minReplicas: Invalid value: {least_n}: must be greater than or equal to 1"
+    if most < 1:
+        yield f"spec.maxReplicas: Invalid value: {most}: must be greater than 0"
+    if most < least_n:
+        yield f"spec.maxReplicas: Invalid value: {most}: must be greater than or equal to `minReplicas`"
+    for name in ("kind", "name"):
+        if not spec["scaleTargetRef"].get(name):
+            yield f"spec.scaleTargetRef.{name}: Required value"
+    if least_n == 0 and not any(m.get("type") in ("Object", "External") for m in spec["metrics"]):
+        yield (
+            "spec.metrics: Forbidden: must specify at least one Object or External metric to support scaling to zero "
+            "replicas"
+        )
