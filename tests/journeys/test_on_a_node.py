@@ -125,6 +125,35 @@ async def test_a_release_goes_live_fails_and_comes_back(product: OnNode, app: Ap
     assert "canary-on-a-node" not in json.dumps(pod)
 
 
+async def test_a_busy_process_gets_more_instances_and_keeps_them_through_a_deployment(product: OnNode) -> None:
+    """The autoscaler of a real cluster, by what metrics-server measures."""
+    bounds = {"min": 1, "max": 3, "cpu": 30}
+    busy = await (await product.sign_up()).app(processes={"web": {"port": 8080, "autoscale": bounds}})
+    assert (await busy.deploy())["outcome"] == "live"
+    await _open(product, busy)
+    stop = asyncio.Event()
+    burning = asyncio.create_task(_burn(product, busy, stop))
+    try:
+        await _until(
+            lambda: product.list("Deployment", busy, "apps/v1"), lambda ds: ds[0]["spec"]["replicas"] == 3, 120
+        )
+        again = await busy.deploy(image="registry.test/kovra/ok:2")
+        assert (again["outcome"], again["instances"]) == ("live", {"web": {"ready": 3, "wanted": 3}})
+    finally:
+        stop.set()
+        await burning
+
+
+async def _burn(product: OnNode, app: App, stop: asyncio.Event) -> None:
+    """Keep the instances of an app busy."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        while not stop.is_set():
+            pods = [p["status"].get("podIP") for p in await product.list("Pod", app)]
+            asked = [client.get(f"http://{address}:8080/burn?s=2") for address in pods if address]
+            await asyncio.gather(*asked, return_exceptions=True)
+            await asyncio.sleep(0.1)
+
+
 async def test_logs_and_metrics_of_real_pods_are_read_through_the_streamer(product: OnNode, app: App) -> None:
     page = await _until(lambda: app.caller.get(f"{app.path}/logs?limit=5"), lambda page: page["data"])
     assert {"time", "pod", "process", "line"} <= set(page["data"][0])
@@ -200,13 +229,18 @@ async def _answers(address: str, stop: asyncio.Event, tally: dict[str, int]) -> 
             await asyncio.sleep(0.01)
 
 
-async def test_no_request_is_lost_in_rollouts(product: OnNode, app: App) -> None:
-    """Under load through the Service, while every instance is replaced again and again."""
+async def _open(product: OnNode, app: App) -> None:
+    """Let this machine reach its instances."""
     assert product.admin is not None
     here = {"from": [{"ipBlock": {"cidr": "10.250.0.1/32"}}]}
     opening = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [here]}
     policy = {"metadata": {"name": "load", "namespace": namespace(app)}, "spec": opening}
     await product.admin.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", **policy})
+
+
+async def test_no_request_is_lost_in_rollouts(product: OnNode, app: App) -> None:
+    """Under load through the Service, while every instance is replaced again and again."""
+    await _open(product, app)
     (service,) = await product.list("Service", app)
     address = f"{service['spec']['clusterIP']}:8080"
     await _until(lambda: _opens(address), bool)

@@ -197,6 +197,18 @@ export interface AttemptOut {
   ok: boolean | null;
 }
 
+/** Bounds within which the cluster decides how many instances run, by what they use. */
+export interface AutoscaleIn {
+  /** At least so many run. */
+  min?: number;
+  /** At most so many; the environment's quota is counted with these. */
+  max: number;
+  /** Percent of their size's CPU that instances use on average. */
+  cpu?: number | null;
+  /** The same of memory; of both, whichever asks for more instances decides. */
+  memory?: number | null;
+}
+
 /** A health check: by HTTP path, by TCP connect (neither given), or by a command in the container. */
 export interface CheckIn {
   /** Asked by HTTP; 200 to 399 is good. Not together with `command`. */
@@ -1362,6 +1374,11 @@ export interface ProcessIn {
   checks?: ChecksIn | null;
   /** Needed for images whose user is root or a name. */
   run_as_user?: number | null;
+  /**
+   * The cluster decides how many instances run; `instances` and scale do not count then. Takes effect with the next
+   * deployment.
+   */
+  autoscale?: AutoscaleIn | null;
 }
 
 /** One process at this moment, over all its instances. */

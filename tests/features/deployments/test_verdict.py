@@ -50,6 +50,30 @@ def test_anything_less_is_not_yet(process: ProcessFacts) -> None:
     assert found.waiting_for
 
 
+@pytest.mark.parametrize(
+    ("desired", "ready", "least", "good", "waiting"),
+    [
+        (3, 3, 2, True, ""),
+        (3, 2, 2, False, "web: 2 of 3 instances ready"),
+        (1, 1, 2, False, "web: the cluster has not seen the release yet"),
+        (5, 5, 5, True, ""),
+    ],
+)
+def test_of_an_autoscaled_process_as_many_are_wanted_as_the_cluster_says(
+    desired: int, ready: int, least: int, good: bool, waiting: str
+) -> None:
+    pods = tuple(replace(POD, name=f"p{n}", ready=n < ready) for n in range(desired))
+    process = replace(
+        GOOD, wanted=desired, updated=desired, ready=ready, available=ready, replicas=desired, pods=pods
+    )  # fmt: skip
+    status = WorkloadStatus(processes=(process,))
+    found = judge(status, 3, {"web": least}, phase="verifying", autoscaled={"web"})
+    assert (found.good, found.waiting_for) == (good, waiting)
+    assert found.wanted == {"web": max(desired, least)}
+    stopped = judge(status, 3, {"web": 0}, phase="verifying", autoscaled={"web"})
+    assert (stopped.good, stopped.wanted) == (False, {"web": 0})
+
+
 def test_a_process_that_is_not_there_is_not_yet() -> None:
     assert judge(WorkloadStatus(processes=()), 3, {"web": 1}, phase="verifying").waiting_for == "web: not there yet"
 

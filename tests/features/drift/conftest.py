@@ -23,7 +23,7 @@ from tests.support.product import App, Product
 CANARY = "registry.test/kovra/ok:1"
 API_VERSIONS = {
     "Deployment": "apps/v1", "Job": "batch/v1", "NetworkPolicy": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1",
-    "HTTPRoute": "gateway.networking.k8s.io/v1", "RoleBinding": "rbac.authorization.k8s.io/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2", "HTTPRoute": "gateway.networking.k8s.io/v1", "RoleBinding": "rbac.authorization.k8s.io/v1",
 }  # fmt: skip
 
 

@@ -213,3 +213,30 @@ async def test_another_organization_sees_nothing(live: App) -> None:
     eve = await live.caller.product.sign_up("Eve")
     assert (await eve.send("GET", f"{live.path}/drift")).status_code == 404
     assert (await eve.get("/v1/isolation"))["data"] == []
+
+
+async def test_what_an_autoscaler_chooses_is_no_drift_and_none_at_all_is(live: App, hands: Hands) -> None:
+    bounds = {"min": 2, "max": 4, "cpu": 3}
+    await live.caller.patch(f"/v1/apps/{live.app['id']}", {"processes": {"web": {"port": 8080, "autoscale": bounds}}})
+    assert (await live.deploy())["outcome"] == "live"
+    name = name_of(live)
+
+    async def scaled() -> bool:
+        found = await hands.find("Deployment", name)
+        return found is not None and found["spec"]["replicas"] == 4
+
+    await until(scaled)
+    since = (await in_sync(live))["checked_at"]
+
+    async def looked_at() -> bool:
+        return bool((await live.caller.get(f"{live.path}/drift"))["checked_at"] > since)
+
+    await until(looked_at)
+    assert (await in_sync(live))["items"] == []
+    await hands.patch("Deployment", name, replaced("/spec/replicas", 0))
+    item = await back(live, "Deployment")
+    assert [(p["path"], p["found"]) for p in item["paths"]] == [("spec.replicas", "0")]
+    await until(scaled)
+    await hands.delete("HorizontalPodAutoscaler", name)
+    await back(live, "HorizontalPodAutoscaler")
+    await in_sync(live)

@@ -10,6 +10,7 @@ from kovra.client.models.app_environments import ReleaseRef as ReleaseRef
 from kovra.client.models.apps import AppIn as AppIn
 from kovra.client.models.apps import AppOut as AppOut
 from kovra.client.models.apps import AppPatch as AppPatch
+from kovra.client.models.apps import AutoscaleIn as AutoscaleIn
 from kovra.client.models.apps import CheckIn as CheckIn
 from kovra.client.models.apps import ChecksIn as ChecksIn
 from kovra.client.models.apps import ListAppsSort as ListAppsSort

@@ -74,6 +74,19 @@ class AppPatch(TypedDict):
     """Seconds an instance has to end after it was told to."""
 
 
+class AutoscaleIn(TypedDict):
+    """Bounds within which the cluster decides how many instances run, by what they use."""
+
+    min: NotRequired[int]
+    """At least so many run."""
+    max: int
+    """At most so many; the environment's quota is counted with these."""
+    cpu: NotRequired[int | None]
+    """Percent of their size's CPU that instances use on average."""
+    memory: NotRequired[int | None]
+    """The same of memory; of both, whichever asks for more instances decides."""
+
+
 class CheckIn(TypedDict):
     """A health check: by HTTP path, by TCP connect (neither given), or by a command in the container."""
 
@@ -132,6 +145,10 @@ class ProcessIn(TypedDict):
     """Health checks; without any an instance is ready once it runs."""
     run_as_user: NotRequired[int | None]
     """Needed for images whose user is root or a name."""
+    autoscale: NotRequired[AutoscaleIn | None]
+    """The cluster decides how many instances run; `instances` and scale do not count then. Takes effect with the next
+    deployment.
+    """
 
 
 ListAppsSort: TypeAlias = Literal["-created_at", "created_at", "-name", "name", "-slug", "slug"]

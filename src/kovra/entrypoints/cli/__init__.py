@@ -18,6 +18,7 @@ from kovra.entrypoints.cli import (
     registries,
     running,
     runs,
+    scaling,
     server,
     switching,
     user,
@@ -53,6 +54,7 @@ def common(
 logins.add_to(app)
 user.add_to(app)
 looking.add_to(app)
+scaling.add_to(app)
 runs.add_to(app)
 cron.add_to(app)
 watching.add_to(app)

@@ -88,7 +88,9 @@ async def test_handing_over_twice_at_once_is_handing_over(client: ClusterClient,
     assert await replicas(client, namespace) == 4
 
 
-async def test_what_is_new_or_was_stopped_begins_with_the_least(client: ClusterClient, raw: Raw, namespace: str) -> None:
+async def test_what_is_new_or_was_stopped_begins_with_the_least(
+    client: ClusterClient, raw: Raw, namespace: str
+) -> None:
     await apply_scaled(client, unsaid(deployment(namespace)), 2)
     assert await replicas(client, namespace) == 2
     await client.apply(deployment(namespace, replicas=0))
@@ -112,7 +114,10 @@ async def test_an_autoscaler_keeps_to_its_bounds_and_leaves_alone_what_is_stoppe
 ) -> None:
     made = await client.apply(autoscaler(namespace, 2, 4))
     doubled = {"type": "Percent", "value": 100, "periodSeconds": 15}
-    assert made["spec"]["behavior"]["scaleUp"]["policies"] == [{"type": "Pods", "value": 4, "periodSeconds": 15}, doubled]
+    assert made["spec"]["behavior"]["scaleUp"]["policies"] == [
+        {"type": "Pods", "value": 4, "periodSeconds": 15},
+        doubled,
+    ]
     assert made["spec"]["behavior"]["scaleDown"]["policies"] == [doubled]
     await apply_scaled(client, unsaid(deployment(namespace)), 1)
     await _until(client, namespace, 2)
