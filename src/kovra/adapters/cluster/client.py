@@ -27,8 +27,6 @@ from kovra.adapters.cluster.refusals import error_of, error_of_status
 from kovra.adapters.cluster.workload import ObjectRef
 
 MANAGER: Final = "kovra"
-SCALER: Final = "kovra-scale"
-"""Says the number of replicas where that is the cluster's to change."""
 Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 _TRIES: Final = 6
 AT_ONCE: Final = 16
@@ -98,13 +96,9 @@ class ClusterClient:
                 await asyncio.sleep(_pause(0.1 * 2**attempt))
         raise AssertionError("unreachable")
 
-    async def share_replicas(self, ref: ObjectRef, replicas: int, *, force: bool = False) -> None:
-        """Let the number of replicas be said by another manager too, so that it stays when Kovra says it no more.
-        Raises ClusterConflict when it is another by now, unless forced.
-        """
-        named = {"name": ref.name, "namespace": ref.namespace}
-        document = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": named, "spec": {"replicas": replicas}}
-        await self._apply(ref, document, dry_run=False, force=force, manager=SCALER)
+    async def apply_as(self, manager: str, document: Mapping[str, Any], *, force: bool = False) -> None:
+        """Server-side apply as another manager, once; raises ClusterConflict where others differ, unless forced."""
+        await self._apply(ObjectRef.of(document), document, dry_run=False, force=force, manager=manager)
 
     async def _apply(
         self, ref: ObjectRef, document: Mapping[str, Any], *, dry_run: bool, force: bool, manager: str = MANAGER

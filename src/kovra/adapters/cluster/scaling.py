@@ -14,6 +14,8 @@ from kovra.adapters.cluster.client import MANAGER, ClusterClient
 from kovra.adapters.cluster.errors import ClusterConflict
 from kovra.adapters.cluster.workload import ObjectRef
 
+SCALER: Final = "kovra-scale"
+"""The manager that says the number where it is the cluster's to change."""
 _TRIES: Final = 5
 
 
@@ -32,14 +34,19 @@ async def apply_scaled(client: ClusterClient, document: Mapping[str, Any], least
         now = int(live["spec"].get("replicas", 1))
         try:
             if not now:
-                await client.share_replicas(ref, least, force=True)
+                await client.apply_as(SCALER, _replicas(ref, least), force=True)
             elif _is_said_by_kovra(live):
-                await client.share_replicas(ref, now)
+                await client.apply_as(SCALER, _replicas(ref, now))
             await client.apply(document)
             return
         except ClusterConflict:  # somebody has changed the number between the look and the word
             if attempt == _TRIES - 1:
                 raise
+
+
+def _replicas(ref: ObjectRef, number: int) -> dict[str, Any]:
+    metadata = {"name": ref.name, "namespace": ref.namespace}
+    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "spec": {"replicas": number}}
 
 
 def _is_said_by_kovra(live: Mapping[str, Any]) -> bool:
