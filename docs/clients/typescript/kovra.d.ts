@@ -45,6 +45,11 @@ export interface AppEnvironmentOut {
   environment_id: string;
   /** Where the process `web` answers; null: there is none. */
   url: string | null;
+  /**
+   * The name at which the process `web` is reached inside the cluster, at its own port: by all of its environment,
+   * and where it is private by the whole organization on a plan with private networking.
+   */
+  internal_host: string;
   /** Instances by process, where they differ from the app's. */
   scale: Record<string, number>;
   /** In force: its own, or the environment's. */
@@ -57,6 +62,10 @@ export interface AppEnvironmentOut {
   auto_deploy_paused: boolean;
   /** What becomes of changes made by hand in the cluster. */
   drift_policy: "restore" | "report";
+  /** `public`, or `private`: without a route, reached inside the organization. */
+  exposure: "public" | "private";
+  /** In force: whether instances reach the internet. */
+  egress: "internet" | "none";
   /** Whether nothing runs because somebody asked for that. */
   suspended: boolean;
   /** The newest; 0: none yet. */
@@ -93,6 +102,17 @@ export interface AppEnvironmentPatch {
   auto_deploy_paused?: boolean | null;
   /** Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return. */
   drift_policy?: "restore" | "report" | null;
+  /**
+   * `public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
+   * reached inside the organization alone (business plan and above). The route changes at once, and a deployment
+   * replaces the instances.
+   */
+  exposure?: "public" | "private" | null;
+  /**
+   * Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
+   * needs the business plan.
+   */
+  egress?: "internet" | "none" | null;
 }
 
 /** null: as the environment says. */
@@ -186,7 +206,8 @@ export interface AppUpdated {
 export interface AttemptOut {
   /**
    * `dns`, `api_server` (its service), `api_server_node` (its own address), `kubelet`, `metadata_service`,
-   * `platform_service`, `other_environment` (one of yours), `other_organization`; what is not there is left out.
+   * `platform_service`, `other_environment` (one of yours), `other_organization`, and private apps in both
+   * (`other_environment_private`, `other_organization_private`); what is not there is left out.
    */
   target: string;
   /** What it has to be. */
@@ -410,8 +431,8 @@ export interface DeploymentOut {
   /** Counts up within the app environment. */
   number: number;
   /**
-   * `kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume or restore;
-   * beside it what it takes.
+   * `kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume, restore or
+   * exposure; beside it what it takes.
    */
   source: Record<string, unknown>;
   /** What it makes live; null: not written yet. */
@@ -4586,7 +4607,7 @@ export interface Operations {
       | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
       | "too_large" | "unsupported_media_type" | "version_mismatch";
   };
-  /** Change scale, overlap policy, watch window or automatic rollback. Needs `apps:update`. */
+  /** Change scale, overlap policy, watch window, automatic rollback, or who reaches it. Needs `apps:update`. */
   updateAppEnvironment: {
     method: "PATCH";
     path: "/v1/app-environments/{app_environment_id}";
@@ -4611,8 +4632,8 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
       | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
-      | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
-      | "too_large" | "unsupported_media_type" | "version_mismatch";
+      | "permission_missing" | "plan_lacks_private_networking" | "rate_limited" | "request_timeout" | "token_expired"
+      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
   };
   /** Change config vars; null removes. Staged until the next deployment, unless `deploy=true`. Needs `config:write`. */
   updateConfig: {

@@ -21,7 +21,7 @@ from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
 from kovra.entrypoints.wiring import app_address, common, refusals
 from kovra.features.deployments.compose import Placing
-from kovra.features.deployments.handlers import advance, purging, upkeep
+from kovra.features.deployments.handlers import advance, purging, routing, upkeep
 from kovra.features.deployments.handlers.steps import Steps
 from kovra.features.deployments.messages import (
     AdvanceDeployment,
@@ -43,6 +43,7 @@ from kovra.features.projects.messages import (
     PurgeProject,
     RetireAppEnvironment,
     ReviveAppEnvironment,
+    RouteAppEnvironment,
 )
 from kovra.features.runs.handlers import advance as running
 from kovra.features.runs.handlers.advance import RunSteps
@@ -79,6 +80,7 @@ def handlers() -> HandlerTable:
     table.add(CheckHealth, upkeep.check_health)
     table.add(RetireAppEnvironment, upkeep.retire)
     table.add(ReviveAppEnvironment, upkeep.revive)
+    table.add(RouteAppEnvironment, routing.route)
     table.add(PurgeEnvironment, purging.purge_environment)
     table.add(PurgeApp, purging.purge_app)
     table.add(PurgeProject, purging.purge_project)

@@ -98,6 +98,9 @@ app_environments = Table(
     _flag("suspended"),
     _flag("auto_deploy_paused"),
     text("drift_policy", default="restore"),
+    text("exposure", default="public"),
+    # Null: what is public reaches the internet, what is private does not.
+    text("egress", nullable=True),
     # Counters under this row's lock.
     number("last_config_number", default="0"),
     number("last_release_number", default="0"),
@@ -124,6 +127,8 @@ app_environments = Table(
         postgresql_where=sql("current_release_id is not null and deleted_at is null"),
     ),
     CheckConstraint("drift_policy in ('restore', 'report')", name="drift_policy"),
+    CheckConstraint("exposure in ('public', 'private')", name="exposure"),
+    CheckConstraint("egress in ('internet', 'none')", name="egress"),
     CheckConstraint("health in ('unknown', 'watching', 'stable', 'degraded', 'suspended')", name="health"),
     CheckConstraint("overlap_policy in ('queue_latest', 'queue_all', 'override', 'reject')", name="overlap_policy"),
     within("project_id", "projects"),

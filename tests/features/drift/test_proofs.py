@@ -50,6 +50,7 @@ async def test_a_pod_reaches_dns_and_nothing_that_it_must_not(live: App, hands: 
         "allow-environment",
         "allow-gateway",
         "allow-internet",
+        "allow-organization",
         "deny-all",
     ]
     assert shown["quota"]["services.nodeports"] == "0"

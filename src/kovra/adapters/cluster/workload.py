@@ -141,6 +141,11 @@ class Workload:
     processes: tuple[Process, ...]
     environment: Mapping[str, SecretValue] = field(repr=False)
     hostname: str | None
+    """None: nothing leads to it from outside."""
+    private: bool = False
+    """Reached by other environments of its organization, where their walls let it, and not by the gateway."""
+    internet: bool = True
+    """Whether its pods reach what is outside."""
     drain_s: int = 10
     release_command: tuple[str, ...] | None = None
     release_timeout_s: int = 600
@@ -200,6 +205,8 @@ class Isolation:
     """The Kubernetes user as which Kovra comes, where it must first be let into each namespace; None: it may already."""
     own_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks of the installation, which are no internet to tenants."""
+    private_networking: bool = False
+    """Whether private apps are reached from the organization's other environments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -24,6 +24,10 @@ class AppEnvironmentOut(TypedDict):
     """The environment it belongs to."""
     url: str | None
     """Where the process `web` answers; null: there is none."""
+    internal_host: str
+    """The name at which the process `web` is reached inside the cluster, at its own port: by all of its environment,
+    and where it is private by the whole organization on a plan with private networking.
+    """
     scale: dict[str, int]
     """Instances by process, where they differ from the app's."""
     overlap_policy: Literal["queue_latest", "queue_all", "override", "reject"]
@@ -36,6 +40,10 @@ class AppEnvironmentOut(TypedDict):
     """Whether automatic deployments wait; every rollback sets it."""
     drift_policy: Literal["restore", "report"]
     """What becomes of changes made by hand in the cluster."""
+    exposure: Literal["public", "private"]
+    """`public`, or `private`: without a route, reached inside the organization."""
+    egress: Literal["internet", "none"]
+    """In force: whether instances reach the internet."""
     suspended: bool
     """Whether nothing runs because somebody asked for that."""
     config_revision: int
@@ -73,6 +81,15 @@ class AppEnvironmentPatch(TypedDict):
     """Whether automatic deployments wait; a rollback sets it, false clears it."""
     drift_policy: NotRequired[Literal["restore", "report"] | None]
     """Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return."""
+    exposure: NotRequired[Literal["public", "private"] | None]
+    """`public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
+    reached inside the organization alone (business plan and above). The route changes at once, and a deployment
+    replaces the instances.
+    """
+    egress: NotRequired[Literal["internet", "none"] | None]
+    """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
+    needs the business plan.
+    """
 
 
 class ListOfAppEnvironmentOut(TypedDict):

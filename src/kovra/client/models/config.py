@@ -49,8 +49,8 @@ class DeploymentOut(TypedDict):
     number: int
     """Counts up within the app environment."""
     source: dict[str, Any]
-    """`kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume or restore;
-    beside it what it takes.
+    """`kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume, restore or
+    exposure; beside it what it takes.
     """
     release: ReleaseFace | None
     """What it makes live; null: not written yet."""

@@ -10,7 +10,8 @@ class AttemptOut(TypedDict):
 
     target: str
     """`dns`, `api_server` (its service), `api_server_node` (its own address), `kubelet`, `metadata_service`,
-    `platform_service`, `other_environment` (one of yours), `other_organization`; what is not there is left out.
+    `platform_service`, `other_environment` (one of yours), `other_organization`, and private apps in both
+    (`other_environment_private`, `other_organization_private`); what is not there is left out.
     """
     expected: Literal["open", "closed"]
     """What it has to be."""

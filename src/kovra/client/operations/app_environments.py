@@ -91,7 +91,7 @@ class AppEnvironments(Session):
         if_match: str | None = None,
         answered: Answered | None = None,
     ) -> models.AppEnvironmentOut:
-        """Change scale, overlap policy, watch window or automatic rollback. Needs `apps:update`."""
+        """Change scale, overlap policy, watch window, automatic rollback, or who reaches it. Needs `apps:update`."""
         headers = {"If-Match": if_match}
         found: models.AppEnvironmentOut = self.call(
             "PATCH",

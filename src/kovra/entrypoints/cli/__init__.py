@@ -16,6 +16,7 @@ from kovra.entrypoints.cli import (
     looking,
     organization,
     registries,
+    routing,
     running,
     runs,
     scaling,
@@ -63,6 +64,7 @@ organization.add_to(app)
 registries.add_to(app)
 switching.add_to(app)
 linking.add_to(app)
+routing.add_to(app)
 completing.add_to(app)
 server.add_to(app)  # last: most people are no operators
 about_apps(app)

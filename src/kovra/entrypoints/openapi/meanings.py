@@ -32,6 +32,7 @@ MEANINGS: Final[dict[str, str]] = {
     "permission_missing": "A permission is missing; the problem says which, and who can grant it.",
     "https_needed": "Use https.",
     "origin_not_allowed": "Scripts of this origin may not call that.",
+    "plan_lacks_private_networking": "The organization's plan has no private networking.",
     "role_above_own": "Nobody gives a role above their own.",
     "narrowing_exceeded": "A token cannot reach further than the one that makes it.",
     # 404, 406, 408

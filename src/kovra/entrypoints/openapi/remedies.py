@@ -35,6 +35,7 @@ REMEDIES: Final[dict[str, str]] = {
     "permission_missing": "Ask somebody with the role in `granted_by`, or make a token with `missing_permission`.",
     "https_needed": "Call the https address.",
     "origin_not_allowed": "Operators name the dashboard's origin in `KOVRA_CORS_ORIGINS`.",
+    "plan_lacks_private_networking": "Change to the business plan, or leave `exposure` and `egress` as they are.",
     "role_above_own": "Ask somebody with that role.",
     "narrowing_exceeded": "Use a token that reaches further, or a person's login.",
     # 404, 405, 406, 408

@@ -22,7 +22,7 @@ from kovra.adapters.cluster.workload import (
 )
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.projects.queries import AppEnvironmentRow
-from kovra.features.projects.rules import SIZES, host_label
+from kovra.features.projects.rules import SIZES, has_private_networking, host_label
 from kovra.foundation.keyring import SecretValue
 
 
@@ -68,6 +68,7 @@ def isolation_of(org_id: UUID, row: AppEnvironmentRow, placing: Placing, plan: s
         gateway_namespace=placing.gateway.namespace,
         manager=placing.cluster_user,
         own_networks=placing.own_networks,
+        private_networking=has_private_networking(plan),
     )
 
 
@@ -113,7 +114,9 @@ def compose(
         image=release.pinned,
         processes=tuple(_process(name, p, instances[name]) for name, p in sorted(release.processes.items())),
         environment=environment,
-        hostname=f"{host_label(row.app_slug, row.environment_slug, row.id)}.{placing.apps_domain}",
+        hostname=_hostname(row, placing),
+        private=row.exposure == "private",
+        internet=row.egress_in_force == "internet",
         drain_s=release.drain_s,
         release_command=tuple(release.release_command) if release.release_command else None,
         progress_deadline_s=placing.progress_deadline_s,
@@ -124,6 +127,12 @@ def compose(
         pull=pull,
         restarted_at=restarted_at,
     )
+
+
+def _hostname(row: AppEnvironmentRow, placing: Placing) -> str | None:
+    if row.exposure == "private":
+        return None
+    return f"{host_label(row.app_slug, row.environment_slug, row.id)}.{placing.apps_domain}"
 
 
 def _process(name: str, document: Mapping[str, Any], instances: int) -> Process:

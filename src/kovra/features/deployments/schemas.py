@@ -92,7 +92,7 @@ class DeploymentOut(Output):
     number: int = Field(description="Counts up within the app environment.")
     source: dict[str, Any] = Field(
         description=(
-            "`kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume or restore; "
+            "`kind` says what is made live: image, release, rollback, config, restart, scale, suspend, resume, restore or exposure; "
             "beside it what it takes."
         )
     )

@@ -54,6 +54,7 @@ class Source(StrEnum):
     suspend = "suspend"
     resume = "resume"
     restore = "restore"
+    exposure = "exposure"
 
 
 ON_WHAT_SERVES: Final = frozenset(Source) - {Source.image, Source.release, Source.rollback}

@@ -89,7 +89,8 @@ class AttemptOut(Output):
         examples=["kubelet"],
         description=(
             "`dns`, `api_server` (its service), `api_server_node` (its own address), `kubelet`, `metadata_service`, "
-            "`platform_service`, `other_environment` (one of yours), `other_organization`; what is not there is left out."
+            "`platform_service`, `other_environment` (one of yours), `other_organization`, and private apps in both "
+            "(`other_environment_private`, `other_organization_private`); what is not there is left out."
         ),
     )
     expected: Literal["open", "closed"] = Field(description="What it has to be.")

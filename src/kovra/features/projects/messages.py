@@ -173,6 +173,18 @@ class ReviveAppEnvironment(Job):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouteAppEnvironment(Job):
+    """Make the way to an app what is wanted now, at once; and its instances, as soon as no deployment is under way."""
+
+    name: ClassVar[str] = "projects.route_app_environment"
+    priority: ClassVar[int] = 5
+
+    def lock(self) -> str:
+        """In order with its deployments."""
+        return f"aev:{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeEnvironment(Job):
     """Remove a deleted environment's namespace and rows for good."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from kovra.adapters.oci.reference import ReferenceInvalid, parse
-from kovra.foundation.errors import Conflict, FieldError, Invalid
+from kovra.foundation.errors import Conflict, FieldError, Invalid, QuotaExceeded
 from kovra.foundation.ids import encode
 from kovra.foundation.outbound import Refusals, is_plausible
 
@@ -94,6 +94,28 @@ def host_label(app_slug: str, environment_slug: str, app_environment_id: UUID) -
     """``<app>-<env>-<last 8 of its id>``, at most 63 characters (RFC 1035); the id's end keeps it unique."""
     end = encode("aev", app_environment_id)[-8:]
     return f"{app_slug[:26].rstrip('-')}-{environment_slug[:26].rstrip('-')}-{end}"
+
+
+def internal_host(app_slug: str, environment_id: UUID) -> str:
+    """The name of the process ``web`` inside the cluster, for every namespace: that of its Service in its environment's."""
+    return f"{app_slug}.kv-{encode('env', environment_id)[4:]}.svc"
+
+
+def has_private_networking(plan: str) -> bool:
+    """Whether apps may be private on this plan, and be reached from the organization's other environments."""
+    return plan in ("business", "enterprise")
+
+
+def check_reach(exposure: str, egress: str, plan: str) -> None:
+    """What is not public needs a plan for it; raises QuotaExceeded. Being public again needs none."""
+    if (exposure == "public" and egress == "internet") or has_private_networking(plan):
+        return
+    raise QuotaExceeded(
+        f"Private networking is not in the plan {plan}.",
+        code="plan_lacks_private_networking",
+        hint="It comes with the business plan and above.",
+        facts={"plan": plan},
+    )
 
 
 def check_scale(scale: Mapping[str, int], processes: Mapping[str, Any]) -> None:

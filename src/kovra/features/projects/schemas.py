@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from kovra.features.projects.queries.rows import AppEnvironmentRow, AppRow, EnvironmentRow, ProjectRow
-from kovra.features.projects.rules import host_label
+from kovra.features.projects.rules import host_label, internal_host
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.fields import Input, Name, Output, Reference, Slug, Text, Time, wire
 from kovra.foundation.web.includes import embedded
@@ -17,6 +17,8 @@ from kovra.foundation.web.includes import embedded
 Kind = Literal["development", "preview", "staging", "production"]
 OverlapPolicy = Literal["queue_latest", "queue_all", "override", "reject"]
 DriftPolicy = Literal["restore", "report"]
+Exposure = Literal["public", "private"]
+Egress = Literal["internet", "none"]
 SizeName = Literal["nano", "micro", "small", "medium", "large"]
 ProcessName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")]
 
@@ -326,6 +328,23 @@ class AppEnvironmentPatch(Input):
         default=None,
         description="Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return.",
     )
+    exposure: Exposure | None = Field(
+        default=None,
+        examples=["private"],
+        description=(
+            "`public`: the process `web` has an address that everybody reaches. `private`: no route and no public name; "
+            "reached inside the organization alone (business plan and above). The route changes at once, and a "
+            "deployment replaces the instances."
+        ),
+    )
+    egress: Egress | None = Field(
+        default=None,
+        examples=["internet"],
+        description=(
+            "Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. "
+            "`none` needs the business plan."
+        ),
+    )
 
 
 class AppEnvironmentOut(Output):
@@ -337,12 +356,21 @@ class AppEnvironmentOut(Output):
     app_id: Annotated[UUID, wire("app")]
     environment_id: Annotated[UUID, wire("env")]
     url: str | None = Field(description="Where the process `web` answers; null: there is none.")
+    internal_host: str = Field(
+        description=(
+            "The name at which the process `web` is reached inside the cluster, at its own port: by all of its "
+            "environment, and where it is private by the whole organization on a plan with private networking."
+        ),
+        examples=["web.kv-01kb3zq5j1f0m8w2y4x6v9t7rs.svc"],
+    )
     scale: dict[str, int] = Field(description="Instances by process, where they differ from the app's.")
     overlap_policy: OverlapPolicy = Field(description="In force: its own, or the environment's.")
     watch_window_s: int = Field(description="How long a release is watched after it went live; 0: not at all.")
     auto_rollback: bool = Field(description="Whether what degrades within the watch window is rolled back.")
     auto_deploy_paused: bool = Field(description="Whether automatic deployments wait; every rollback sets it.")
     drift_policy: DriftPolicy = Field(description="What becomes of changes made by hand in the cluster.")
+    exposure: Exposure = Field(description="`public`, or `private`: without a route, reached inside the organization.")
+    egress: Egress = Field(description="In force: whether instances reach the internet.")
     suspended: bool = Field(description="Whether nothing runs because somebody asked for that.")
     config_revision: int = Field(description="The newest; 0: none yet.")
     current_release: ReleaseRef | None = Field(description="What serves; null: nothing yet.")
@@ -367,12 +395,15 @@ class AppEnvironmentOut(Output):
         environment: EnvironmentRow | None = None,
     ) -> AppEnvironmentOut:
         """The app environment as it is shown."""
-        url = addresses.url(host_label(row.app_slug, row.environment_slug, row.id)) if row.has_web else None
+        is_reached = row.has_web and row.exposure == "public"
+        url = addresses.url(host_label(row.app_slug, row.environment_slug, row.id)) if is_reached else None
         return cls(
             id=row.id, project_id=row.project_id, app_id=row.app_id, environment_id=row.environment_id, url=url,
             scale=row.scale, overlap_policy=row.overlap_policy or row.environment_overlap_policy,
             watch_window_s=row.watch_window_s, auto_rollback=row.auto_rollback,
-            auto_deploy_paused=row.auto_deploy_paused, drift_policy=row.drift_policy, suspended=row.suspended,
+            auto_deploy_paused=row.auto_deploy_paused, drift_policy=row.drift_policy,
+            internal_host=internal_host(row.app_slug, row.environment_id), exposure=row.exposure,
+            egress=row.egress_in_force, suspended=row.suspended,
             config_revision=row.last_config_number, current_release=_release(row),
             current_deployment_id=row.current_deployment_id, health=row.health, created_at=row.created_at,
             updated_at=row.updated_at, project=ProjectOut.of(project) if project else None,

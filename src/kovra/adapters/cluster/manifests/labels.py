@@ -9,6 +9,8 @@ from kovra.adapters.cluster.workload import Placement, Workload
 from kovra.foundation.ids import decode, encode
 
 MANAGED: Final = {"app.kubernetes.io/managed-by": "kovra"}
+EXPOSURE: Final = "kovra.io/exposure"
+EGRESS: Final = "kovra.io/egress"
 
 
 def bare(prefix: str, value: UUID) -> str:
@@ -58,6 +60,12 @@ def workload_labels(workload: Workload, process: str | None = None) -> dict[str,
 def release_labels(workload: Workload) -> dict[str, str]:
     """What only pods (never selectors) carry: which release they run."""
     return {"kovra.io/release": str(workload.release_number)}
+
+
+def reach_labels(workload: Workload) -> dict[str, str]:
+    """What pods carry by which NetworkPolicies close them further; nothing for what is open as usual."""
+    private = {EXPOSURE: "private"} if workload.private else {}
+    return private if workload.internet else private | {EGRESS: "none"}
 
 
 def base_name(workload: Workload) -> str:

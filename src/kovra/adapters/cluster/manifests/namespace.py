@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kovra.adapters.cluster.manifests.labels import document, placement_labels
+from kovra.adapters.cluster.manifests.labels import EGRESS, EXPOSURE, document, placement_labels
 from kovra.adapters.cluster.manifests.worker import tenant_binding
 from kovra.adapters.cluster.workload import Isolation
 
@@ -74,6 +74,8 @@ def _network_policies(isolation: Isolation) -> list[dict[str, Any]]:
         }
     ]
     gateway = {"matchLabels": {"kubernetes.io/metadata.name": isolation.gateway_namespace}}
+    organization = {k: v for k, v in placement_labels(isolation.placement).items() if k == "kovra.io/organization"}
+    siblings = [{"namespaceSelector": {"matchLabels": organization}}] if isolation.private_networking else []
     return [
         policy("deny-all", {"podSelector": everything, "policyTypes": ["Ingress", "Egress"]}),
         policy(
@@ -90,13 +92,27 @@ def _network_policies(isolation: Isolation) -> list[dict[str, Any]]:
                 "podSelector": everything,
                 "policyTypes": ["Ingress", "Egress"],
                 "ingress": [{"from": [{"podSelector": everything}]}],
-                "egress": [{"to": [{"podSelector": everything}]}],
+                # Towards other environments too, with private networking: what is reached there they say themselves. No
+                # pods are selected there, or the Services before them would not be reached on EKS (security of VPC CNI).
+                "egress": [{"to": [{"podSelector": everything}, *siblings]}],
+            },
+        ),
+        policy(
+            # It stands on every plan, and lets nothing in where there is no private networking: nothing is to be removed.
+            "allow-organization",
+            {
+                "podSelector": {"matchLabels": {EXPOSURE: "private"}},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": siblings, "ports": [{"protocol": "TCP", "port": "app"}]}] if siblings else [],
             },
         ),
         policy(
             "allow-gateway",
             {
-                "podSelector": {"matchLabels": {"kovra.io/process": "web"}},
+                "podSelector": {
+                    "matchLabels": {"kovra.io/process": "web"},
+                    "matchExpressions": [{"key": EXPOSURE, "operator": "NotIn", "values": ["private"]}],
+                },
                 "policyTypes": ["Ingress"],
                 # By the port's name: during a rollout that changes the number, old and new pods are both reached.
                 "ingress": [{"from": [{"namespaceSelector": gateway}], "ports": [{"protocol": "TCP", "port": "app"}]}],
@@ -105,7 +121,7 @@ def _network_policies(isolation: Isolation) -> list[dict[str, Any]]:
         policy(
             "allow-internet",
             {
-                "podSelector": everything,
+                "podSelector": {"matchExpressions": [{"key": EGRESS, "operator": "NotIn", "values": ["none"]}]},
                 "policyTypes": ["Egress"],
                 "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": _closed(isolation)}}]}],
             },

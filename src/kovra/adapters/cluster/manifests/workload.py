@@ -11,6 +11,7 @@ from typing import Any, Final
 from kovra.adapters.cluster.manifests.labels import (
     base_name,
     document,
+    reach_labels,
     release_labels,
     selector,
     workload_labels,
@@ -37,10 +38,13 @@ def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
             found.append(_disruption_budget(workload, process))
         if process.scaled_by_cluster is not None:
             found.append(autoscaler(workload, process, process.scaled_by_cluster))
+    return [*found, *route_manifests(workload)]
+
+
+def route_manifests(workload: Workload) -> list[dict[str, Any]]:
+    """What leads to the process ``web`` from outside: one object, or none. Needs no values."""
     web = next((p for p in workload.processes if p.name == WEB and p.port is not None), None)
-    if web is not None and workload.hostname is not None:
-        found.append(_route(workload, web))
-    return found
+    return [] if web is None or workload.hostname is None else [_route(workload, web)]
 
 
 def secret_name(workload: Workload) -> str:
@@ -185,9 +189,8 @@ def pod_template(workload: Workload, process: Process, *, values: str | None = N
     security: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     if process.run_as_user is not None:
         security["runAsUser"] = process.run_as_user
-    metadata: dict[str, Any] = {
-        "labels": dict(sorted((workload_labels(workload, process.name) | release_labels(workload)).items()))
-    }
+    labels = workload_labels(workload, process.name) | release_labels(workload) | reach_labels(workload)
+    metadata: dict[str, Any] = {"labels": dict(sorted(labels.items()))}
     if workload.restarted_at is not None:
         metadata["annotations"] = {"kovra.io/restarted-at": workload.restarted_at}
     pull = pull_secret_name(workload)

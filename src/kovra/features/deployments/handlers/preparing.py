@@ -93,6 +93,8 @@ async def _changes_nothing(
     """Whether what serves is this very release, and serves well."""
     if row.current_release_id is None or row.suspended or row.health == "degraded" or progress.is_unsettled(row):
         return False
+    if progress.is_reach_behind(row):
+        return False
     current = await session.one(queries.RELEASE, org_id=session.org_id, release_id=row.current_release_id)
     if row.seen.get("instances") != instances_of(row, app.processes):
         return False

@@ -45,7 +45,8 @@ async def roll_out(context: JobContext, step: Step) -> None:
     await apply_all(context, documents, progress.inventory_of(opened.row))
     async with context.session() as session:
         applied = [ref.as_dict() for ref in refs_of(documents)]
-        facts = {"applied": applied, "instances": instances, "restarted_at": restarted_at}
+        reach = opened.row.reach
+        facts = {"applied": applied, "instances": instances, "restarted_at": restarted_at, "reach": reach}
         await progress.move(session, step, Phase.verifying, progress=facts)
 
 
@@ -97,7 +98,7 @@ async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
     await wall_in(context, opened)
     await apply_all(context, documents, progress.inventory_of(opened.row))
-    return {"applied": [ref.as_dict() for ref in refs_of(documents)]}
+    return {"applied": [ref.as_dict() for ref in refs_of(documents)], "reach": opened.row.reach}
 
 
 async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:

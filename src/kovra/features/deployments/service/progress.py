@@ -291,7 +291,7 @@ async def went_live(
         health=health,
         watch_until=until,
         inventory=_listed(inventory),
-        seen=_seen(d.progress["instances"], d.progress.get("restarted_at")),
+        seen=_seen(d.progress["instances"], d.progress.get("restarted_at"), str(d.progress["reach"])),
     )
     if until is not None:
         enqueue(session, CheckHealth(id=row.id), at=until)
@@ -333,13 +333,18 @@ def _listed(refs: Sequence[ObjectRef]) -> list[dict[str, str]]:
 
 async def settled(session: TenantSession, row: AppEnvironmentRow, instances: Mapping[str, int]) -> None:
     """The cluster is what the current release says, with so many instances by process."""
-    seen = _seen(instances, row.seen.get("restarted_at"))
+    seen = _seen(instances, row.seen.get("restarted_at"), row.reach)
     await session.execute(queries.SET_SEEN, org=session.org_id, app_environment_id=row.id, seen=seen)
 
 
-def _seen(instances: Mapping[str, int], restarted_at: str | None) -> dict[str, Any]:
+def _seen(instances: Mapping[str, int], restarted_at: str | None, reach: str) -> dict[str, Any]:
     at = clock.rfc3339(clock.now())
-    return {"settled": True, "instances": dict(instances), "restarted_at": restarted_at, "at": at}
+    return {"settled": True, "instances": dict(instances), "restarted_at": restarted_at, "reach": reach, "at": at}
+
+
+def is_reach_behind(row: AppEnvironmentRow) -> bool:
+    """Whether what runs was put there for others to reach, or to reach others, than is wanted now."""
+    return bool(row.seen.get("reach", "public internet") != row.reach)
 
 
 def instances_seen(row: AppEnvironmentRow, processes: Mapping[str, Any]) -> dict[str, int]:

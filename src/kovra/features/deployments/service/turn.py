@@ -56,7 +56,7 @@ async def _release_of(
 
 async def _changes_nothing(session: TenantSession, source: Source, row: AppEnvironmentRow, current: ReleaseRow) -> bool:
     """Whether all of it is there already, because it was there before or a deployment in front has done it."""
-    if progress.is_unsettled(row) or row.health == "degraded":
+    if progress.is_unsettled(row) or progress.is_reach_behind(row) or row.health == "degraded":
         return False
     if source is Source.config:
         newest = await session.one(secret_queries.LATEST, org_id=session.org_id, app_environment_id=row.id)

@@ -82,7 +82,8 @@ async def _subject(context: JobContext, session: TenantSession, job: CheckDrift)
     secrets = [ref.name for ref in progress.inventory_of(row) if ref.kind == "Secret"]
     sealed_in = [name for name in secrets if PULL not in name]
     pull_in = [name for name in secrets if PULL in name]
-    if open_ones or progress.is_unsettled(row) or len(sealed_in) != 1 or len(pull_in) > 1:
+    is_changing = open_ones or progress.is_unsettled(row) or progress.is_reach_behind(row)
+    if is_changing or len(sealed_in) != 1 or len(pull_in) > 1:
         await reports.look_again(session, row.id, min(every_s, SOON_S))
         await reports.write_unknown(session, row, report, "changing")
         return None
@@ -129,7 +130,7 @@ def _applied(row: AppEnvironmentRow, report: queries.ReportRow, workload: Worklo
     """What was put into the cluster. A later version of Kovra, or another setting, would put something else: that is no
     drift, and waits for the next deployment.
     """
-    key = f"{row.current_deployment_id} {json.dumps(row.seen, sort_keys=True)}"
+    key = f"{row.current_deployment_id} {row.reach} {json.dumps(row.seen, sort_keys=True)}"
     known = report.applied or {}
     if known.get("of") == key:
         return known

@@ -22,6 +22,7 @@ from kovra.features.drift.service import proofs
 from kovra.features.drift.service.proofs import Canary
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
+from kovra.features.projects.rules import has_private_networking
 from kovra.foundation import clock
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import KovraError, Unavailable
@@ -79,6 +80,7 @@ async def _begin(context: JobContext, proof: ProofRow, placement: Placement, pla
         await _pods_elsewhere(client, placement),
         organization=bare("org", placement.organization_id),
         environment=bare("env", placement.environment_id),
+        private_networking=has_private_networking(plan),
     )
     image = await _pinned(context, canary.image)
     if image is None:

@@ -23,11 +23,19 @@ class Target:
     expected: Reached = "closed"
 
 
-def targets(api_server: str, pods: Sequence[Mapping[str, Any]], *, organization: str, environment: str) -> list[Target]:
+def targets(
+    api_server: str,
+    pods: Sequence[Mapping[str, Any]],
+    *,
+    organization: str,
+    environment: str,
+    private_networking: bool = False,
+) -> list[Target]:
     """All that is tried, DNS first: where that is not reached, nothing else says anything.
 
-    ``pods``: some that run elsewhere, of which one of another organization and one of another environment are tried.
-    ``organization`` and ``environment``: the labels of our own.
+    ``pods``: some that run elsewhere, of which one of another organization and one of another environment are tried, and
+    of both a private one. ``organization`` and ``environment``: the labels of our own. With private networking our own
+    private apps are open to us, which proves nothing: they are not tried.
     """
     found = [
         Target(name="dns", address=f"{_KUBE_DNS}:53", expected="open"),
@@ -38,7 +46,7 @@ def targets(api_server: str, pods: Sequence[Mapping[str, Any]], *, organization:
     ]
     if (node := _node_address(api_server)) is not None:
         found.insert(2, Target(name="api_server_node", address=node))
-    for name, address in _others(pods, organization, environment).items():
+    for name, address in _others(pods, organization, environment, private_networking).items():
         found.append(Target(name=name, address=address))
     return found
 
@@ -55,7 +63,9 @@ def _node_address(api_server: str) -> str | None:
     return f"{address}:{split.port or 443}"
 
 
-def _others(pods: Sequence[Mapping[str, Any]], organization: str, environment: str) -> dict[str, str]:
+def _others(
+    pods: Sequence[Mapping[str, Any]], organization: str, environment: str, private_networking: bool
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for pod in pods:
         labels = pod["metadata"].get("labels") or {}
@@ -63,7 +73,11 @@ def _others(pods: Sequence[Mapping[str, Any]], organization: str, environment: s
         if address is None or port is None or labels.get("kovra.io/environment") == environment:
             continue
         is_theirs = labels.get("kovra.io/organization") != organization
-        found.setdefault("other_organization" if is_theirs else "other_environment", f"{address}:{port}")
+        is_private = labels.get("kovra.io/exposure") == "private"
+        if is_private and private_networking and not is_theirs:
+            continue
+        place = "other_organization" if is_theirs else "other_environment"
+        found.setdefault(f"{place}_private" if is_private else place, f"{address}:{port}")
     return dict(sorted(found.items()))
 
 

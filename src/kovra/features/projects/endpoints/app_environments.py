@@ -21,6 +21,7 @@ from kovra.features.projects.service import Parents, parents_of
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import reference
 from kovra.foundation.web.addresses import AppAddresses
+from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags, content
 from kovra.foundation.web.fields import changes_of, path_id
 from kovra.foundation.web.guard import requires
@@ -82,6 +83,7 @@ async def get_app_environment(
 
 
 @router.patch("/v1/app-environments/{app_environment_id}", operation_id="updateAppEnvironment")
+@refuses("403 plan_lacks_private_networking")
 async def update_app_environment(
     body: AppEnvironmentPatch,
     app_environment_id: str,
@@ -90,14 +92,14 @@ async def update_app_environment(
     addresses: Addresses,
     etags: ETags,
 ) -> AppEnvironmentOut:
-    """Change scale, overlap policy, watch window or automatic rollback."""
+    """Change scale, overlap policy, watch window, automatic rollback, or who reaches it."""
     row = await session.one(
         queries.ALIVE_APP_ENVIRONMENT_FOR_UPDATE,
         org_id=session.org_id,
         app_environment_id=path_id("aev", app_environment_id),
     )
     etags.check(content(AppEnvironmentOut.of(row, addresses)))
-    after = await service.update_app_environment(session, row, changes_of(body, "overlap_policy"))
+    after = await service.update_app_environment(session, row, changes_of(body, "overlap_policy", "egress"))
     shown = AppEnvironmentOut.of(after, addresses)
     etags.answer(content(shown))
     return shown

@@ -306,6 +306,7 @@ UPDATE_APP_ENVIRONMENT = command(
         scale=bindparam("scale", type_=JSONB), overlap_policy=bindparam("overlap_policy"),
         watch_window_s=bindparam("watch_window_s"), auto_rollback=bindparam("auto_rollback"),
         auto_deploy_paused=bindparam("auto_deploy_paused"), drift_policy=bindparam("drift_policy"),
+        exposure=bindparam("exposure"), egress=bindparam("egress"),
         updated_at=func.now(),
     )
 )  # fmt: skip

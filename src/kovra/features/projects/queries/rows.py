@@ -97,6 +97,8 @@ class AppEnvironmentRow:
     suspended: bool
     auto_deploy_paused: bool
     drift_policy: str
+    exposure: str
+    egress: str | None
     last_config_number: int
     last_release_number: int
     last_deployment_number: int
@@ -116,6 +118,16 @@ class AppEnvironmentRow:
     def scope(self) -> Scope:
         """Where facts about it belong."""
         return Scope(project_id=self.project_id, app_id=self.app_id, environment_id=self.environment_id)
+
+    @property
+    def egress_in_force(self) -> str:
+        """Its own; or, where it has none, what goes with its exposure."""
+        return self.egress or ("internet" if self.exposure == "public" else "none")
+
+    @property
+    def reach(self) -> str:
+        """Who reaches it and whom it reaches, as its pods are labeled."""
+        return f"{self.exposure} {self.egress_in_force}"
 
     @property
     def environment_scope(self) -> Scope:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries
 from kovra.features.projects.messages import (
     AppCreated,
@@ -14,9 +15,10 @@ from kovra.features.projects.messages import (
     AppEnvironmentUpdated,
     AppRestored,
     AppUpdated,
+    RouteAppEnvironment,
 )
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
-from kovra.features.projects.rules import DEFAULT_PROCESSES, ImageRules, check_processes, check_scale
+from kovra.features.projects.rules import DEFAULT_PROCESSES, ImageRules, check_processes, check_reach, check_scale
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
     changed_fields,
@@ -38,6 +40,7 @@ from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id
+from kovra.foundation.jobs.messages import enqueue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,9 @@ async def restore_app(session: TenantSession, app_id: UUID) -> AppRow:
 async def update_app_environment(
     session: TenantSession, row: AppEnvironmentRow, changes: Mapping[str, Any]
 ) -> AppEnvironmentRow:
-    """Change how the app runs here; scale takes effect with the next deployment or scale action. The row is locked."""
+    """Change how the app runs here; scale takes effect with the next deployment or scale action, exposure at once. The row
+    is locked. Raises QuotaExceeded for what the plan does not have.
+    """
     await require_use(session, row)
     if "scale" in changes:
         app = await session.one(queries.APP, org_id=session.org_id, app_id=row.app_id)
@@ -143,6 +148,10 @@ async def update_app_environment(
     changed = changed_fields(row, after)
     if not changed:
         return row
+    if after.reach != row.reach:
+        plan = (await session.one(organization_queries.ORGANIZATION, org_id=session.org_id)).plan
+        check_reach(after.exposure, after.egress_in_force, plan)
+        enqueue(session, RouteAppEnvironment(id=row.id))
     await session.execute(
         queries.UPDATE_APP_ENVIRONMENT,
         org=session.org_id,
@@ -153,6 +162,8 @@ async def update_app_environment(
         auto_rollback=after.auto_rollback,
         auto_deploy_paused=after.auto_deploy_paused,
         drift_policy=after.drift_policy,
+        exposure=after.exposure,
+        egress=after.egress,
     )
     record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
     return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)
