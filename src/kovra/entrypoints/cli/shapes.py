@@ -70,6 +70,7 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
     "cron run": Of("RunOut"),
     "deploy": Of("DeploymentOut"),
     "drift": Of("DriftOut"),
+    "expose": Of("AppEnvironmentOut"),
     "encryption rotate": Of("EncryptionOut"),
     "encryption show": Of("EncryptionOut"),
     "environments create": Of("EnvironmentOut"),

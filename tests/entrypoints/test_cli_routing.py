@@ -1,0 +1,35 @@
+"""The verbs that say who reaches an app."""
+
+from __future__ import annotations
+
+import pytest
+
+from kovra.foundation.ids import decode
+from tests.support.commands import kovra
+from tests.support.product import App, Product
+
+
+@pytest.fixture(scope="module")
+async def shop(running: Product) -> App:
+    app = await (await running.sign_up("Ada")).app()
+    await app.deploy()
+    return app
+
+
+@pytest.fixture(autouse=True)
+def _as_its_owner(at_served: None, shop: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOVRA_TOKEN", shop.caller.token or "")
+
+
+async def test_an_app_is_made_private_and_public_again(shop: App) -> None:
+    name = f"{shop.project['slug']}/{shop.app['slug']}"
+    shown = await kovra("expose", name)
+    assert (shown.code, shown.out) == (0, f"public, at {shop.pair['url']}, reaches the internet\n")
+    refused = await kovra("expose", name, "--private", "-o", "json")
+    assert (refused.code, "plan_lacks_private_networking" in refused.err) == (4, True)
+    org_id = decode("org", shop.caller.organization["id"])
+    await shop.caller.product.sql("update organizations set plan = 'business' where id = $1", org_id)
+    made = await kovra("expose", name, "--private")
+    assert made.out == f"private, at {shop.pair['internal_host']}, does not reach the internet\n"
+    whole = await kovra("expose", name, "--public", "--no-internet", "-o", "json")
+    assert (whole.json["exposure"], whole.json["egress"]) == ("public", "none")
