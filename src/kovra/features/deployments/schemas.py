@@ -9,7 +9,8 @@ from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from kovra.features.deployments.states import Outcome, Phase
-from kovra.features.projects.schemas import AppEnvironmentOut, AppOut, EnvironmentOut
+from kovra.features.projects.schemas import AppOut, EnvironmentOut
+from kovra.features.projects.schemas.app_environments import AppEnvironmentOut
 from kovra.foundation.web.fields import Input, Output, Reference, Text, Time, wire
 from kovra.foundation.web.includes import embedded
 

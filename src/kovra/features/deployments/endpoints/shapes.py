@@ -16,7 +16,8 @@ from kovra.features.deployments.schemas import (
     ReleaseOut,
     RollbackableOut,
 )
-from kovra.features.projects.schemas import AppEnvironmentOut, AppOut, EnvironmentOut
+from kovra.features.projects.schemas import AppOut, EnvironmentOut
+from kovra.features.projects.schemas.app_environments import AppEnvironmentOut
 from kovra.features.projects.service import NONE, Parents
 from kovra.foundation.web.actors import shown
 from kovra.foundation.web.addresses import AppAddresses

@@ -291,7 +291,9 @@ async def went_live(
         health=health,
         watch_until=until,
         inventory=_listed(inventory),
-        seen=_seen(d.progress["instances"], d.progress.get("restarted_at"), str(d.progress["reach"])),
+        seen=_seen(
+            d.progress["instances"], d.progress.get("restarted_at"), str(d.progress.get("reach", "public internet"))
+        ),
     )
     if until is not None:
         enqueue(session, CheckHealth(id=row.id), at=until)

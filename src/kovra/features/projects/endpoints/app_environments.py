@@ -16,7 +16,7 @@ from kovra.features.projects.endpoints.parameters import (
 from kovra.features.projects.paths import CurrentAppEnvironment
 from kovra.features.projects.queries.lists import APP_ENVIRONMENTS
 from kovra.features.projects.queries.rows import AppEnvironmentRow
-from kovra.features.projects.schemas import AppEnvironmentOut, AppEnvironmentPatch
+from kovra.features.projects.schemas.app_environments import AppEnvironmentOut, AppEnvironmentPatch
 from kovra.features.projects.service import Parents, parents_of
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import reference

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from kovra.features.projects.queries.lists import APP_ENVIRONMENTS_OF_PLACE
-from kovra.features.projects.schemas import AppEnvironmentOut
+from kovra.features.projects.schemas.app_environments import AppEnvironmentOut
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.registry import Registry
 from kovra.foundation.web.addresses import AppAddresses
