@@ -396,6 +396,14 @@ export interface DeploymentFinished {
   restored_release_id: string | null;
 }
 
+/** A deployment's image was copied into the platform's mirror, from where its pods run it. */
+export interface DeploymentImageCopied {
+  app_environment_id: string;
+  image: string;
+  runs_from: string;
+  size_bytes: number;
+}
+
 /** What to make live, and where. */
 export interface DeploymentIn {
   /** Id or slug. */
@@ -1613,8 +1621,10 @@ export interface ReleaseOut {
   number: number;
   /** The reference as it was given. */
   image: string;
-  /** What the image's tag stood for when the release was written. */
+  /** What that reference named. */
   digest: string;
+  /** The reference that pods run, by digest: of the same repository, or of the platform's copy of it. */
+  runs_from: string;
   /** The config it runs with. */
   config_revision: number;
   /** By name, as the app had them. */
@@ -2346,6 +2356,7 @@ export interface FactPayloads {
   "cron_job.updated": CronJobUpdated;
   "deployment.cancel_requested": DeploymentCancelRequested;
   "deployment.finished": DeploymentFinished;
+  "deployment.image_copied": DeploymentImageCopied;
   "deployment.moved": DeploymentMoved;
   "deployment.progressed": DeploymentProgressed;
   "deployment.requested": DeploymentRequested;

@@ -91,7 +91,10 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(Idempotency, Idempotency(settings.cursor_bytes(), registry.get(HolderKeyStore)))
         registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
         registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
-        images = registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))
+        rules = ImageRules(
+            named=settings.named_registries(), refusals=refusals(settings), mirror=settings.mirror_place()
+        )
+        images = registry.add(ImageRules, rules)
         registry.add(KnownPages, KnownPages(public_url=settings.public_url, others=settings.cors_origins))
         use = registry.add(TokenUse, TokenUse(partial(note_use, registry.get(Database))))
         registry.add(Canary, settings.canary())

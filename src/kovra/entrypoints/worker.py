@@ -19,6 +19,7 @@ from kovra.adapters.cluster.workload import Gateway, NodePool, Quota, Toleration
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
+from kovra.entrypoints.mirrors import images
 from kovra.entrypoints.wiring import app_address, common, refusals
 from kovra.features.deployments.compose import Placing
 from kovra.features.deployments.handlers import advance, purging, routing, upkeep
@@ -29,6 +30,7 @@ from kovra.features.deployments.messages import (
     CheckHealth,
     ReapplyRelease,
 )
+from kovra.features.deployments.service.mirroring import Images
 from kovra.features.deployments.watchers import ClusterWatcher
 from kovra.features.drift.handlers import checking, proving, walls
 from kovra.features.drift.messages import CheckDrift, CheckWalls, ProveIsolation
@@ -156,6 +158,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
     async with common(settings) as registry:
         outbound = registry.add(Outbound, Outbound(Resolver(refusals(settings))))
         registry.add(Registries, registries(settings, outbound))
+        registry.add(Images, images(settings))
         registry.add(
             Steps,
             Steps(step_s=settings.step_s, deadline_s=settings.deploy_deadline_s, settling_s=settings.settling_s),

@@ -22,7 +22,8 @@ from kovra.adapters.cluster.address import EksAddress
 from kovra.foundation.errors import KovraError
 from kovra.foundation.keyring.documents import parse, read_file
 from kovra.foundation.observability import configure
-from kovra.settings.shapes import QUOTAS, EnvironmentQuota, NodePool, Registry
+from kovra.settings.images import ImageSettings
+from kovra.settings.shapes import QUOTAS, EnvironmentQuota, NodePool
 
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 
@@ -63,7 +64,7 @@ class LogSettings(BaseSettings):
         return service
 
 
-class Settings(LogSettings):
+class Settings(LogSettings, ImageSettings):
     """Everything a process is told from outside."""
 
     environment: Literal["development", "production"] = "production"
@@ -157,10 +158,6 @@ class Settings(LogSettings):
     """A port in app addresses, where the standard one is not used."""
     routing: Literal["gateway", "ingress"] = "gateway"
     """What routes to apps: Gateway API's HTTPRoute, or Ingress."""
-    registries: dict[str, Registry] = Field(default_factory=dict)
-    """Registry name → where the control plane reaches it; the only exemption from the outbound rules."""
-    image_platform: Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+$")] = "linux/amd64"
-    """What the nodes run; of an image for several platforms this one is taken."""
     own_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks of this installation (VPC, pods, services), comma-separated, which no tenant's address may lead to.
 
@@ -271,10 +268,6 @@ class Settings(LogSettings):
     def production(self) -> bool:
         """Whether this is production."""
         return self.environment == "production"
-
-    def named_registries(self) -> frozenset[str]:
-        """Names of the registries that are reached as operators say."""
-        return frozenset(name.lower() for name in self.registries)
 
     def pool(self) -> PoolOptions:
         """Options of the connection pool."""

@@ -1,4 +1,4 @@
-"""Settings that have parts: quotas of environments, registries."""
+"""Settings that have parts: quotas of environments, registries, the mirror of images."""
 
 from __future__ import annotations
 
@@ -79,3 +79,22 @@ class Registry(BaseModel):
         if parts.scheme != ("http" if self.plain_http else "https") or not parts.hostname or "@" in parts.netloc:
             raise ValueError("endpoint must be https://host[:port], or http:// with plain_http")
         return self
+
+
+class Mirror(BaseModel):
+    """The registry that copies of images are kept in; how it is reached stands in ``registries``, if need be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    registry: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?(:[0-9]{1,5})?$")
+    """As pods name it, such as ``123456789012.dkr.ecr.us-east-1.amazonaws.com``; nobody may name images of it."""
+    prefix: str = Field(default="kovra", pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*){0,3}$")
+    """How repositories of copies begin: ``<prefix>/<organization's id>/<app's id>``."""
+    open: tuple[Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,100}$")], ...] = ()
+    """First parts of other repositories in the same registry that everybody may name, such as a shared ``base``."""
+    max_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 10_240
+    """The largest image that is copied, compressed as registries keep it."""
+    max_layers: Annotated[int, Field(ge=1, le=1000)] = 150
+    """The most layers of one."""
+    parallel: Annotated[int, Field(ge=1, le=32)] = 3
+    """Layers that one worker copies at a time, of all images; each takes up to 24 MiB of memory."""

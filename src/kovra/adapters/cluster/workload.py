@@ -123,6 +123,8 @@ class PullCredential:
     password: SecretValue
     version: str
     """Another one means another content; no hash of a password ever stands in a name."""
+    renewed: bool = False
+    """Whether its password is renewed under the same version: its Secret can be written to, and pods stay as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

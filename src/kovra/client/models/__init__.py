@@ -71,6 +71,7 @@ from kovra.client.models.facts_deployments import AppEnvironmentHealthChanged as
 from kovra.client.models.facts_deployments import AppPurged as AppPurged
 from kovra.client.models.facts_deployments import DeploymentCancelRequested as DeploymentCancelRequested
 from kovra.client.models.facts_deployments import DeploymentFinished as DeploymentFinished
+from kovra.client.models.facts_deployments import DeploymentImageCopied as DeploymentImageCopied
 from kovra.client.models.facts_deployments import DeploymentMoved as DeploymentMoved
 from kovra.client.models.facts_deployments import DeploymentProgressed as DeploymentProgressed
 from kovra.client.models.facts_deployments import DeploymentRequested as DeploymentRequested

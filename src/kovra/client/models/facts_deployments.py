@@ -34,6 +34,15 @@ class DeploymentFinished(TypedDict):
     restored_release_id: str | None
 
 
+class DeploymentImageCopied(TypedDict):
+    """A deployment's image was copied into the platform's mirror, from where its pods run it."""
+
+    app_environment_id: str
+    image: str
+    runs_from: str
+    size_bytes: int
+
+
 class DeploymentMoved(TypedDict):
     """A deployment entered a phase."""
 

@@ -32,7 +32,9 @@ class ReleaseOut(TypedDict):
     image: str
     """The reference as it was given."""
     digest: str
-    """What the image's tag stood for when the release was written."""
+    """What that reference named."""
+    runs_from: str
+    """The reference that pods run, by digest: of the same repository, or of the platform's copy of it."""
     config_revision: int
     """The config it runs with."""
     processes: dict[str, Any]

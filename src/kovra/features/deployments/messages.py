@@ -46,6 +46,19 @@ class DeploymentProgressed(Event):
 
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageCopied(Event):
+    """A deployment's image was copied into the platform's mirror, from where its pods run it."""
+
+    type: ClassVar[str] = "deployment.image_copied"
+    prefix: ClassVar[str] = "dep"
+    app_environment_id: str
+    image: str
+    runs_from: str
+    size_bytes: int
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentFinished(Event):
     """A deployment ended; ``outcome`` is final."""
 

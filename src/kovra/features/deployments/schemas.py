@@ -141,7 +141,10 @@ class ReleaseOut(Output):
     app_environment_id: Annotated[UUID, wire("aev")]
     number: int = Field(description="Counts up within the app environment.")
     image: str = Field(description="The reference as it was given.")
-    digest: str
+    digest: str = Field(description="What that reference named.")
+    runs_from: str = Field(
+        description="The reference that pods run, by digest: of the same repository, or of the platform's copy of it."
+    )
     config_revision: int = Field(description="The config it runs with.")
     processes: dict[str, Any] = Field(description="By name, as the app had them.")
     release_command: list[str] | None = Field(description="Runs once before its rollout.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from kovra.adapters.oci.mirror import MirrorPlace
 from kovra.adapters.oci.reference import ReferenceInvalid, parse
 from kovra.foundation.errors import Conflict, FieldError, Invalid, QuotaExceeded
 from kovra.foundation.ids import encode
@@ -38,15 +39,22 @@ class ImageRules:
     named: frozenset[str] = frozenset()
     """Registries that operators have named in the setting ``registries``; the only exemption."""
     refusals: Refusals = Refusals()  # noqa: RUF009  # frozen
+    mirror: MirrorPlace | None = None
+    """The platform's own registry, if it copies images: what is there is nobody's to name."""
 
     def check(self, image: str | None, *, pointer: str = "/image") -> str | None:
         """The reference as given, when it is one; raises Invalid naming the field. Resolves nothing."""
         if image is None:
             return None
         try:
-            registry = parse(image).registry
+            reference = parse(image)
         except ReferenceInvalid as wrong:
             raise Invalid.field(pointer, "image_invalid", str(wrong)) from None
+        registry = reference.registry
+        if self.mirror is not None and self.mirror.is_reserved(reference):
+            raise Invalid.field(
+                pointer, "registry_not_allowed", "This registry is the platform's own; name an image of another one."
+            )
         host, _, port = registry.partition(":")
         fine = port in ("", "443") and is_plausible(host) and not self.refusals.name(host)
         if registry not in self.named and not fine:

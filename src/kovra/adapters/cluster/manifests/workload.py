@@ -93,7 +93,7 @@ def pull_secrets(workload: Workload) -> list[dict[str, Any]]:
         workload.placement.namespace,
         workload_labels(workload),
         type="kubernetes.io/dockerconfigjson",
-        immutable=True,
+        **({} if pull.renewed else {"immutable": True}),
         data={".dockerconfigjson": base64.b64encode(config.encode()).decode()},
     )
     return [found]

@@ -105,6 +105,7 @@ def release_out(
         number=row.number,
         image=row.image,
         digest=row.digest,
+        runs_from=row.pinned,
         config_revision=row.config_number,
         processes=row.processes,
         release_command=row.release_command,

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 from kovra.adapters.cluster.errors import ClusterDenied, ClusterRefused, ClusterUnreachable
 from kovra.adapters.oci.client import RegistryUnavailable
+from kovra.adapters.oci.pushing import MirrorUnavailable
 from kovra.features.deployments import queries
 from kovra.features.deployments.handlers.ending import end
 from kovra.features.deployments.handlers.preparing import prepare
@@ -27,7 +28,7 @@ from kovra.foundation.keyring import KeyVersionMissing, SealBroken
 from kovra.foundation.observability import logger
 
 Ending = tuple[Outcome, Reason]
-_OTHERS: Final = frozenset({ClusterUnreachable.code, RegistryUnavailable.code})
+_OTHERS: Final = frozenset({ClusterUnreachable.code, RegistryUnavailable.code, MirrorUnavailable.code})
 """Who may be away until the time is over; the reason then names them."""
 
 

@@ -13,10 +13,14 @@ from kovra.adapters.oci.client import (
 from kovra.adapters.oci.reference import parse
 from kovra.features.deployments import queries
 from kovra.features.deployments.compose import instances_of
+from kovra.features.deployments.handlers.mirroring import copied, kept_at
 from kovra.features.deployments.handlers.steps import StepFailed
+from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.rules.reasons import asked_with, reason
 from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.mirroring import Images, is_mirrored
 from kovra.features.deployments.service.progress import Step
+from kovra.features.deployments.service.rollback import copy_release
 from kovra.features.deployments.states import Phase, Source
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
@@ -29,10 +33,11 @@ from kovra.foundation.errors import KovraError, Unavailable
 from kovra.foundation.jobs.handling import JobContext
 
 _RUNS_COMMAND = (Source.image, Source.release, Source.rollback)
+_AS_IT_IS = (Source.restart, Source.scale, Source.suspend, Source.resume)
 
 
 async def prepare(context: JobContext, step: Step) -> None:
-    """Write the release, unless it is there already."""
+    """Write the release, unless it is there already; where there is a mirror, its image is copied there before."""
     d = step.deployment
     if d.release_id is None:
         async with context.session() as session:
@@ -49,21 +54,59 @@ async def prepare(context: JobContext, step: Step) -> None:
         return
     async with context.session() as session:
         release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=d.release_id)
+    copied_at = await _copied_later(context, step, release)
+    if copied_at is None:
+        return
+    async with context.session() as session:
+        release_id = release.id
+        if copied_at != release.pinned:
+            row = await session.one(
+                project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
+            )
+            release_id = await copy_release(
+                session, row, release, config_revision_id=release.config_revision_id, pinned=copied_at, actor=d.actor
+            )
         runs_command = release.release_command and d.source["kind"] in _RUNS_COMMAND
-        await progress.move(session, step, Phase.releasing if runs_command else Phase.rolling_out)
+        phase = Phase.releasing if runs_command else Phase.rolling_out
+        await progress.move(session, step, phase, release_id=release_id)
+
+
+async def _copied_later(context: JobContext, step: Step, release: ReleaseRow) -> str | None:
+    """From where a release that is written already runs; None: its image is being copied.
+
+    One from before the mirror was on is copied when it is deployed again. A restart, or other numbers of instances, leave
+    what serves where it is.
+    """
+    mirror = context.registry.get(Images).mirror
+    if mirror is None or is_mirrored(release) or step.deployment.source["kind"] in _AS_IT_IS:
+        return release.pinned
+    source = parse(release.pinned)
+    image, credential = await _resolved(context, step, source.canonical())
+    if not await copied(context, step, mirror, source, image.variant, credential):
+        return None
+    return kept_at(context, mirror, step.deployment.app_id, image.variant)
 
 
 async def _write_release(
     context: JobContext, step: Step, row: AppEnvironmentRow, app: AppRow, revision: RevisionRow
 ) -> None:
     d = step.deployment
-    text = str(d.source["image"])
-    image = await _resolved(context, step, text)
+    text, mirror = str(d.source["image"]), context.registry.get(Images).mirror
+    # A tag may move while its image is copied: what it named first counts.
+    named = parse(text).pinned(d.progress["named"]) if d.progress.get("named") else text
+    image, credential = await _resolved(context, step, named)
+    d.progress["named"] = image.digest
     _refuse_root(step, app, image)
+    pinned = parse(text).pinned(image.digest)
+    if mirror is not None:
+        pinned = kept_at(context, mirror, row.app_id, image.variant)
     async with context.session() as session:
-        if await _changes_nothing(session, row, app, revision, image):
+        if await _changes_nothing(session, row, app, revision, image, pinned if mirror else None):
             await progress.skip(session, step, row)
             return
+    if mirror is not None and not await copied(context, step, mirror, parse(text), image.variant, credential):
+        return
+    async with context.session() as session:
         release_id = await progress.write_release(
             session,
             step,
@@ -71,7 +114,7 @@ async def _write_release(
             app,
             revision,
             image=text,
-            pinned=parse(text).pinned(image.digest),
+            pinned=pinned,
             digest=image.digest,
             warnings=[image.warning] if image.warning else [],
         )
@@ -88,9 +131,14 @@ def _refuse_root(step: Step, app: AppRow, image: ResolvedImage) -> None:
 
 
 async def _changes_nothing(
-    session: TenantSession, row: AppEnvironmentRow, app: AppRow, revision: RevisionRow, image: ResolvedImage
+    session: TenantSession,
+    row: AppEnvironmentRow,
+    app: AppRow,
+    revision: RevisionRow,
+    image: ResolvedImage,
+    copied_at: str | None,
 ) -> bool:
-    """Whether what serves is this very release, and serves well."""
+    """Whether what serves is this very release, and serves well; from the mirror, where there is one."""
     if row.current_release_id is None or row.suspended or row.health == "degraded" or progress.is_unsettled(row):
         return False
     if progress.is_reach_behind(row):
@@ -98,17 +146,24 @@ async def _changes_nothing(
     current = await session.one(queries.RELEASE, org_id=session.org_id, release_id=row.current_release_id)
     if row.seen.get("instances") != instances_of(row, app.processes):
         return False
+    if copied_at is not None and current.pinned != copied_at:
+        return False
     return (current.digest, current.config_revision_id, current.processes, current.release_command, current.drain_s) == (
         image.digest, revision.id, app.processes, app.release_command, app.drain_s,
     )  # fmt: skip
 
 
-async def _resolved(context: JobContext, step: Step, text: str) -> ResolvedImage:
+async def _resolved(context: JobContext, step: Step, text: str) -> tuple[ResolvedImage, Credential | None]:
+    """The image, and as whom its registry was asked."""
     reference, phase = parse(text), step.deployment.phase
+    mirror = context.registry.get(Images).mirror
+    if mirror is not None and mirror.place.is_reserved(reference):
+        # It was accepted before there was a mirror.
+        raise StepFailed(reason("image_invalid", phase, [f"{text}: This registry is the platform's own."]))
     stored = await _credential(context, step, reference.registry)
     asked_as = Credential(username=stored.username, password=stored.password) if stored else None
     try:
-        return await context.registry.get(Registries).resolve(reference, asked_as)
+        return await context.registry.get(Registries).resolve(reference, asked_as), asked_as
     except ImageNotFound as missing:
         raise StepFailed(reason("image_not_found", phase, [f"{text}: {missing.message}"])) from None
     except ImagePullDenied as denied:

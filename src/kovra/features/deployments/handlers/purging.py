@@ -12,15 +12,19 @@ from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.workload import ObjectRef, Placement
+from kovra.adapters.oci.pushing import MirrorRefused, MirrorUnavailable
 from kovra.features.deployments import queries
 from kovra.features.deployments.handlers.cluster import take_out
+from kovra.features.deployments.handlers.mirroring import forget_copies
 from kovra.features.deployments.messages import AppPurged, EnvironmentPurged, ProjectPurged
 from kovra.features.deployments.service.acting import denied_later
+from kovra.features.deployments.service.mirroring import Images
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.messages import PurgeApp, PurgeEnvironment, PurgeProject
 from kovra.features.projects.queries import AppRow, EnvironmentRow, ProjectRow
 from kovra.foundation import clock
 from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import Retry
 from kovra.foundation.events import record
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.observability import logger
@@ -78,6 +82,7 @@ async def purge_app(context: JobContext, job: PurgeApp) -> None:
     with denied_later():
         for pair in pairs:
             await take_out(context, pair.id)
+    await _forget_copies(context, [job.id])
     async with context.session() as session:
         app = await _app(session, job.id)
         if app is None or not _is_due(app):
@@ -97,9 +102,11 @@ async def purge_project(context: JobContext, job: PurgeProject) -> None:
         environments = await session.all(
             project_queries.ALL_ENVIRONMENTS_OF_PROJECT, org_id=context.org_id, project_id=job.id
         )
+        apps = await session.all(project_queries.ALL_APPS_OF_PROJECT, org_id=context.org_id, project_id=job.id)
     # All are asked to go before any is waited for.
     if not all([await _is_gone(context, job.id, environment) for environment in environments]):
         return
+    await _forget_copies(context, [app.id for app in apps])
     async with context.session() as session:
         project = await _project(session, job.id)
         if project is None or not _is_due(project):
@@ -129,6 +136,23 @@ async def _is_gone(context: JobContext, project_id: UUID, environment: Environme
             return True
     logger.info("namespace_still_there", namespace=placement.namespace)
     return False
+
+
+async def _forget_copies(context: JobContext, app_ids: list[UUID]) -> None:
+    """Remove the apps' copied images. A mirror that is away is asked again; one that lets nobody remove keeps them, which
+    is noted.
+    """
+    mirror = context.registry.get(Images).mirror
+    if mirror is None:
+        return
+    for app_id in app_ids:
+        context.check_time()
+        try:
+            await forget_copies(context, mirror, app_id)
+        except MirrorRefused as refused:
+            logger.error("mirror_not_emptied", app=str(app_id), code=refused.error_code)
+        except MirrorUnavailable as away:
+            raise Retry(after_s=away.retry_after_s, why=away.error_code) from None
 
 
 async def _purge_pairs(session: TenantSession, parent: UUID) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "FINISH",
     "MOVE",
     "OPEN_DEPLOYMENTS",
+    "OTHER_COPIED_APP",
     "PAUSE_AUTO_DEPLOY",
     "PURGE_APP_ENVIRONMENT",
     "PURGE_DEPLOYMENTS",
@@ -275,6 +276,20 @@ RELEASE = statement(_RELEASE.where(_r.id == bindparam("release_id")), ReleaseRow
 RELEASE_NUMBERED = statement(
     _RELEASE.where(_r.app_environment_id == bindparam("app_environment_id"), _r.number == bindparam("number")),
     ReleaseRow,
+)
+# The newest one of another app of the organization that runs from below an address.
+OTHER_COPIED_APP = statement(
+    select(_x.app_id.label("id"))
+    .select_from(releases)
+    .join(app_environments, and_(_x.org_id == _r.org_id, _x.id == _r.app_environment_id))
+    .where(
+        _r.org_id == bindparam("org_id"),
+        _x.app_id != bindparam("app_id"),
+        func.starts_with(_r.pinned, bindparam("below", type_=SqlText)),
+    )
+    .order_by(_r.id.desc())
+    .limit(1),
+    Id,
 )
 RELEASES = Listing(
     _RELEASE.where(

@@ -33,6 +33,29 @@ REASONS: Final[dict[str, Meaning]] = {
         "Store a credential that may pull it (`kovra registries set`), or make the image public.",
         "The reference; or the instance that could not fetch it, with the node's words; and which credential was used.",
     ),
+    "image_too_large": Meaning(
+        "The image is larger than the platform copies.",
+        "Make it smaller: fewer files, a smaller base image, or several stages in its Dockerfile.",
+        "The image, how much it has, and how much it may have.",
+    ),
+    "image_vanished": Meaning(
+        "The registry took the image away while it was being copied.",
+        "Push it again, then deploy again.",
+        "The image, and what was missing.",
+    ),
+    "mirror_refused": Meaning(
+        "The platform's mirror does not take the image.",
+        "Deploy again; contact the platform if it persists.",
+        "The image, and what the mirror said.",
+    ),
+    "mirror_full": Meaning(
+        "The platform's mirror has no room for the image.",
+        "Contact the platform; or delete apps that are not needed.",
+        "The image.",
+    ),
+    "mirror_unavailable": Meaning(
+        "The platform's mirror does not answer.", "Deploy again when the mirror is back.", "What it waited for."
+    ),
     "image_user_not_allowed": Meaning(
         "The image runs as root or as a named user.",
         "Set a numeric USER in the Dockerfile, or run_as_user on the process.",
@@ -135,6 +158,10 @@ def reason(code: str, phase: str, evidence: Sequence[str] = (), message: str | N
     if code not in REASONS:
         raise KeyError(code)
     return Reason(code=code, phase=phase, evidence=tuple(line[:2000] for line in evidence[:60]), message=message)
+
+
+COPIED: Final = "It runs from the platform's mirror, which was asked as the platform."
+"""The evidence where a copy is pulled."""
 
 
 def asked_with(registry: str, credential: str | None) -> str:

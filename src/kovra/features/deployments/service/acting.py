@@ -13,10 +13,11 @@ from kovra.adapters.cluster.manifests.scaling import AUTOSCALER, least_by_target
 from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.status import PodFacts
 from kovra.adapters.cluster.walls import raise_walls
-from kovra.adapters.cluster.workload import ObjectRef, Workload
+from kovra.adapters.cluster.workload import ObjectRef, PullCredential, Workload
 from kovra.features.deployments.compose import Placing, compose, isolation_of
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.rules.reasons import Reason, reason
+from kovra.features.deployments.service.mirroring import Images, is_mirrored
 from kovra.features.deployments.service.opening import Opened
 from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
@@ -40,9 +41,17 @@ def workload_of(
         placing=context.registry.get(Placing),
         plan=opened.plan,
         instances=instances,
-        pull=opened.pull,
+        pull=_pull_of(context, opened),
         restarted_at=restarted_at,
     )
+
+
+def _pull_of(context: JobContext, opened: Opened) -> PullCredential | None:
+    """A copy is pulled as the platform, everything else as the organization."""
+    if not is_mirrored(opened.release):
+        return opened.pull
+    mirror = context.registry.get(Images).mirror
+    return mirror.pull if mirror else None
 
 
 @contextmanager

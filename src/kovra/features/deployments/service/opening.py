@@ -12,8 +12,9 @@ from kovra.adapters.oci.reference import parse
 from kovra.features.deployments import queries
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.rules.masking import Mask
-from kovra.features.deployments.rules.reasons import asked_with
+from kovra.features.deployments.rules.reasons import COPIED, asked_with
 from kovra.features.deployments.service import progress
+from kovra.features.deployments.service.mirroring import is_mirrored
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
@@ -35,7 +36,7 @@ class Opened:
     """The organization's."""
     environment: Mapping[str, SecretValue] = field(repr=False)
     pull: PullCredential | None
-    """The organization's present credential for the image's registry, if it has one."""
+    """The organization's present credential for the image's registry, if it has one, and the image is not a copy."""
     mask: Mask
     asked_with: str
     """The evidence of which credential its nodes were given."""
@@ -70,8 +71,9 @@ async def open_release(
         values[sealed.name] = value
         hidden.append(value)
     progress.secrets_opened(session, row, revision.secrets, for_deployment=for_deployment, for_run=for_run)
-    registry = parse(release.pinned).registry
-    credential = await opened_for(session, store, registry, for_deployment=for_deployment, for_run=for_run)
+    registry, credential = parse(release.pinned).registry, None
+    if not is_mirrored(release):
+        credential = await opened_for(session, store, registry, for_deployment=for_deployment, for_run=for_run)
     return Opened(
         row=row,
         release=release,
@@ -80,7 +82,7 @@ async def open_release(
         pull=_pull(credential) if credential else None,
         # Config vars are masked as well: they are sealed too, and people without config:read see evidence.
         mask=Mask([*values.values(), *(_shapes_of(credential) if credential else ())]),
-        asked_with=asked_with(registry, credential.wire_id if credential else None),
+        asked_with=COPIED if is_mirrored(release) else asked_with(registry, credential.wire_id if credential else None),
     )
 
 

@@ -191,8 +191,12 @@ async def copy_release(
     *,
     config_revision_id: UUID | None = None,
     actor: str | None = None,
+    pinned: str | None = None,
 ) -> UUID:
-    """The next release of the app environment with the image and processes of ``base``; None: with the newest config."""
+    """The next release of the app environment with the image and processes of ``base``; None: with the newest config.
+
+    ``pinned``: it runs from here.
+    """
     release_id = new_id()
     numbered = await session.one(
         queries.ADD_RELEASE,
@@ -200,7 +204,7 @@ async def copy_release(
         org_id=session.org_id,
         app_environment_id=row.id,
         image=base.image,
-        pinned=base.pinned,
+        pinned=pinned or base.pinned,
         digest=base.digest,
         config_revision_id=config_revision_id,
         processes=base.processes,

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from kovra.features.projects.queries import selects
 from kovra.features.projects.queries.purging import (
+    ALL_APPS_OF_PROJECT,
     ANY_APP_ENVIRONMENTS_UNDER,
     PURGE_APP,
     PURGE_APPS_OF,
@@ -27,6 +28,7 @@ __all__ = [
     "ADD_ENVIRONMENT",
     "ADD_PROJECT",
     "ALIVE_APP_ENVIRONMENT_FOR_UPDATE",
+    "ALL_APPS_OF_PROJECT",
     "ALL_ENVIRONMENTS_OF_PROJECT",
     "ANY_APP_ENVIRONMENT",
     "ANY_APP_ENVIRONMENTS_UNDER",

@@ -38,6 +38,9 @@ ANY_APP_ENVIRONMENTS_UNDER = statement(
     .with_for_update(),
     Id,
 )
+ALL_APPS_OF_PROJECT = statement(
+    select(_a.id).where(_a.org_id == bindparam("org_id"), _a.project_id == bindparam("project_id")).limit(1000), Id
+)
 # A token narrowed to something that is purged can reach nothing any more; it goes with it.
 REVOKE_TOKENS_OF = command(
     api_tokens.delete().where(
