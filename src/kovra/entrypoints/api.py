@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from kovra import __version__
 from kovra.entrypoints import live, openapi, platform
 from kovra.entrypoints.wiring import api_registry
+from kovra.features.changesets import endpoints as changesets
 from kovra.features.deployments import endpoints as deployments
 from kovra.features.drift import endpoints as drift
 from kovra.features.identity import endpoints as identity
@@ -47,6 +48,7 @@ ROUTERS: Final = (
     logs.metrics,
     logs.shells,
     drift.router,
+    changesets.router,
     identity.router,
     organizations.router,
     registries.router,

@@ -21,6 +21,8 @@ from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
 from kovra.entrypoints.mirrors import images
 from kovra.entrypoints.wiring import app_address, common, refusals
+from kovra.features.changesets import handlers as changesets
+from kovra.features.changesets.messages import PlanChangeSet
 from kovra.features.deployments.compose import Placing
 from kovra.features.deployments.handlers import advance, purging, routing, upkeep
 from kovra.features.deployments.handlers.steps import Steps
@@ -47,6 +49,7 @@ from kovra.features.projects.messages import (
     ReviveAppEnvironment,
     RouteAppEnvironment,
 )
+from kovra.features.projects.rules import ImageRules
 from kovra.features.runs.handlers import advance as running
 from kovra.features.runs.handlers.advance import RunSteps
 from kovra.features.runs.messages import AdvanceRun, CancelRun, FireCronJob, TidyRun
@@ -94,6 +97,7 @@ def handlers() -> HandlerTable:
     table.add(CheckDrift, checking.check_drift)
     table.add(CheckWalls, walls.check_walls)
     table.add(ProveIsolation, proving.prove_isolation, given_up=proving.give_up)
+    table.add(PlanChangeSet, changesets.plan_change_set, given_up=changesets.give_up)
     return table
 
 
@@ -163,6 +167,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
             Steps,
             Steps(step_s=settings.step_s, deadline_s=settings.deploy_deadline_s, settling_s=settings.settling_s),
         )
+        registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))
         registry.add(RunSteps, RunSteps(step_s=settings.step_s))
         registry.add(
             Placing,

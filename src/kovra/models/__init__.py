@@ -1,6 +1,7 @@
 """The tables (SQLAlchemy Core), one file per feature of the same name; importing this package loads them all."""
 
 from kovra.models import (
+    changesets,
     deployments,
     drift,
     foundation,
@@ -15,6 +16,7 @@ from kovra.models import (
 from kovra.models.metadata import metadata
 
 __all__ = [
+    "changesets",
     "deployments",
     "drift",
     "foundation",

@@ -54,6 +54,24 @@ def _is_autoscaled(difference: Difference, wanted: Tree) -> bool:
     return wanted["kind"] == "Deployment" and difference.path == "spec.replicas" and difference.found != "0"
 
 
+def replaced(live: Tree, then: Tree) -> list[Difference]:
+    """Every field that differs between an object and what would be made of it, as both are stored: ``found`` is what is
+    there, ``wanted`` what would be. What an API server fills in stands in both, so it is no difference; at most MOST.
+    """
+    by_path = {d.path: d for d in _forth(live, then)}
+    # What goes is only seen from the other side.
+    for back in _forth(then, live):
+        by_path.setdefault(back.path, Difference(path=back.path, wanted=back.found, found=back.wanted))
+    return sorted(by_path.values())[:MOST]
+
+
+def _forth(live: Tree, then: Tree) -> list[Difference]:
+    found = [*_metadata(then, live)]
+    for name in sorted(set(then) - {"apiVersion", "kind", "metadata", "status"}):
+        found += _compared(name, then[name], live.get(name, _MISSING), exact=False)
+    return found
+
+
 def _metadata(wanted: Tree, live: Tree) -> Iterator[Difference]:
     labels = live["metadata"].get("labels") or {}
     for name, value in (wanted["metadata"].get("labels") or {}).items():

@@ -105,6 +105,7 @@ _TAGS: Final = {
     "metrics": "What an app uses, now and over time.",
     "shells": "A command in a running instance.",
     "isolation": "What the cluster has against what was put there, and what keeps environments apart.",
+    "change sets": "What a wanted state of an environment would change, and making it so; kovra.yaml.",
     "config": "Config vars: sealed, and readable with the right to.",
     "secrets": "Secrets: sealed for the worker alone; nobody reads them back.",
     "deployments": "Attempts to make a release live.",

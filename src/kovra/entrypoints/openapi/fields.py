@@ -48,6 +48,7 @@ _BY_SCHEMA: Final[dict[str, dict[str, str]]] = {
 _PATHS: Final[dict[str, str]] = {
     "app_environment_id": "The id of an app environment.",
     "app_id": "The id of an app.",
+    "change_set_id": "The id of a change set.",
     "code": "The `code` of a problem.",
     "cron_job_id": "The id of a cron job.",
     "deployment_id": "The id of a deployment.",

@@ -34,6 +34,7 @@ MEANINGS: Final[dict[str, str]] = {
     "origin_not_allowed": "Scripts of this origin may not call that.",
     "plan_lacks_private_networking": "The organization's plan has no private networking.",
     "role_above_own": "Nobody gives a role above their own.",
+    "narrowed_to_an_app": "A change set is about an environment, and this token about one app of it.",
     "narrowing_exceeded": "A token cannot reach further than the one that makes it.",
     # 404, 406, 408
     "not_found": "Absent, or another organization's.",
@@ -47,8 +48,12 @@ MEANINGS: Final[dict[str, str]] = {
     "already_suspended": "It is suspended already.",
     "cannot_restore": "What should be restored is not there any more.",
     "delete_protected": "An environment is protected from deletion; switch that off first.",
+    "change_set_failed": "What the change set wants cannot be had; its `reason` says why.",
+    "change_set_planning": "The change set is not planned yet.",
+    "change_set_stale": "What the change set was made against was changed since; nothing was done.",
     "deployment_in_progress": "Another deployment is under way, and the overlap policy is to reject.",
     "email_taken": "There is an account with this address.",
+    "export_too_large": "The project holds more than one export takes.",
     "holds_apps": "It holds apps; send its slug as `cascade` to delete them with it.",
     "idempotency_answer_not_kept": "This was done already; its answer was not kept.",
     "idempotency_in_flight": "A request with this key is being answered; come back for its answer.",
@@ -75,6 +80,7 @@ MEANINGS: Final[dict[str, str]] = {
     "too_many_registry_credentials": "An organization has at most so many registry credentials.",
     "too_many_tokens": "An organization has at most so many tokens.",
     # 410, 412, 413, 414, 415
+    "change_set_expired": "The change set was made more than a day ago.",
     "undo_window_over": "The time in which it could be restored is over.",
     "version_mismatch": "It was changed meanwhile; read it again.",
     "too_large": "Larger than the stated limit.",

@@ -37,6 +37,7 @@ REMEDIES: Final[dict[str, str]] = {
     "origin_not_allowed": "Operators name the dashboard's origin in `KOVRA_CORS_ORIGINS`.",
     "plan_lacks_private_networking": "Change to the business plan, or leave `exposure` and `egress` as they are.",
     "role_above_own": "Ask somebody with that role.",
+    "narrowed_to_an_app": "Use a token that is not narrowed to an app, or the routes of that app.",
     "narrowing_exceeded": "Use a token that reaches further, or a person's login.",
     # 404, 405, 406, 408
     "not_found": "Check the id, and which organization the credential opens (`GET /v1/me`).",
@@ -58,6 +59,10 @@ REMEDIES: Final[dict[str, str]] = {
     "illegal_move": "Read the present state, then decide anew.",
     "last_owner": "Make somebody else an owner first.",
     "name_taken": "Choose another name, or change what has it.",
+    "change_set_failed": "Mend the fields that its `reason.errors` names, and make a new one.",
+    "change_set_planning": "Wait for it with `GET /v1/change-sets/{id}?wait=30`.",
+    "change_set_stale": "Make a new one and look at it: `facts.changed` says which parts differ, `facts.by` who changed things.",
+    "export_too_large": "Name one environment with `?environment=`.",
     "not_deleted": "Nothing to restore.",
     "not_suspended": "Nothing to resume.",
     "nothing_live": "Deploy an image first.",
@@ -77,6 +82,7 @@ REMEDIES: Final[dict[str, str]] = {
     "too_many_tokens": "Revoke tokens that nobody uses; `last_used_at` tells.",
     "metrics_history_unavailable": "Ask without `since` and `until`; operators set `KOVRA_METRICS_URL` to keep metrics.",
     # 410, 412, 413, 414, 415
+    "change_set_expired": "Make a new one, and look at it.",
     "undo_window_over": "Make it anew.",
     "version_mismatch": "Read it, look at what changed, and send your change with the new `ETag`.",
     "too_large": "Send less; `limit_bytes` says how much is taken.",

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, Select, Uuid, and_, bindparam, func, or_, select
+from sqlalchemy import ARRAY, DateTime, Integer, Select, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -295,6 +295,13 @@ CRON_JOBS = Listing(
     key=_c.id,
     by={},
 )
+CRON_JOBS_IN = statement(
+    _CRON_JOB.where(
+        _c.app_environment_id == func.any(bindparam("ids", type_=ARRAY(Uuid))), _x.deleted_at.is_(None)
+    ).order_by(_c.id),
+    CronJobRow,
+)
+"""Of several app environments, each of which has at most MOST_CRON_JOBS."""
 CRON_JOBS_OF = statement(
     select(func.count().label("n")).where(
         _c.org_id == bindparam("org_id"),

@@ -1,0 +1,1 @@
+"""Pure rules: what is wanted, what differs, what it means."""

@@ -1,0 +1,1 @@
+"""Reading an environment whole, rehearsing changes of it, and making them."""
