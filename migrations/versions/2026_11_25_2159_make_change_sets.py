@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from migrations.policies import narrowed, tenant_table
+from migrations.policies import tenant_table
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0026_change_sets"
@@ -69,8 +69,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_change_sets_org_id_project_id"), "change_sets", ["org_id", "project_id"])
     tenant_table("change_sets")
-    # It tells of all apps of its environment: who is narrowed to one app sees none, whatever that app's id is.
-    narrowed("change_sets", project="project_id", environment="environment_id", app="'-'")
 
 
 def downgrade() -> None:

@@ -54,6 +54,7 @@ async def _side(product: Product, superuser: asyncpg.Connection) -> Side:
         await ada.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "value"}})
         await ada.patch(app.path, {"watch_window_s": 1})
         await some(app)
+        await app.wish()
     path = f"/v1/apps/{made[0].app['id']}/deployments"
     deployment = await ada.post(path, {"environment": "production"}, Idempotency_Key="once")
     await ada.post("/v1/tokens", {"name": "t", "permissions": ["apps:read"]})

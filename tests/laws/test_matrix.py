@@ -19,17 +19,18 @@ from tests.support.runs import some
 PARAMETERS = {
     "project_id": "prj", "environment_id": "env", "app_id": "app", "app_environment_id": "aev", "deployment_id": "dep",
     "release_id": "rel", "member_id": "mem", "token_id": "tok", "session_id": "ses",
-    "credential_id": "reg", "run_id": "run", "cron_job_id": "crn", "isolation_proof_id": "prf",
+    "credential_id": "reg", "run_id": "run", "cron_job_id": "crn", "isolation_proof_id": "prf", "change_set_id": "cs",
 }  # fmt: skip
 PLACED = (
     "project_id", "environment_id", "app_id", "app_environment_id", "deployment_id", "release_id", "run_id",
-    "cron_job_id", "isolation_proof_id",
+    "cron_job_id", "isolation_proof_id", "change_set_id",
 )  # fmt: skip
 """Parameters that name something in a project."""
 BODIES: dict[str, Any] = {
     "POST /v1/projects": {"name": "Made"},
     "POST /v1/environments": {"project": "PROJECT", "name": "Made"},
     "POST /v1/apps": {"project": "PROJECT", "name": "Made"},
+    "POST /v1/change-sets": {"environment": "production", "state": {"version": 1, "project": "PROJECT"}},
     "POST /v1/runs": {"app_environment": "PROJECT", "command": ["true"]},
     "POST /v1/cron-jobs": {
         "app_environment": "PROJECT",
@@ -68,7 +69,13 @@ def path_with(route: GuardedRoute, ids: dict[str, str]) -> str:
 
 def body_of(method: str, route: GuardedRoute, project: str) -> Any:
     found = BODIES.get(f"{method} {route.path}", {} if method in ("PATCH", "PUT") else None)
-    return {k: project if v == "PROJECT" else v for k, v in found.items()} if found is not None else None
+    return _placed(found, project)
+
+
+def _placed(value: Any, project: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _placed(v, project) for k, v in value.items()}
+    return project if value == "PROJECT" else value
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,7 @@ async def world(ada: Caller) -> tuple[App, dict[str, str]]:
         "session_id": session["id"],
         **await some(app),
         "credential_id": credential["id"],
+        "change_set_id": (await app.wish())["id"],
     }
 
 

@@ -278,6 +278,7 @@ def file_of(tag: str) -> str:
 _EXAMPLE_ID: Final = "01jdqjwz00fay8vvr14d2pf2db"
 _PREFIXES: Final = {
     "app_environment_id": "aev", "app_id": "app", "cron_job_id": "crn", "deployment_id": "dep", "environment_id": "env",
+    "change_set_id": "cs",
     "credential_id": "reg", "isolation_proof_id": "prf", "member_id": "mem",
     "project_id": "prj", "release_id": "rel", "run_id": "run", "session_id": "ses", "token_id": "tok",
 }  # fmt: skip

@@ -111,6 +111,11 @@ class App:
         """Deploy and wait for the verdict."""
         return await self.finished(await self.start(**body))
 
+    async def wish(self, **app: Any) -> Any:
+        """A change set that says this of the app."""
+        state = {"version": 1, "project": self.project["slug"], "apps": {self.app["slug"]: app}}
+        return await self.caller.post("/v1/change-sets", {"environment": "production", "state": state})
+
     async def now(self) -> Any:
         return await self.caller.get(self.path)
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 JSON: Final = "application/json"
+YAML: Final = "application/yaml"
 
 _TRIES: Final = 5
 _LONGEST_WAIT_S: Final = 30.0
@@ -236,7 +237,7 @@ class Session:
                 retry_after_s=float(later) if later.isdigit() else None,
             )
         if accept != JSON and kind.partition(";")[0] == accept:
-            return raw.decode("utf-8", "replace") if accept.startswith("text/") else raw
+            return raw.decode("utf-8", "replace") if accept.startswith("text/") or accept == YAML else raw
         if document is None and response.status != 204:
             raise ApiRefused(response.status, _foreign(self.url))
         return document

@@ -21,6 +21,7 @@ from kovra.entrypoints.clients.shapes import (
 
 JSON: Final = "application/json"
 STREAM: Final = "text/event-stream"
+YAML: Final = "application/yaml"
 PROBLEM: Final = "application/problem+json"
 _METHODS: Final = ("get", "put", "post", "delete", "patch")
 
@@ -196,7 +197,7 @@ def _json(content: Mapping[str, Any], name: str) -> Any:
     if JSON in content:
         return content[JSON]["schema"]
     for kind, media in content.items():
-        if kind.startswith("text/") or media.get("schema", {}).get("format") == "binary":
+        if kind.startswith("text/") or kind == YAML or media.get("schema", {}).get("format") == "binary":
             return media["schema"]
     raise Unreadable(f"{name}: neither JSON nor text: {', '.join(content)}")
 

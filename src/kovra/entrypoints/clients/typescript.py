@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Final
 
-from kovra.entrypoints.clients.operations import JSON, Api, Operation
+from kovra.entrypoints.clients.operations import JSON, YAML, Api, Operation
 from kovra.entrypoints.clients.shapes import (
     NULL,
     Definition,
@@ -148,7 +148,7 @@ def _operation(api: Api, one: Operation, usual: frozenset[str]) -> list[str]:
 def _answer(one: Operation, shape: Shape | None) -> str:
     if shape is None:
         return "undefined"
-    return hint(shape, True) if one.media == JSON or one.media.startswith("text/") else "Blob"
+    return hint(shape, True) if one.media == JSON or one.media.startswith("text/") or one.media == YAML else "Blob"
 
 
 def _parameters(one: Operation, place: str) -> list[str]:

@@ -20,6 +20,7 @@ from kovra.features.changesets.states import State
 from kovra.features.deployments.service.start import DeployOptions
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.paths import CurrentProject
+from kovra.features.projects.queries import ProjectRow
 from kovra.features.projects.rules import ImageRules
 from kovra.features.projects.service import environment_named, project_named
 from kovra.foundation import clock
@@ -34,7 +35,7 @@ from kovra.foundation.web.etags import ETags, version_of
 from kovra.foundation.web.fields import Reference, path_id
 from kovra.foundation.web.guard import public, requires
 from kovra.foundation.web.lists import ListOf, Paging, pages_of
-from kovra.foundation.web.routes import KovraRoute, also_answers
+from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session, SessionFactory, Sessions, SlowSession, wired
 from kovra.models.projects import app_environments, apps
 
@@ -46,6 +47,12 @@ Reader = Annotated[Principal, requires(Permission.apps_read)]
 Wait = Annotated[int, Query(ge=0, le=60, description="Seconds to wait until it is planned.")]
 NULLABLE = frozenset(column.name for table in (apps, app_environments) for column in table.c if column.nullable)
 StateName = Literal["planning", "ready", "failed", "applied"]
+
+
+class Yaml(Response):
+    """YAML (RFC 9512)."""
+
+    media_type = "application/yaml"
 
 
 async def _shown(session: TenantSession, store: HolderKeyStore, row: ChangeSetRow) -> ChangeSetOut:
@@ -155,7 +162,8 @@ async def get_change_set(
 @router.post("/v1/change-sets/{change_set_id}/actions/apply", operation_id="applyChangeSet", summary="Make it so")
 @refuses(
     "409 change_set_planning", "409 change_set_failed", "409 change_set_stale", "409 deployment_in_progress",
-    "410 change_set_expired", "503 key_version_missing", "503 value_unreadable",
+    "409 project_full", "409 slug_taken", "409 too_many_cron_jobs", "410 change_set_expired", "412 version_mismatch",
+    "428 if_match_required", "503 key_version_missing", "503 value_unreadable",
 )  # fmt: skip
 async def apply_change_set(
     change_set_id: str,
@@ -180,38 +188,51 @@ async def apply_change_set(
     return ChangeSetOut.of(row)
 
 
-@router.get(
-    "/v1/projects/{project_id}/export",
-    operation_id="exportProject",
-    summary="A project as a file",
-    response_model_exclude_unset=True,
-    responses={200: {"content": {"application/yaml": {"schema": {"type": "string"}}}}},
-)
-@also_answers("application/yaml")
-@refuses("409 export_too_large")
-async def export_project(
-    project: CurrentProject,
-    who: Reader,
-    session: Session,
-    store: Store,
-    environment: Annotated[Reference | None, Query(description="Only of this one, by id or slug.")] = None,
-    form: Annotated[Literal["json", "yaml"], Query(alias="format", description="As what.")] = "json",
-) -> Any:
-    """The kovra.yaml that describes the project as it is: applied again it changes nothing.
-
-    Config vars are in it for who may read them, secrets by name alone.
-    """
+async def _exported(
+    session: TenantSession, store: HolderKeyStore, project: ProjectRow, environment: str | None
+) -> dict[str, Any]:
     if environment is not None:
         chosen = [await environment_named(session, project.id, environment)]
     else:
         chosen = await session.all(
             project_queries.ENVIRONMENTS_OF_PROJECT, org_id=session.org_id, project_id=project.id
         )
-    document = await exporting.export(session, store, project, chosen, frozenset(LEFT_OUT))
-    if form == "yaml":
-        text = await asyncio.to_thread(kovrafile.write, document)
-        return Response(text, media_type="application/yaml")
-    return KovraFile.model_validate(document)
+    return await exporting.export(session, store, project, chosen, frozenset(LEFT_OUT))
+
+
+OnlyOf = Annotated[Reference | None, Query(description="Only of this environment, by id or slug.")]
+
+
+@router.get(
+    "/v1/projects/{project_id}/export",
+    operation_id="exportProject",
+    summary="A project as a file",
+    response_model_exclude_unset=True,
+)
+@refuses("409 export_too_large", "503 key_version_missing", "503 value_unreadable")
+async def export_project(
+    project: CurrentProject, who: Reader, session: Session, store: Store, environment: OnlyOf = None
+) -> KovraFile:
+    """What a kovra.yaml would say that describes the project as it is: applied again it changes nothing.
+
+    Config vars are in it for who may read them, secrets by name alone.
+    """
+    return KovraFile.model_validate(await _exported(session, store, project, environment))
+
+
+@router.get(
+    "/v1/projects/{project_id}/export.yaml",
+    operation_id="exportProjectAsYaml",
+    summary="A project as YAML",
+    response_class=Yaml,
+)
+@refuses("409 export_too_large", "503 key_version_missing", "503 value_unreadable")
+async def export_project_as_yaml(
+    project: CurrentProject, who: Reader, session: Session, store: Store, environment: OnlyOf = None
+) -> Yaml:
+    """The same as the text of a kovra.yaml (RFC 9512)."""
+    document = await _exported(session, store, project, environment)
+    return Yaml(await asyncio.to_thread(kovrafile.write, document))
 
 
 @router.get(

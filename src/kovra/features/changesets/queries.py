@@ -1,4 +1,4 @@
-"""Every statement about change sets, and those that read an environment whole. A policy carries a token's narrowing."""
+"""Every statement about change sets, and those that read an environment whole."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ _CHANGE_SET = (
     )
     .join(environments, and_(_e.org_id == _s.org_id, _e.id == _s.environment_id))
     .join(projects, and_(_p.org_id == _s.org_id, _p.id == _s.project_id))
-    .where(_s.org_id == bindparam("org_id"))
+    # The joins carry a token's narrowing; a change set tells of all apps, so who is narrowed to one sees none.
+    .where(_s.org_id == bindparam("org_id"), func.current_setting("kovra.narrow_app", True) == "*")
 )  # fmt: skip
 CHANGE_SET = statement(_CHANGE_SET.where(_s.id == bindparam("change_set_id")), ChangeSetRow)
 CHANGE_SET_FOR_UPDATE = statement(

@@ -232,7 +232,7 @@ class ChangeSetOut(Output):
     quota: QuotaEffectOut | None = Field(description="What it does to the environment's use; null: not planned yet.")
     warnings: list[WarningOut] = Field(description="To know before it is applied.")
     reason: ChangeSetReasonOut | None = Field(description="Why it failed.")
-    deployment_ids: list[str] = Field(description="What applying it has started.")
+    deployment_ids: list[str] = Field(examples=[[]], description="What applying it has started.")
     trigger: Literal["api", "cli", "console", "ci"] = Field(description="From where it was asked for.")
     actor: str
     applied_by: str | None = Field(description="Who applied it.")
