@@ -22,6 +22,7 @@ from kovra.foundation.clock import rfc3339
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Conflict, Gone
+from kovra.foundation.web.actors import shown as shown_actor
 
 MISSING = "absent"
 """Stands for an app that is not there."""
@@ -93,7 +94,13 @@ async def _refuse_stale(session: TenantSession, row: ChangeSetRow, now: Mapping[
         since=since,
     )
     by = [
-        {"type": f.type, "actor": f.actor, "app": f.app_slug, "subject": f.subject, "at": rfc3339(f.created_at)}
+        {
+            "type": f.type,
+            "actor": shown_actor(f.actor),
+            "app": f.app_slug,
+            "subject": f.subject,
+            "at": rfc3339(f.created_at),
+        }
         for f in facts
     ]
     raise Stale(

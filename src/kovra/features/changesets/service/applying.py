@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from kovra.features.changesets import queries
@@ -48,8 +48,8 @@ def located(pointer: str) -> Iterator[None]:
         yield
     except KovraError as error:
         if isinstance(error, Invalid | Conflict):
-            fields = [FieldError(pointer=pointer + f.pointer, code=f.code, message=f.message) for f in error.fields]
-            error.fields = tuple(fields) or (FieldError(pointer=pointer, code=error.error_code, message=error.message),)
+            placed = [FieldError(pointer=pointer + f.pointer, code=f.code, message=f.message) for f in error.fields]
+            error.fields = tuple(placed) or (FieldError(pointer=pointer, code=error.error_code, message=error.message),)
         raise
 
 
@@ -169,15 +169,23 @@ async def _cron_job(
     means.access.require(Permission.runs_create)
     await projects.require_use(means.session, pair)
     if now is None:
-        await schedule.create(
-            means.session, pair, NewCronJob(**{**wanted.defaults.cron_job, **(given or {}), "name": name})
-        )
+        await schedule.create(means.session, pair, _new({**wanted.defaults.cron_job, **(given or {}), "name": name}))
         return
     row, _ = await schedule.locked(means.session, now.id)
     if given is None:
         await schedule.delete(means.session, row)
     else:
         await schedule.update(means.session, row, given)
+
+
+def _new(given: Mapping[str, Any]) -> NewCronJob:
+    missing = [field.name for field in fields(NewCronJob) if field.name not in given]
+    if missing:
+        wrong = [
+            FieldError(pointer=f"/{name}", code="missing", message="A new cron job needs this.") for name in missing
+        ]
+        raise Invalid("A new cron job needs more.", fields=wrong)
+    return NewCronJob(**given)
 
 
 def require_room(snapshot: Snapshot) -> None:
