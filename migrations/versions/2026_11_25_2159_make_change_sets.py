@@ -56,17 +56,13 @@ def upgrade() -> None:
         _moment("planned_at"),
         _moment("applied_at"),
         _moment("expires_at", nullable=False),
-        sa.CheckConstraint(
-            "state in ('planning', 'ready', 'failed', 'applied')", name=op.f("ck_change_sets_state")
-        ),
+        sa.CheckConstraint("state in ('planning', 'ready', 'failed', 'applied')", name=op.f("ck_change_sets_state")),
         _inside("project"),
         _inside("environment"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_change_sets")),
         sa.UniqueConstraint("org_id", "id", name=op.f("uq_change_sets_org_id_id")),
     )
-    op.create_index(
-        op.f("ix_change_sets_org_id_environment_id_id"), "change_sets", ["org_id", "environment_id", "id"]
-    )
+    op.create_index(op.f("ix_change_sets_org_id_environment_id_id"), "change_sets", ["org_id", "environment_id", "id"])
     op.create_index(op.f("ix_change_sets_org_id_project_id"), "change_sets", ["org_id", "project_id"])
     tenant_table("change_sets")
 

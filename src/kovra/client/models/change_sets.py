@@ -20,6 +20,15 @@ class AppHere(TypedDict):
     """Whether what degrades within the watch window is rolled back."""
     drift_policy: NotRequired[Literal["restore", "report"] | None]
     """Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return."""
+    exposure: NotRequired[Literal["public", "private"] | None]
+    """`public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
+    reached inside the organization alone (business plan and above). The route changes at once, and a deployment
+    replaces the instances.
+    """
+    egress: NotRequired[Literal["internet", "none"] | None]
+    """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
+    needs the business plan.
+    """
     config: NotRequired[dict[str, str | None] | None]
     """Config vars by name: texts, in quotes where they look like something else. null removes."""
     secrets: NotRequired[list[str] | None]
@@ -58,6 +67,15 @@ class AppWanted(TypedDict):
     """Whether what degrades within the watch window is rolled back."""
     drift_policy: NotRequired[Literal["restore", "report"] | None]
     """Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return."""
+    exposure: NotRequired[Literal["public", "private"] | None]
+    """`public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
+    reached inside the organization alone (business plan and above). The route changes at once, and a deployment
+    replaces the instances.
+    """
+    egress: NotRequired[Literal["internet", "none"] | None]
+    """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
+    needs the business plan.
+    """
     config: NotRequired[dict[str, str | None] | None]
     """Config vars by name: texts, in quotes where they look like something else. null removes."""
     secrets: NotRequired[list[str] | None]

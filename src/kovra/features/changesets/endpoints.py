@@ -13,7 +13,7 @@ from kovra.features.changesets import queries
 from kovra.features.changesets.queries import CHANGE_SETS, ChangeSetRow
 from kovra.features.changesets.rules import kovrafile
 from kovra.features.changesets.rules.wanted import Wanted, resolved
-from kovra.features.changesets.schemas import LEFT_OUT, ChangeSetIn, ChangeSetOut, KovraFile, defaults, described
+from kovra.features.changesets.schemas import LEFT_OUT, ChangeSetIn, ChangeSetOut, KovraFile, defaults, described, given
 from kovra.features.changesets.service import acting, checking, exporting, keeping
 from kovra.features.changesets.service.snapshot import APP_FIELDS, Place
 from kovra.features.changesets.states import State
@@ -102,7 +102,7 @@ async def create_change_set(
 
     It is planned in the background: wait here, or with `GET …?wait=30`. Apply it with the ETag of what you have seen.
     """
-    state = body.state.model_dump(exclude_unset=True)
+    state = given(body.state)
     checking.check(state, images, NULLABLE)
     async with slow.reading() as session:
         project = await project_named(session, body.state.project, pointer="/state/project")
@@ -161,7 +161,7 @@ async def get_change_set(
 
 @router.post("/v1/change-sets/{change_set_id}/actions/apply", operation_id="applyChangeSet", summary="Make it so")
 @refuses(
-    "409 change_set_planning", "409 change_set_failed", "409 change_set_stale", "409 deployment_in_progress",
+    "403 plan_lacks_private_networking", "409 change_set_planning", "409 change_set_failed", "409 change_set_stale", "409 deployment_in_progress",
     "409 project_full", "409 slug_taken", "409 too_many_cron_jobs", "410 change_set_expired", "412 version_mismatch",
     "428 if_match_required", "503 key_version_missing", "503 value_unreadable",
 )  # fmt: skip

@@ -31,7 +31,7 @@ from kovra.features.deployments.service import progress
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects.rules import ImageRules
 from kovra.foundation.db.holder_keys import HolderKeyStore
-from kovra.foundation.errors import Conflict, Invalid, NotFound, Permanent
+from kovra.foundation.errors import Conflict, Invalid, NotFound, Permanent, QuotaExceeded
 from kovra.foundation.ids import new_id
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.observability import logger
@@ -51,7 +51,7 @@ async def plan_change_set(context: JobContext, job: PlanChangeSet) -> None:
         return
     try:
         rehearsed = await _rehearsed(context, store, row, plan)
-    except (Invalid, Conflict, NotFound) as impossible:
+    except (Invalid, Conflict, NotFound, QuotaExceeded) as impossible:
         async with context.session() as session:
             await keeping.failed(session, row, impossible)
         return

@@ -6,14 +6,15 @@ import json
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from kovra.features.changesets.queries import ChangeSetRow
 from kovra.features.changesets.rules.differing import Values
 from kovra.features.changesets.rules.wanted import Defaults
 from kovra.features.changesets.states import MOST_APPS
 from kovra.features.changesets.states import shown as shown_state
-from kovra.features.projects.schemas import AppEnvironmentPatch, AppIn, AppPatch, Image, ProcessIn
+from kovra.features.projects.schemas import AppIn, AppPatch, Image, ProcessIn
+from kovra.features.projects.schemas.app_environments import AppEnvironmentPatch
 from kovra.features.runs.schemas import CronJobIn, CronJobPatch
 from kovra.foundation.web.actors import shown
 from kovra.foundation.web.fields import Input, Output, Reference, Slug, Text, Time, wire
@@ -99,6 +100,23 @@ class ChangeSetIn(Input):
     prune: bool | None = Field(default=None, description="Over what the file says.")
     message: Text = Field(default="", examples=["release 42"], description="Free text; its deployments carry it.")
     trigger: Literal["api", "cli", "console", "ci"] = Field(default="api", description="From where it is asked for.")
+
+
+_PARTIAL: Final = (KovraFile, EnvironmentWanted, AppWanted, AppHere, ProcessIn, CronJobWish)
+"""Of these, what is not named stays; every other value is whole, with its defaults."""
+
+
+def given(value: Any) -> Any:
+    """What a file says, as plain values: null where it says null, and nothing where it says nothing."""
+    if isinstance(value, _PARTIAL):
+        return {
+            name: given(getattr(value, name)) for name in type(value).model_fields if name in value.model_fields_set
+        }
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_none=True)
+    if isinstance(value, dict):
+        return {name: given(inner) for name, inner in value.items()}
+    return value
 
 
 def defaults() -> Defaults:

@@ -25,7 +25,7 @@ from kovra.features.secrets.service import revisions
 from kovra.foundation.access import Access, Permission
 from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import Conflict, FieldError, Invalid, KovraError
+from kovra.foundation.errors import Conflict, FieldError, Invalid, KovraError, QuotaExceeded
 
 AT: Final = "/state/apps"
 """Where apps are within the request."""
@@ -47,7 +47,7 @@ def located(pointer: str) -> Iterator[None]:
     try:
         yield
     except KovraError as error:
-        if isinstance(error, Invalid | Conflict):
+        if isinstance(error, Invalid | Conflict | QuotaExceeded):
             placed = [FieldError(pointer=pointer + f.pointer, code=f.code, message=f.message) for f in error.fields]
             error.fields = tuple(placed) or (FieldError(pointer=pointer, code=error.error_code, message=error.message),)
         raise
@@ -60,7 +60,7 @@ async def carry_out(means: Means, place: Place, wanted: Wanted, before: Snapshot
             state = before.get(slug)
             app = await _app(means, place, slug, wish, state, wanted)
             pair = await _pair(means, place, app, state)
-            await _here(means, pair, wish, prune=wanted.prune)
+            await _here(means, app, pair, wish, prune=wanted.prune)
             await _config(means, pair, wish, state, prune=wanted.prune)
             await _cron_jobs(means, pair, wish, state, wanted)
     if wanted.prune:
@@ -96,12 +96,22 @@ async def _pair(means: Means, place: Place, app: AppRow, state: AppState | None)
     return found[0]
 
 
-async def _here(means: Means, pair: AppEnvironmentRow, wish: AppWish, *, prune: bool) -> None:
-    asked = {name: value if prune else _over(getattr(pair, name), value) for name, value in wish.here.items()}
+async def _here(means: Means, app: AppRow, pair: AppEnvironmentRow, wish: AppWish, *, prune: bool) -> None:
+    asked = {name: value if prune else _over(_kept(app, pair, name), value) for name, value in wish.here.items()}
     changes = {name: value for name, value in asked.items() if getattr(pair, name) != value}
     if changes:
         means.access.require(Permission.apps_update)
         await projects.update_app_environment(means.session, pair, changes)
+
+
+def _kept(app: AppRow, pair: AppEnvironmentRow, name: str) -> Any:
+    """What is there now, without numbers of processes that have none of their own any more."""
+    now = getattr(pair, name)
+    if name != "scale":
+        return now
+    return {
+        process: n for process, n in now.items() if not app.processes.get(process, {"autoscale": 1}).get("autoscale")
+    }
 
 
 def _over(now: Any, given: Any) -> Any:
