@@ -161,9 +161,9 @@ async def get_change_set(
 
 @router.post("/v1/change-sets/{change_set_id}/actions/apply", operation_id="applyChangeSet", summary="Make it so")
 @refuses(
-    "403 plan_lacks_private_networking", "409 change_set_planning", "409 change_set_failed", "409 change_set_stale", "409 deployment_in_progress",
-    "409 project_full", "409 slug_taken", "409 too_many_cron_jobs", "410 change_set_expired", "412 version_mismatch",
-    "428 if_match_required", "503 key_version_missing", "503 value_unreadable",
+    "403 plan_lacks_private_networking", "409 change_set_planning", "409 change_set_failed", "409 change_set_stale",
+    "409 deployment_in_progress", "409 project_full", "409 slug_taken", "409 too_many_cron_jobs", "410 change_set_expired",
+    "412 version_mismatch", "428 if_match_required", "503 key_version_missing", "503 value_unreadable",
 )  # fmt: skip
 async def apply_change_set(
     change_set_id: str,
