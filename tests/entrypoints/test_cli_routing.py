@@ -21,6 +21,20 @@ def _as_its_owner(at_served: None, shop: App, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("KOVRA_TOKEN", shop.caller.token or "")
 
 
+async def test_maintenance_is_refused_where_there_is_no_page_and_shown_where_there_is(shop: App) -> None:
+    name = f"{shop.project['slug']}/{shop.app['slug']}"
+    refused = await kovra("maintenance", "on", name)
+    assert (refused.code, "page for maintenance" in refused.err) == (1, True)
+    off = await kovra("maintenance", "off", name)
+    assert off.out == f"{name}: maintenance off, at {shop.pair['url']}\n"
+    assert "public" in (await kovra("status", name)).out
+    await shop.caller.product.sql(
+        "update app_environments set maintenance = true where id = $1", decode("aev", shop.pair["id"])
+    )
+    assert "maintenance" in (await kovra("status", name)).out
+    await kovra("maintenance", "off", name)
+
+
 async def test_an_app_is_made_private_and_public_again(shop: App) -> None:
     name = f"{shop.project['slug']}/{shop.app['slug']}"
     shown = await kovra("expose", name)

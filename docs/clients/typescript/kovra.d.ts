@@ -31,6 +31,11 @@ export interface AppEnvironmentHealthChanged {
   after: string;
 }
 
+/** The address of an app answers with the page for maintenance from now on, or no more. */
+export interface AppEnvironmentMaintenanceChanged {
+  maintenance: boolean;
+}
+
 /** An app in an environment. */
 export interface AppEnvironmentOut {
   /** Its id, for ever. */
@@ -66,6 +71,8 @@ export interface AppEnvironmentOut {
   exposure: "public" | "private";
   /** In force: whether instances reach the internet. */
   egress: "internet" | "none";
+  /** Whether its address answers 503 with a page; deployments go on and do not end it. */
+  maintenance: boolean;
   /** Whether nothing runs because somebody asked for that. */
   suspended: boolean;
   /** The newest; 0: none yet. */
@@ -113,6 +120,8 @@ export interface AppEnvironmentPatch {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
+  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
+  maintenance?: boolean | null;
 }
 
 /** null: as the environment says. */
@@ -2687,6 +2696,7 @@ export interface FactPayloads {
   "app_environment.drift_restored": AppEnvironmentDriftRestored;
   "app_environment.drifted": AppEnvironmentDrifted;
   "app_environment.health_changed": AppEnvironmentHealthChanged;
+  "app_environment.maintenance_changed": AppEnvironmentMaintenanceChanged;
   "app_environment.updated": AppEnvironmentUpdated;
   "change_set.applied": ChangeSetApplied;
   "change_set.created": ChangeSetCreated;
@@ -5177,9 +5187,10 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
-      | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
-      | "permission_missing" | "plan_lacks_private_networking" | "rate_limited" | "request_timeout" | "token_expired"
-      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
+      | "length_invalid" | "maintenance_not_configured" | "narrowing_exceeded" | "not_found" | "not_routed"
+      | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
+      | "version_mismatch";
   };
   /** Change config vars; null removes. Staged until the next deployment, unless `deploy=true`. Needs `config:write`. */
   updateConfig: {

@@ -155,6 +155,7 @@ class Dev:
         registries = dict.fromkeys(("registry.test", "docker.io", "ghcr.io", "quay.io"), here)
         return {
             "KOVRA_SIMULATED": "true",
+            "KOVRA_MAINTENANCE_SERVICE": "kovra-maintenance",
             "KOVRA_KUBECONFIG": str(self._folder.path / "simulator.kubeconfig"),
             "KOVRA_REGISTRIES": json.dumps(registries),
         }

@@ -101,7 +101,12 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(DeployOptions, DeployOptions(images=images))
         registry.add(
             AppAddresses,
-            AppAddresses(domain=settings.apps_domain, scheme=settings.apps_scheme, port=settings.apps_port),
+            AppAddresses(
+                domain=settings.apps_domain,
+                scheme=settings.apps_scheme,
+                port=settings.apps_port,
+                has_page=settings.maintenance_service is not None,
+            ),
         )
         registry.add(PublicAddress, PublicAddress(url=settings.public_url))
         try:

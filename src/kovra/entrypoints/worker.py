@@ -178,6 +178,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 min_ready_s=settings.min_ready_s,
                 gateway=Gateway(namespace=settings.gateway_namespace, name=settings.gateway_name),
                 pools={plan: pool_of(chosen) for plan, chosen in settings.node_pools.items()},
+                maintenance_service=settings.maintenance_service,
                 cluster_user=settings.cluster_user,
                 own_networks=settings.own_networks,
                 quotas={plan: Quota(**quota.model_dump()) for plan, quota in settings.quotas.items()},

@@ -198,6 +198,8 @@ class Settings(LogSettings, ImageSettings):
     sweep_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How often the worker looks for deadlines, abandoned leases and windows that are over."""
 
+    maintenance_service: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")] | None = None
+    """The Service in the gateway's namespace, on port 80, for apps in maintenance. api and worker need it."""
     drift_check_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """How often what runs, and the walls around it, are compared with what was put into the cluster, in seconds."""
     canary_image: Annotated[str, Field(min_length=1, max_length=512)] | None = None

@@ -64,6 +64,10 @@ SETS = {
     "workload-ingress": workload_manifests(replace(WORKLOAD, routing="ingress", processes=(WEB,))),
     "workload-pool": workload_manifests(replace(WORKLOAD, pool=POOL, processes=(WEB,), hostname=None)),
     "workload-autoscaled": workload_manifests(replace(WORKLOAD, processes=(SCALED,), environment={}, hostname=None)),
+    "workload-maintenance": workload_manifests(replace(WORKLOAD, processes=(WEB,), maintenance="kovra-maintenance")),
+    "workload-closed": workload_manifests(
+        replace(WORKLOAD, processes=(WEB,), hostname=None, private=True, internet=False)
+    ),
     "release-job": release_job(WORKLOAD),
     "private-workload": workload_manifests(PRIVATE),
     "private-release-job": release_job(PRIVATE),

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from kovra.adapters.cluster.manifests.page import page_manifests
 from kovra.adapters.cluster.manifests.policies import policy_manifests
 from kovra.adapters.cluster.manifests.worker import TENANT_MANAGER, WORKER, service_account_user, worker_manifests
 from kovra.entrypoints.cli import app
@@ -18,6 +19,7 @@ from kovra.entrypoints.cli import app
 GOLDEN = Path(__file__).parent / "golden"
 SETS = {
     "worker": worker_manifests("kovra"),
+    "page": page_manifests("kovra-gateway", "registry.example.test/kovra:1", service_account_user("kovra")),
     "policies": policy_manifests(service_account_user("kovra"), registry="registry.example.test"),
 }
 
@@ -58,5 +60,7 @@ def test_the_command_prints_all_of_it() -> None:
     assert result.exit_code == 0, result.output
     printed = list(yaml.safe_load_all(result.output))
     assert [d["kind"] for d in printed].count("ClusterRole") == 3
+    with_page = CliRunner().invoke(app, ["manifests", "--page-image", "registry.example.test/kovra:1"])
+    assert "kovra-maintenance" in with_page.output and "kovra-maintenance" not in result.output
     assert [d["kind"] for d in printed].count("ValidatingAdmissionPolicy") == 2
     assert "system:serviceaccount:platform:kovra-worker" in result.output

@@ -146,6 +146,8 @@ class Workload:
     """None: nothing leads to it from outside."""
     private: bool = False
     """Reached by other environments of its organization, where their walls let it, and not by the gateway."""
+    maintenance: str | None = None
+    """The Service in the gateway's namespace that its address leads to instead of to the app; None: to the app."""
     internet: bool = True
     """Whether its pods reach what is outside."""
     drain_s: int = 10

@@ -126,6 +126,7 @@ from kovra.client.models.facts_organizations import OrganizationCreated as Organ
 from kovra.client.models.facts_organizations import OrganizationRenamed as OrganizationRenamed
 from kovra.client.models.facts_projects import AppCreated as AppCreated
 from kovra.client.models.facts_projects import AppDeleted as AppDeleted
+from kovra.client.models.facts_projects import AppEnvironmentMaintenanceChanged as AppEnvironmentMaintenanceChanged
 from kovra.client.models.facts_projects import AppEnvironmentUpdated as AppEnvironmentUpdated
 from kovra.client.models.facts_projects import AppRestored as AppRestored
 from kovra.client.models.facts_projects import AppUpdated as AppUpdated

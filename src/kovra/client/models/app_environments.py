@@ -44,6 +44,8 @@ class AppEnvironmentOut(TypedDict):
     """`public`, or `private`: without a route, reached inside the organization."""
     egress: Literal["internet", "none"]
     """In force: whether instances reach the internet."""
+    maintenance: bool
+    """Whether its address answers 503 with a page; deployments go on and do not end it."""
     suspended: bool
     """Whether nothing runs because somebody asked for that."""
     config_revision: int
@@ -90,6 +92,8 @@ class AppEnvironmentPatch(TypedDict):
     """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
     needs the business plan.
     """
+    maintenance: NotRequired[bool | None]
+    """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
 
 
 class ListOfAppEnvironmentOut(TypedDict):

@@ -19,6 +19,12 @@ class AppDeleted(TypedDict):
     purge_at: str
 
 
+class AppEnvironmentMaintenanceChanged(TypedDict):
+    """The address of an app answers with the page for maintenance from now on, or no more."""
+
+    maintenance: bool
+
+
 class AppEnvironmentUpdated(TypedDict):
     """How an app runs in an environment changed."""
 

@@ -1,8 +1,8 @@
-"""Who reaches an app: everybody, or its organization alone."""
+"""Who reaches an app: everybody, its organization alone, or nobody for a while."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +13,13 @@ from kovra.entrypoints.cli.output import Output, show
 if TYPE_CHECKING:
     from kovra.client.models import AppEnvironmentOut, AppEnvironmentPatch
 
-Egress = Literal["internet", "none"]
+maintenance = typer.Typer(help="The page that answers for an app meanwhile.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     app.command()(expose)
+    app.add_typer(maintenance, name="maintenance")
 
 
 def expose(
@@ -43,6 +44,24 @@ def expose(
     if body:
         found = client.update_app_environment(found["id"], body)
     show(found, output, _told(found))
+
+
+@maintenance.command("on")
+def maintenance_on(app: AppName, environment: Where = "production", output: Form = Output.text) -> None:
+    """Answer 503 with a page at its address; its instances go on running, and deployments do not end it."""
+    _maintain(app, environment, output, on=True)
+
+
+@maintenance.command("off")
+def maintenance_off(app: AppName, environment: Where = "production", output: Form = Output.text) -> None:
+    """Lead its address to the app again."""
+    _maintain(app, environment, output, on=False)
+
+
+def _maintain(app: str, environment: str, output: Output, *, on: bool) -> None:
+    client = kept.connect()
+    found = client.update_app_environment(find_pair(client, app, environment)["id"], {"maintenance": on})
+    show(found, output, f"{app}: maintenance {'on' if on else 'off'}, at {found['url']}")
 
 
 def _told(found: AppEnvironmentOut) -> str:

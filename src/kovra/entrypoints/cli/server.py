@@ -20,7 +20,7 @@ ledger = typer.Typer(help="The record of what happened.", no_args_is_help=True)
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
-    for verb in (api, worker, streamer, simulator, dev, migrate, bootstrap, manifests, openapi):
+    for verb in (api, worker, streamer, simulator, dev, page, migrate, bootstrap, manifests, openapi):
         app.command(rich_help_panel="Server")(verb)
     app.add_typer(keys, name="keys", rich_help_panel="Server")
     app.add_typer(jobs, name="jobs", rich_help_panel="Server")
@@ -107,6 +107,17 @@ def dev(
         asyncio.run(product.run(options))
 
 
+def page(
+    host: Annotated[str, typer.Option(help="Where it listens.")] = "0.0.0.0",  # noqa: S104  # a container's own
+    port: Annotated[int, typer.Option(help="Its port.", min=1, max=65535)] = 8080,
+) -> None:
+    """Answer for apps in maintenance: 503, a page and Retry-After, to whoever asks for whatever."""
+    with speaking("page"):
+        from kovra.entrypoints import page as process
+
+        process.serve(host, port)
+
+
 def migrate() -> None:
     """Bring the database's schema to this program's head (KOVRA_MIGRATOR_URL)."""
     with speaking("migrate"):
@@ -146,18 +157,25 @@ def manifests(
         str | None, typer.Option(help="The installation's own registry, whose images belong to organizations.")
     ] = None,
     shells: Annotated[bool, typer.Option(help="Whether the streamer may open shells.")] = False,
+    page_image: Annotated[
+        str | None, typer.Option(help="Kovra's own image: also print the page for apps in maintenance.")
+    ] = None,
+    gateway_namespace: Annotated[str, typer.Option(help="Where that page and its routes are.")] = "kovra-gateway",
 ) -> None:
     """Print what a cluster needs before Kovra drives it: accounts, roles, admission policies (for kubectl apply)."""
     import yaml
 
+    from kovra.adapters.cluster.manifests.page import page_manifests
     from kovra.adapters.cluster.manifests.policies import policy_manifests
     from kovra.adapters.cluster.manifests.streamer import streamer_manifests
     from kovra.adapters.cluster.manifests.worker import service_account_user, worker_manifests
 
+    worker = user or service_account_user(namespace)
     made = [
         *worker_manifests(namespace),
         *streamer_manifests(namespace, shells=shells),
-        *policy_manifests(user or service_account_user(namespace), registry=registry),
+        *policy_manifests(worker, registry=registry),
+        *(page_manifests(gateway_namespace, page_image, worker) if page_image else ()),
     ]
     print(yaml.safe_dump_all(made, sort_keys=False), end="")
 

@@ -53,6 +53,7 @@ def _screen(name: str, pairs: list[AppEnvironmentOut], deployments: list[Deploym
             "release": pair["current_release"]["number"] if pair["current_release"] else None,
             "image": pair["current_release"]["image"] if pair["current_release"] else None,
             "health": "suspended" if pair["suspended"] else pair["health"],
+            "reached": "maintenance" if pair["maintenance"] else pair["exposure"],
             "url": pair["url"],
         }
         for pair in pairs
@@ -73,7 +74,7 @@ def _screen(name: str, pairs: list[AppEnvironmentOut], deployments: list[Deploym
         [
             name,
             "",
-            table(environments, "environment", "release", "image", "health"),
+            table(environments, "environment", "release", "image", "health", "reached"),
             "",
             "Addresses",
             table([one for one in environments if one["url"]], "environment", "url"),

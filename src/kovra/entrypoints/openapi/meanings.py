@@ -61,6 +61,8 @@ MEANINGS: Final[dict[str, str]] = {
     "last_owner": "An organization keeps at least one owner.",
     "name_taken": "The name is taken.",
     "not_deleted": "It is not deleted.",
+    "maintenance_not_configured": "This installation has no page for apps in maintenance.",
+    "not_routed": "No address leads to it: it is private, or has no process called `web`.",
     "not_suspended": "It is not suspended.",
     "nothing_live": "Nothing is live here yet.",
     "too_many_cron_jobs": "The app has as many cron jobs here as it may.",

@@ -39,6 +39,8 @@ class Placing:
     """Plan → what one environment may use in all."""
     pools: Mapping[str, NodePool] = field(default_factory=dict)
     """Plan → where its pods run."""
+    maintenance_service: str | None = None
+    """What answers for apps in maintenance, in the gateway's namespace."""
     cluster_user: str | None = None
     """As whom the cluster knows this worker, where it must be let into each namespace; None: it may everything."""
     own_networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -116,6 +118,7 @@ def compose(
         environment=environment,
         hostname=_hostname(row, placing),
         private=row.exposure == "private",
+        maintenance=placing.maintenance_service if row.maintenance else None,
         internet=row.egress_in_force == "internet",
         drain_s=release.drain_s,
         release_command=tuple(release.release_command) if release.release_command else None,

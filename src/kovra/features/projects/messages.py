@@ -147,6 +147,16 @@ class AppEnvironmentUpdated(Event):
     changed: list[str]
 
 
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceChanged(Event):
+    """The address of an app answers with the page for maintenance from now on, or no more."""
+
+    type: ClassVar[str] = "app_environment.maintenance_changed"
+    prefix: ClassVar[str] = "aev"
+    maintenance: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetireAppEnvironment(Job):
     """Take what an app environment runs out of the cluster; its rows and config stay."""

@@ -12,6 +12,8 @@ class AppAddresses:
     domain: str
     scheme: str
     port: int | None = None
+    has_page: bool = False
+    """Whether there is a page for apps in maintenance."""
 
     def host(self, label: str) -> str:
         """The host name."""

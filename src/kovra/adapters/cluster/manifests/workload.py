@@ -294,14 +294,23 @@ def _disruption_budget(workload: Workload, process: Process) -> dict[str, Any]:
 
 
 def _route(workload: Workload, process: Process) -> dict[str, Any]:
-    name, namespace, labels = base_name(workload), workload.placement.namespace, workload_labels(workload, WEB)
+    """In maintenance it stands in the gateway's namespace, beside the page it leads to: none leads across namespaces."""
+    name, labels = base_name(workload), workload_labels(workload, WEB)
+    inside = workload.maintenance is None
+    namespace = workload.placement.namespace if inside else workload.gateway.namespace
     if workload.routing == "gateway":
+        to = {"name": workload.app_slug, "port": process.port} if inside else {"name": workload.maintenance, "port": 80}
         spec: dict[str, Any] = {
             "hostnames": [workload.hostname],
             "parentRefs": [{"namespace": workload.gateway.namespace, "name": workload.gateway.name}],
-            "rules": [{"backendRefs": [{"name": workload.app_slug, "port": process.port}]}],
+            "rules": [{"backendRefs": [to]}],
         }
         return document("gateway.networking.k8s.io/v1", "HTTPRoute", name, namespace, labels, spec=spec)
-    backend = {"service": {"name": workload.app_slug, "port": {"name": "app"}}}
-    rule = {"host": workload.hostname, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    return document("networking.k8s.io/v1", "Ingress", name, namespace, labels, spec={"rules": [rule]})
+    service = (
+        {"name": workload.app_slug, "port": {"name": "app"}}
+        if inside
+        else {"name": workload.maintenance, "port": {"number": 80}}
+    )
+    paths = [{"path": "/", "pathType": "Prefix", "backend": {"service": service}}]
+    rules = [{"host": workload.hostname, "http": {"paths": paths}}]
+    return document("networking.k8s.io/v1", "Ingress", name, namespace, labels, spec={"rules": rules})

@@ -7,6 +7,8 @@ import html
 
 from aiohttp import web
 
+from kovra.adapters.cluster.maintenance import HEADERS, PAGE
+from kovra.adapters.cluster.simulator.admission import GATEWAY
 from kovra.adapters.cluster.simulator.kubelet import Kubelet
 from kovra.adapters.cluster.simulator.store import Object, Store
 
@@ -25,6 +27,8 @@ class Pages:
         if found is None:
             return web.Response(status=404, text=f"No app answers at {host} (simulated).\n")
         namespace, service = found
+        if namespace == GATEWAY:
+            return web.Response(status=503, text=PAGE, headers=HEADERS)
         pod = self._ready_pod(namespace, service)
         if pod is None:
             return web.Response(status=503, text=f"The app at {host} has no ready instance (simulated).\n")

@@ -9,12 +9,21 @@ from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.status import observe
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import autoscaled, instances_of, placement_of
+from kovra.features.deployments.compose import Placing, autoscaled, instances_of, placement_of
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, explained, prune, refs_of, wall_in, workload_of
+from kovra.features.deployments.service.acting import (
+    ROUTES,
+    apply_all,
+    explained,
+    prune,
+    refs_of,
+    routes_to,
+    wall_in,
+    workload_of,
+)
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Outcome, Phase, Source
@@ -113,12 +122,14 @@ async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:
                 await progress.seen(session, step, verdict, facts)
             progress.again(session, d, after_s=max(needed - (now - float(since or now)), 0.02))
         return
-    applied = [ObjectRef(**ref) for ref in d.progress.get("applied", [])]
     async with context.session() as session:
         row = await session.one(
             project_queries.APP_ENVIRONMENT_FOR_UPDATE, org_id=context.org_id, app_environment_id=d.app_environment_id
         )
         release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=release_id_of(d))
+        # What leads to it may have been changed since it was applied.
+        routes = refs_of(await routes_to(session, context.registry.get(Placing), row, release, d.id))
+        applied = [ref for ref in (ObjectRef(**r) for r in d.progress["applied"]) if ref.kind not in ROUTES] + routes
         recorded = sorted({*progress.inventory_of(row), *applied})
         # Until the old objects are gone they stay recorded: a prune that fails is made up for by the next one.
         await progress.went_live(session, step, row, release, recorded)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from kovra.adapters.cluster.errors import ClusterNotFound
-from kovra.adapters.cluster.manifests.workload import route_manifests
-from kovra.adapters.cluster.workload import Workload
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import Placing, compose
+from kovra.features.deployments.compose import Placing
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, denied_later, prune, refs_of
+from kovra.features.deployments.service.acting import ROUTES, apply_all, denied_later, prune, refs_of, routes_to
 from kovra.features.deployments.service.start import Wish, start
 from kovra.features.deployments.states import Phase, Source
-from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.messages import RouteAppEnvironment
 from kovra.features.projects.queries import AppEnvironmentRow
@@ -25,7 +22,6 @@ from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.jobs.messages import enqueue
 
-_ROUTES: Final = frozenset({"HTTPRoute", "Ingress"})
 _AGAIN_S: Final = 2.0
 
 
@@ -35,10 +31,10 @@ async def route(context: JobContext, job: RouteAppEnvironment) -> None:
         row = await _alive(session, job.id)
         if row is None:
             return
-        workload = await _leading_to(context, session, row)
-    if workload is not None:
+        documents = await _routes(context, session, row)
+    if documents is not None:
         with denied_later():
-            await _align(context, row, workload)
+            await _align(context, row, documents)
     if await _is_renewed_later(context, job.id):
         raise Retry(after_s=_AGAIN_S, why="a deployment is under way")
 
@@ -49,8 +45,8 @@ async def _alive(session: TenantSession, app_environment_id: UUID) -> AppEnviron
     )
 
 
-async def _leading_to(context: JobContext, session: TenantSession, row: AppEnvironmentRow) -> Workload | None:
-    """What is in the cluster: of a deployment that has begun there, else what serves; without its values."""
+async def _routes(context: JobContext, session: TenantSession, row: AppEnvironmentRow) -> list[dict[str, Any]] | None:
+    """To what is in the cluster: of a deployment that has begun there, else what serves. None: nothing is there."""
     here = {"org_id": session.org_id, "app_environment_id": row.id}
     release_id, deployment_id = row.current_release_id, row.current_deployment_id
     for deployment in await session.all(queries.OPEN_DEPLOYMENTS, **here):
@@ -60,21 +56,10 @@ async def _leading_to(context: JobContext, session: TenantSession, row: AppEnvir
     if release_id is None or deployment_id is None:
         return None
     release = await session.one(queries.RELEASE, org_id=session.org_id, release_id=release_id)
-    plan = (await session.one(organization_queries.ORGANIZATION, org_id=session.org_id)).plan
-    return compose(
-        session.org_id,
-        row,
-        release,
-        {},
-        deployment_id=deployment_id,
-        placing=context.registry.get(Placing),
-        plan=plan,
-        instances=progress.instances_seen(row, release.processes),
-    )
+    return await routes_to(session, context.registry.get(Placing), row, release, deployment_id)
 
 
-async def _align(context: JobContext, row: AppEnvironmentRow, workload: Workload) -> None:
-    documents = route_manifests(workload)
+async def _align(context: JobContext, row: AppEnvironmentRow, documents: list[dict[str, Any]]) -> None:
     wanted, recorded = refs_of(documents), progress.inventory_of(row)
     before = sorted({*recorded, *wanted})
     async with context.session() as session:
@@ -85,7 +70,7 @@ async def _align(context: JobContext, row: AppEnvironmentRow, workload: Workload
         async with context.session() as session:
             enqueue(session, ReapplyRelease(id=row.id))
         return
-    after = [ref for ref in before if ref.kind not in _ROUTES or ref in wanted]
+    after = [ref for ref in before if ref.kind not in ROUTES or ref in wanted]
     await prune(context, before, after)
     async with context.session() as session:
         await progress.replace_inventory(session, row.id, before, after)

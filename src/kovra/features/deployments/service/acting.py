@@ -10,19 +10,26 @@ from uuid import UUID
 from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.errors import ClusterDenied
 from kovra.adapters.cluster.manifests.scaling import AUTOSCALER, least_by_target
+from kovra.adapters.cluster.manifests.workload import route_manifests
 from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.status import PodFacts
 from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import ObjectRef, PullCredential, Workload
-from kovra.features.deployments.compose import Placing, compose, isolation_of
+from kovra.features.deployments.compose import Placing, compose, instances_of, isolation_of
+from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service.mirroring import Images, is_mirrored
 from kovra.features.deployments.service.opening import Opened
+from kovra.features.organizations import queries as organization_queries
+from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.observability import logger
 
+ROUTES: Final = frozenset({"HTTPRoute", "Ingress"})
+"""Kinds that lead to an app; which of them is there may change while a deployment is under way."""
 DENIED_AGAIN_S: Final = 30.0
 """Credentials of ours that the cluster refuses are mended by people."""
 
@@ -52,6 +59,24 @@ def _pull_of(context: JobContext, opened: Opened) -> PullCredential | None:
         return opened.pull
     mirror = context.registry.get(Images).mirror
     return mirror.pull if mirror else None
+
+
+async def routes_to(
+    session: TenantSession, placing: Placing, row: AppEnvironmentRow, release: ReleaseRow, deployment_id: UUID
+) -> list[dict[str, Any]]:
+    """What leads to a release from outside, as is wanted now; opens none of its values."""
+    plan = (await session.one(organization_queries.ORGANIZATION, org_id=session.org_id)).plan
+    workload = compose(
+        session.org_id,
+        row,
+        release,
+        {},
+        deployment_id=deployment_id,
+        placing=placing,
+        plan=plan,
+        instances=instances_of(row, release.processes),
+    )
+    return route_manifests(workload)
 
 
 @contextmanager

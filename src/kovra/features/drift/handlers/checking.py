@@ -12,7 +12,7 @@ from kovra.adapters.cluster.differences import EXACT, Difference, differences, s
 from kovra.adapters.cluster.errors import ClusterForeign, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.manifests.scaling import least_by_target
-from kovra.adapters.cluster.manifests.workload import PULL, name_of_content
+from kovra.adapters.cluster.manifests.workload import PULL, name_of_content, route_manifests
 from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.workload import ObjectRef, Workload
 from kovra.features.deployments import queries as deployment_queries
@@ -20,7 +20,7 @@ from kovra.features.deployments.compose import Placing, compose
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import denied_later
+from kovra.features.deployments.service.acting import denied_later, refs_of
 from kovra.features.deployments.service.opening import open_release
 from kovra.features.drift import queries
 from kovra.features.drift.messages import CheckDrift, CheckWalls
@@ -91,6 +91,9 @@ async def _subject(context: JobContext, session: TenantSession, job: CheckDrift)
     release = await session.one(deployment_queries.RELEASE, org_id=context.org_id, release_id=row.current_release_id)
     plan = (await session.one(organization_queries.ORGANIZATION, org_id=context.org_id)).plan
     workload = _workload(context, row, release, plan=plan, sealed_in=sealed_in[0], pull_in=next(iter(pull_in), None))
+    if not {*refs_of(route_manifests(workload))} <= {*progress.inventory_of(row)}:  # the way to it is being changed
+        await reports.write_unknown(session, row, report, "changing")
+        return None
     applied = _applied(row, report, workload)
     return _Subject(
         row=row, release=release, workload=workload, documents=applied["documents"], report=report, applied=applied
@@ -130,7 +133,7 @@ def _applied(row: AppEnvironmentRow, report: queries.ReportRow, workload: Worklo
     """What was put into the cluster. A later version of Kovra, or another setting, would put something else: that is no
     drift, and waits for the next deployment.
     """
-    key = f"{row.current_deployment_id} {row.reach} {json.dumps(row.seen, sort_keys=True)}"
+    key = f"{row.current_deployment_id} {row.reach} {row.maintenance} {json.dumps(row.seen, sort_keys=True)}"
     known = report.applied or {}
     if known.get("of") == key:
         return known

@@ -20,6 +20,7 @@ from kovra.features.projects.schemas.app_environments import AppEnvironmentOut, 
 from kovra.features.projects.service import Parents, parents_of
 from kovra.foundation.access import Permission, Principal
 from kovra.foundation.db.pages import reference
+from kovra.foundation.errors import Conflict
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.answers import refuses
 from kovra.foundation.web.etags import ETags, content
@@ -83,7 +84,7 @@ async def get_app_environment(
 
 
 @router.patch("/v1/app-environments/{app_environment_id}", operation_id="updateAppEnvironment")
-@refuses("403 plan_lacks_private_networking")
+@refuses("403 plan_lacks_private_networking", "409 maintenance_not_configured", "409 not_routed")
 async def update_app_environment(
     body: AppEnvironmentPatch,
     app_environment_id: str,
@@ -99,7 +100,10 @@ async def update_app_environment(
         app_environment_id=path_id("aev", app_environment_id),
     )
     etags.check(content(AppEnvironmentOut.of(row, addresses)))
-    after = await service.update_app_environment(session, row, changes_of(body, "overlap_policy", "egress"))
+    changes = changes_of(body, "overlap_policy", "egress")
+    if changes.get("maintenance") and not addresses.has_page:
+        raise Conflict("This installation has no page for maintenance.", code="maintenance_not_configured")
+    after = await service.update_app_environment(session, row, changes)
     shown = AppEnvironmentOut.of(after, addresses)
     etags.answer(content(shown))
     return shown

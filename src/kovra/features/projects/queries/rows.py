@@ -99,6 +99,7 @@ class AppEnvironmentRow:
     drift_policy: str
     exposure: str
     egress: str | None
+    maintenance: bool
     last_config_number: int
     last_release_number: int
     last_deployment_number: int

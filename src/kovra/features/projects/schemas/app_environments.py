@@ -67,6 +67,11 @@ class AppEnvironmentPatch(Input):
             "`none` needs the business plan."
         ),
     )
+    maintenance: bool | None = Field(
+        default=None,
+        examples=[True],
+        description="Whether its address answers 503 with a page and `Retry-After`, while its instances go on running.",
+    )
 
 
 class AppEnvironmentOut(Output):
@@ -93,6 +98,9 @@ class AppEnvironmentOut(Output):
     drift_policy: DriftPolicy = Field(description="What becomes of changes made by hand in the cluster.")
     exposure: Exposure = Field(description="`public`, or `private`: without a route, reached inside the organization.")
     egress: Egress = Field(description="In force: whether instances reach the internet.")
+    maintenance: bool = Field(
+        description="Whether its address answers 503 with a page; deployments go on and do not end it."
+    )
     suspended: bool = Field(description="Whether nothing runs because somebody asked for that.")
     config_revision: int = Field(description="The newest; 0: none yet.")
     current_release: ReleaseRef | None = Field(description="What serves; null: nothing yet.")
@@ -125,7 +133,7 @@ class AppEnvironmentOut(Output):
             watch_window_s=row.watch_window_s, auto_rollback=row.auto_rollback,
             auto_deploy_paused=row.auto_deploy_paused, drift_policy=row.drift_policy,
             internal_host=internal_host(row.app_slug, row.environment_id), exposure=row.exposure,
-            egress=row.egress_in_force, suspended=row.suspended,
+            egress=row.egress_in_force, maintenance=row.maintenance, suspended=row.suspended,
             config_revision=row.last_config_number, current_release=_release(row),
             current_deployment_id=row.current_deployment_id, health=row.health, created_at=row.created_at,
             updated_at=row.updated_at, project=ProjectOut.of(project) if project else None,

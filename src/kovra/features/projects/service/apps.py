@@ -15,6 +15,7 @@ from kovra.features.projects.messages import (
     AppEnvironmentUpdated,
     AppRestored,
     AppUpdated,
+    MaintenanceChanged,
     RouteAppEnvironment,
 )
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
@@ -38,6 +39,7 @@ from kovra.features.projects.service.shared import (
 from kovra.foundation import clock
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
+from kovra.foundation.errors import Conflict
 from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id
 from kovra.foundation.jobs.messages import enqueue
@@ -148,10 +150,7 @@ async def update_app_environment(
     changed = changed_fields(row, after)
     if not changed:
         return row
-    if after.reach != row.reach:
-        plan = (await session.one(organization_queries.ORGANIZATION, org_id=session.org_id)).plan
-        check_reach(after.exposure, after.egress_in_force, plan)
-        enqueue(session, RouteAppEnvironment(id=row.id))
+    await _reroute(session, row, after)
     await session.execute(
         queries.UPDATE_APP_ENVIRONMENT,
         org=session.org_id,
@@ -164,6 +163,22 @@ async def update_app_environment(
         drift_policy=after.drift_policy,
         exposure=after.exposure,
         egress=after.egress,
+        maintenance=after.maintenance,
     )
     record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
     return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)
+
+
+async def _reroute(session: TenantSession, before: AppEnvironmentRow, after: AppEnvironmentRow) -> None:
+    """Ask for another way to the app, where one is wanted and allowed."""
+    if after.reach != before.reach:
+        plan = (await session.one(organization_queries.ORGANIZATION, org_id=session.org_id)).plan
+        check_reach(after.exposure, after.egress_in_force, plan)
+    if after.maintenance != before.maintenance:
+        if after.maintenance and not (after.has_web and after.exposure == "public"):
+            raise Conflict(
+                "No address leads to it.", code="not_routed", hint="It is private, or has no process called web."
+            )
+        record(session, MaintenanceChanged(subject_id=after.id, maintenance=after.maintenance), scope=after.scope)
+    if (after.reach, after.maintenance) != (before.reach, before.maintenance):
+        enqueue(session, RouteAppEnvironment(id=after.id))

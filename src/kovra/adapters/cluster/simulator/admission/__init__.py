@@ -6,6 +6,9 @@ from kovra.adapters.cluster.simulator.admission import limits, pod_security, quo
 from kovra.adapters.cluster.simulator.kinds import BY_KIND, Kind, forbidden, not_found
 from kovra.adapters.cluster.simulator.store import Object, Store
 
+GATEWAY = "kovra-gateway"
+"""The gateway's namespace is there from the start, as in a cluster that was prepared."""
+
 
 class Admission:
     """The admission plugins that matter here, in the order of a real API server."""
@@ -15,7 +18,7 @@ class Admission:
 
     def namespace(self, kind: Kind, namespace: str, name: str) -> None:
         """Nothing is made where there is no namespace, or where one is on its way out."""
-        if not kind.namespaced:
+        if not kind.namespaced or namespace == GATEWAY:
             return
         inside = self._store.find("Namespace", "", namespace)
         if inside is None:
