@@ -31,7 +31,7 @@ def serve(host: str, port: int) -> None:
     """Serve until SIGTERM; requests are not logged: they are tenants'."""
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     uvicorn.run(
-        answer,  # type: ignore[arg-type]  # uvicorn's own types tell scopes apart
+        answer,
         host=host,
         port=port,
         lifespan="off",
