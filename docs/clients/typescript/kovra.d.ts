@@ -155,6 +155,8 @@ export interface AppHere {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
+  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
+  maintenance?: boolean | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */
   config?: Record<string, string | null> | null;
   /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
@@ -284,6 +286,8 @@ export interface AppWanted {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
+  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
+  maintenance?: boolean | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */
   config?: Record<string, string | null> | null;
   /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */

@@ -29,6 +29,8 @@ class AppHere(TypedDict):
     """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
     needs the business plan.
     """
+    maintenance: NotRequired[bool | None]
+    """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
     config: NotRequired[dict[str, str | None] | None]
     """Config vars by name: texts, in quotes where they look like something else. null removes."""
     secrets: NotRequired[list[str] | None]
@@ -76,6 +78,8 @@ class AppWanted(TypedDict):
     """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
     needs the business plan.
     """
+    maintenance: NotRequired[bool | None]
+    """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
     config: NotRequired[dict[str, str | None] | None]
     """Config vars by name: texts, in quotes where they look like something else. null removes."""
     secrets: NotRequired[list[str] | None]
