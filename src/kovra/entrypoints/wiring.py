@@ -16,6 +16,7 @@ from kovra.features.identity.credentials.access_tokens import AccessTokens
 from kovra.features.identity.credentials.passwords import Passwords
 from kovra.features.identity.service.tokens import note_use
 from kovra.features.organizations.roles import ROLES
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.rules import ImageRules
 from kovra.foundation.db import dsn, master_keys
 from kovra.foundation.db.database import Database
@@ -98,7 +99,8 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(KnownPages, KnownPages(public_url=settings.public_url, others=settings.cors_origins))
         use = registry.add(TokenUse, TokenUse(partial(note_use, registry.get(Database))))
         registry.add(Canary, settings.canary())
-        registry.add(DeployOptions, DeployOptions(images=images))
+        plans = registry.add(Plans, settings.plans())
+        registry.add(DeployOptions, DeployOptions(images=images, plans=plans))
         registry.add(
             AppAddresses,
             AppAddresses(

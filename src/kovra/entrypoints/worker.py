@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from kovra.adapters.cluster.client import ClusterClient
-from kovra.adapters.cluster.workload import Gateway, NodePool, Quota, Toleration
+from kovra.adapters.cluster.workload import Gateway, NodePool, Toleration
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
@@ -181,7 +181,7 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
                 maintenance_service=settings.maintenance_service,
                 cluster_user=settings.cluster_user,
                 own_networks=settings.own_networks,
-                quotas={plan: Quota(**quota.model_dump()) for plan, quota in settings.quotas.items()},
+                plans=settings.plans(),
             ),
         )
         registry.add(Checks, Checks(every_s=settings.drift_check_s))

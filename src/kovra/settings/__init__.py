@@ -19,12 +19,14 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kovra.adapters.cluster.address import EksAddress
-from kovra.foundation.errors import KovraError
 from kovra.foundation.keyring.documents import parse, read_file
 from kovra.foundation.observability import configure
 from kovra.settings.images import ImageSettings
-from kovra.settings.shapes import QUOTAS, EnvironmentQuota, NodePool
+from kovra.settings.shapes import QUOTAS, EnvironmentQuota, InstanceSize, NodePool
+from kovra.settings.values import SettingInvalid, given, needed
+from kovra.settings.values import bytes_of as _bytes
 
+__all__ = ["LogSettings", "SettingInvalid", "Settings", "given", "needed"]
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 
 if TYPE_CHECKING:
@@ -32,17 +34,12 @@ if TYPE_CHECKING:
     from kovra.features.identity.credentials.access_tokens import AccessTokenOptions
     from kovra.features.identity.credentials.passwords import PasswordOptions
     from kovra.features.logs.service.collecting import CollectorOptions
+    from kovra.features.projects.plans import Plans
     from kovra.features.realtime.hub import HubOptions
     from kovra.foundation.db.connections import PoolOptions
     from kovra.foundation.outbound.tls import TlsFiles
     from kovra.foundation.web.logins import LoginThrottleOptions
     from kovra.foundation.web.middleware import EdgeOptions
-
-
-class SettingInvalid(KovraError):
-    """A setting is missing or cannot be used; the message names the variable, never its value."""
-
-    code = "setting_invalid"
 
 
 class LogSettings(BaseSettings):
@@ -169,7 +166,9 @@ class Settings(LogSettings, ImageSettings):
     quotas: dict[Literal["free", "team", "business", "enterprise"], EnvironmentQuota] = Field(
         default_factory=lambda: dict(QUOTAS)  # type: ignore[arg-type]  # the keys are the plans
     )
-    """Plan → what one environment may use; plans left out have the default quota."""
+    """Plan → what one environment may use, a rollout's surge included; plans left out have the default quota."""
+    sizes: dict[Literal["nano", "micro", "small", "medium", "large"], InstanceSize] = {}
+    """Size → what one instance may use; sizes left out are as the API's description says. For api and worker alike."""
     node_pools: dict[Literal["free", "team", "business", "enterprise"], NodePool] = {}
     """Plan → on which nodes its pods run, and behind which sandbox (RuntimeClass); plans left out share all nodes."""
     cluster_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
@@ -336,6 +335,12 @@ class Settings(LogSettings, ImageSettings):
             limits=RateLimitOptions.unlimited() if self.unlimited else RateLimitOptions(),
         )
 
+    def plans(self) -> Plans:
+        """What plans include, and how large sizes are."""
+        from kovra.settings.plans import plans_of
+
+        return plans_of(dict(self.quotas), dict(self.sizes), self.min_ready_s)
+
     def canary(self) -> Canary:
         """What proves isolation."""
         from kovra.features.drift.service.proofs import Canary
@@ -369,25 +374,3 @@ class Settings(LogSettings, ImageSettings):
         return LoginThrottleOptions(
             per_account=100, per_stranger=100, per_network=many, per_site=many, sign_ups=many, site_sign_ups=many
         )
-
-
-def given(value: SecretStr | None) -> str | None:
-    """The value of a setting that may be absent."""
-    return value.get_secret_value() if value is not None else None
-
-
-def needed(value: SecretStr | None, name: str) -> str:
-    """The value of a setting this process cannot do without; raises SettingInvalid naming the variable."""
-    if value is None:
-        raise SettingInvalid(f"{name} is not set.")
-    return value.get_secret_value()
-
-
-def _bytes(value: SecretStr | None, name: str) -> bytes:
-    try:
-        found = base64.b64decode(needed(value, name), validate=True)
-    except ValueError:
-        found = b""
-    if len(found) < 32:
-        raise SettingInvalid(f"{name} must be base64 of at least 32 bytes.")
-    return found

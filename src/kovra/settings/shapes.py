@@ -25,6 +25,17 @@ class EnvironmentQuota(BaseModel):
     container_cpu_millis: Annotated[int, Field(ge=100)] = 4000
     container_memory_mib: Annotated[int, Field(ge=128)] = 8192
     """One container at most."""
+    environments: Annotated[int, Field(ge=1)] = 50
+    """Of one organization; deleted ones do not count."""
+
+
+class InstanceSize(BaseModel):
+    """What one instance of a size may use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpu_millis: Annotated[int, Field(ge=10)]
+    memory_mib: Annotated[int, Field(ge=16)]
 
 
 class Toleration(BaseModel):
@@ -50,15 +61,21 @@ class NodePool(BaseModel):
     tolerations: tuple[Toleration, ...] = ()
 
 
-def _quota(cores: int, pods: int, jobs: int, runs: int, *, largest: int) -> EnvironmentQuota:  # two GiB go with a core
-    one = {"container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest}
+def _quota(  # two GiB go with a core
+    cores: int, pods: int, jobs: int, runs: int, *, largest: int, environments: int
+) -> EnvironmentQuota:
+    one = {
+        "container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest, "environments": environments
+    }  # fmt: skip
     return EnvironmentQuota(cpu_millis=1000 * cores, memory_mib=2048 * cores, pods=pods, jobs=jobs, runs=runs, **one)
 
 
 QUOTAS: Final = {
-    "free": _quota(8, 60, 20, 3, largest=2), "team": _quota(16, 120, 40, 5, largest=4),
-    "business": _quota(48, 300, 100, 10, largest=8), "enterprise": _quota(128, 800, 200, 20, largest=16),
-}  # fmt: skip
+    "free": _quota(8, 60, 20, 3, largest=2, environments=50),
+    "team": _quota(16, 120, 40, 5, largest=4, environments=200),
+    "business": _quota(48, 300, 100, 10, largest=8, environments=1000),
+    "enterprise": _quota(128, 800, 200, 20, largest=16, environments=5000),
+}
 
 
 class Registry(BaseModel):

@@ -21,8 +21,9 @@ from kovra.adapters.cluster.workload import (
     Workload,
 )
 from kovra.features.deployments.queries import ReleaseRow
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow
-from kovra.features.projects.rules import SIZES, has_private_networking, host_label
+from kovra.features.projects.rules import has_private_networking, host_label
 from kovra.foundation.keyring import SecretValue
 
 
@@ -35,8 +36,8 @@ class Placing:
     progress_deadline_s: int = 300
     min_ready_s: int = 5
     gateway: Gateway = Gateway()  # noqa: RUF009  # frozen
-    quotas: Mapping[str, Quota] = field(default_factory=dict)
-    """Plan → what one environment may use in all."""
+    plans: Plans = field(default_factory=Plans)
+    """What plans include, and how large sizes are."""
     pools: Mapping[str, NodePool] = field(default_factory=dict)
     """Plan → where its pods run."""
     maintenance_service: str | None = None
@@ -48,7 +49,7 @@ class Placing:
 
     def quota_of(self, plan: str) -> Quota:
         """What one environment of an organization with this plan may use."""
-        return self.quotas.get(plan, Quota())
+        return self.plans.quota_of(plan)
 
 
 def placement_of(org_id: UUID, row: AppEnvironmentRow) -> Placement:
@@ -114,7 +115,9 @@ def compose(
         release_number=release.number,
         deployment_id=deployment_id,
         image=release.pinned,
-        processes=tuple(_process(name, p, instances[name]) for name, p in sorted(release.processes.items())),
+        processes=tuple(
+            _process(name, p, instances[name], placing.plans) for name, p in sorted(release.processes.items())
+        ),
         environment=environment,
         hostname=_hostname(row, placing),
         private=row.exposure == "private",
@@ -138,8 +141,8 @@ def _hostname(row: AppEnvironmentRow, placing: Placing) -> str | None:
     return f"{host_label(row.app_slug, row.environment_slug, row.id)}.{placing.apps_domain}"
 
 
-def _process(name: str, document: Mapping[str, Any], instances: int) -> Process:
-    size = SIZES[document.get("size", "nano")]
+def _process(name: str, document: Mapping[str, Any], instances: int, plans: Plans) -> Process:
+    size = plans.size_of(document.get("size", "nano"))
     checks = document.get("checks") or {}
     return Process(
         name=name,

@@ -13,22 +13,6 @@ from kovra.foundation.errors import Conflict, FieldError, Invalid, QuotaExceeded
 from kovra.foundation.ids import encode
 from kovra.foundation.outbound import Refusals, is_plausible
 
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What one instance may use."""
-
-    cpu_millis: int
-    memory_mib: int
-
-
-SIZES: Final[dict[str, Size]] = {
-    "nano": Size(100, 128),
-    "micro": Size(250, 256),
-    "small": Size(500, 512),
-    "medium": Size(1000, 1024),
-    "large": Size(2000, 4096),
-}
 DEFAULT_PROCESSES: Final[dict[str, Any]] = {"web": {"port": 8080, "instances": 1, "size": "nano"}}
 
 

@@ -10,7 +10,7 @@ import pytest
 from kovra.adapters.cluster.client import MANAGER, ClusterClient, path_of
 from kovra.adapters.cluster.manifests import namespace_manifests
 from kovra.adapters.cluster.workload import Isolation, ObjectRef, Quota
-from kovra.features.projects.rules import SIZES
+from kovra.features.projects.plans import SIZES
 from kovra.settings import Settings
 from tests.adapters.cluster.test_manifests import PLACEMENT, SETS
 

@@ -75,20 +75,35 @@ async def roll_back(
     if body.dry_run:
         response.status_code = 200
         return DiffOut(**asdict(await rollback.diff(session, store, row, target, restore)))
-    return accepted(await rollback.roll_back(session, store, row, target, restore, override=body.override), response)
+    return accepted(
+        await rollback.roll_back(session, store, row, target, restore, override=body.override, plans=options.plans),
+        response,
+    )
 
 
 @router.post("/actions/restart", tags=["deployments"], operation_id="restart", status_code=202)
-@refuses("409 deployment_in_progress", "409 nothing_live", "503 key_version_missing", "503 value_unreadable")
+@refuses(
+    "409 deployment_in_progress",
+    "409 nothing_live",
+    "409 quota_exceeded",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 async def restart(
-    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
 ) -> DeploymentOut:
     """Replace every instance of what serves, one after the other."""
-    return accepted(await starting.act(session, store, row, Source.restart), response)
+    return accepted(await starting.act(session, store, row, Source.restart, options), response)
 
 
 @router.post("/actions/scale", tags=["deployments"], operation_id="scale", status_code=202)
-@refuses("409 deployment_in_progress", "409 nothing_live", "503 key_version_missing", "503 value_unreadable")
+@refuses(
+    "409 deployment_in_progress",
+    "409 nothing_live",
+    "409 quota_exceeded",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 async def scale(
     body: ScaleIn,
     row: LockedAppEnvironment,
@@ -99,7 +114,7 @@ async def scale(
     response: Response,
 ) -> DeploymentOut:
     """Run so many instances of each named process."""
-    made = await starting.act(session, store, row, Source.scale, scale=body.scale)
+    made = await starting.act(session, store, row, Source.scale, options, scale=body.scale)
     return accepted(made, response)
 
 
@@ -108,14 +123,15 @@ async def scale(
     "409 already_suspended",
     "409 deployment_in_progress",
     "409 nothing_live",
+    "409 quota_exceeded",
     "503 key_version_missing",
     "503 value_unreadable",
 )
 async def suspend(
-    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
 ) -> DeploymentOut:
     """Run nothing until it is resumed."""
-    return accepted(await starting.act(session, store, row, Source.suspend), response)
+    return accepted(await starting.act(session, store, row, Source.suspend, options), response)
 
 
 @router.post("/actions/resume", tags=["deployments"], operation_id="resume", status_code=202)
@@ -123,14 +139,15 @@ async def suspend(
     "409 deployment_in_progress",
     "409 not_suspended",
     "409 nothing_live",
+    "409 quota_exceeded",
     "503 key_version_missing",
     "503 value_unreadable",
 )
 async def resume(
-    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, response: Response
+    row: LockedAppEnvironment, who: MayDeploy, session: Session, store: Store, options: Options, response: Response
 ) -> DeploymentOut:
     """Run the suspended release again."""
-    return accepted(await starting.act(session, store, row, Source.resume), response)
+    return accepted(await starting.act(session, store, row, Source.resume, options), response)
 
 
 async def _deploy_current(
@@ -140,7 +157,7 @@ async def _deploy_current(
     (await session.access()).require(Permission.deployments_create, granted_by="admin")
     if row.current_release_id is None:
         return await starting.deploy_image(session, store, row, None, options)
-    return await starting.start(session, store, row, Wish(source=Source.config))
+    return await starting.start(session, store, row, Wish(source=Source.config), options.plans)
 
 
 async def _changed(
@@ -174,6 +191,7 @@ def _etag_matches(etags: ETags, row: AppEnvironmentRow, *, required: bool) -> No
 @refuses(
     "409 deployment_in_progress",
     "409 nothing_live",
+    "409 quota_exceeded",
     "422 name_in_use",
     "503 key_version_missing",
     "503 value_unreadable",
@@ -200,6 +218,7 @@ async def update_config(
 @refuses(
     "409 deployment_in_progress",
     "409 nothing_live",
+    "409 quota_exceeded",
     "422 name_in_use",
     "428 if_match_required",
     "503 key_version_missing",
@@ -228,6 +247,7 @@ async def replace_config(
 @refuses(
     "409 deployment_in_progress",
     "409 nothing_live",
+    "409 quota_exceeded",
     "422 name_in_use",
     "503 key_version_missing",
     "503 value_unreadable",

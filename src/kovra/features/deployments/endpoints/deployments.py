@@ -66,7 +66,9 @@ async def create_deployment(
     row = await starting.lock_pair(session, path_id("app", app_id), body.environment)
     if body.release is not None:
         release = await rollback.find_release(session, row, body.release)
-        made = await rollback.redeploy(session, store, row, release, trigger=body.trigger, message=body.message)
+        made = await rollback.redeploy(
+            session, store, row, release, trigger=body.trigger, message=body.message, plans=options.plans
+        )
         return accepted(made, response)
     made = await starting.deploy_image(
         session, store, row, body.image, options, trigger=body.trigger, message=body.message
@@ -185,7 +187,7 @@ async def redeploy(
     row = await starting.lock(session, deployment.app_environment_id)
     if deployment.release_id is not None:
         release = await session.one(queries.RELEASE, org_id=session.org_id, release_id=deployment.release_id)
-        return accepted(await rollback.redeploy(session, store, row, release), response)
+        return accepted(await rollback.redeploy(session, store, row, release, plans=options.plans), response)
     made = await starting.deploy_image(session, store, row, deployment.source.get("image"), options)
     return accepted(made, response)
 

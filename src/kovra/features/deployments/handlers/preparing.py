@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from kovra.adapters.oci.client import (
     Credential,
     ImageNotFound,
@@ -12,7 +14,7 @@ from kovra.adapters.oci.client import (
 )
 from kovra.adapters.oci.reference import parse
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import instances_of
+from kovra.features.deployments.compose import Placing, instances_of
 from kovra.features.deployments.handlers.mirroring import copied, kept_at
 from kovra.features.deployments.handlers.steps import StepFailed
 from kovra.features.deployments.queries import ReleaseRow
@@ -21,6 +23,7 @@ from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.mirroring import Images, is_mirrored
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.service.rollback import copy_release
+from kovra.features.deployments.service.room import require_for_rollout
 from kovra.features.deployments.states import Phase, Source
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
@@ -59,13 +62,14 @@ async def prepare(context: JobContext, step: Step) -> None:
         return
     async with context.session() as session:
         release_id = release.id
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
+        )
         if copied_at != release.pinned:
-            row = await session.one(
-                project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
-            )
             release_id = await copy_release(
                 session, row, release, config_revision_id=release.config_revision_id, pinned=copied_at, actor=d.actor
             )
+        await _require_room(context, session, step, row, release_id)
         runs_command = release.release_command and d.source["kind"] in _RUNS_COMMAND
         phase = Phase.releasing if runs_command else Phase.rolling_out
         await progress.move(session, step, phase, release_id=release_id)
@@ -118,8 +122,19 @@ async def _write_release(
             digest=image.digest,
             warnings=[image.warning] if image.warning else [],
         )
+        await _require_room(context, session, step, row, release_id)
         phase = Phase.releasing if app.release_command else Phase.rolling_out
         await progress.move(session, step, phase, release_id=release_id)
+
+
+async def _require_room(
+    context: JobContext, session: TenantSession, step: Step, row: AppEnvironmentRow, release_id: UUID
+) -> None:
+    """Say what the cluster's quota would refuse, before anything is applied; what was written goes with it."""
+    plans, source = context.registry.get(Placing).plans, Source(step.deployment.source["kind"])
+    found = await require_for_rollout(session, plans, row, source, release_id)
+    if found:
+        raise StepFailed(reason("quota_exceeded", step.deployment.phase, [over.sentence() for over in found]))
 
 
 def _refuse_root(step: Step, app: AppRow, image: ResolvedImage) -> None:

@@ -11,6 +11,7 @@ from kovra.features.deployments.messages import ReleaseCreated
 from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
 from kovra.features.deployments.service.start import Wish, start
 from kovra.features.deployments.states import Source
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.queries import RevisionRow
@@ -136,6 +137,7 @@ async def roll_back(
     *,
     override: bool = True,
     trigger: str = "rollback",
+    plans: Plans | None = None,
 ) -> DeploymentRow:
     """Copy the old release into a new one and deploy it; pauses automatic deploys until cleared.
 
@@ -160,7 +162,7 @@ async def roll_back(
     await session.execute(queries.PAUSE_AUTO_DEPLOY, org=session.org_id, app_environment_id=row.id)
     facts: dict[str, Any] = {"release": target.number, "restore": asdict(restore)}
     wish = Wish(source=Source.rollback, facts=facts, release_id=release_id, trigger=trigger, override=override)
-    return await start(session, store, row, wish)
+    return await start(session, store, row, wish, plans)
 
 
 async def roll_back_automatically(
@@ -235,9 +237,10 @@ async def redeploy(
     *,
     trigger: str = "api",
     message: str = "",
+    plans: Plans | None = None,
 ) -> DeploymentRow:
     """Deploy a release's image again, with the newest config."""
     release_id = await copy_release(session, row, release)
     facts = {"release": release.number}
     wish = Wish(source=Source.release, facts=facts, release_id=release_id, trigger=trigger, message=message)
-    return await start(session, store, row, wish)
+    return await start(session, store, row, wish, plans)

@@ -17,8 +17,10 @@ from kovra.features.deployments.messages import (
 )
 from kovra.features.deployments.queries import DeploymentRow, Open
 from kovra.features.deployments.rules.reasons import reason
+from kovra.features.deployments.service.room import foresee
 from kovra.features.deployments.states import RANK, Phase, Policy, Source
 from kovra.features.projects import queries as project_queries
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.rules import ImageRules, check_scale
 from kovra.features.projects.service import environment_named, require_use
@@ -35,9 +37,10 @@ from kovra.foundation.observability import DEPLOYMENTS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployOptions:
-    """Which images may be deployed; from settings."""
+    """Which images may be deployed, and how much of them; from settings."""
 
     images: ImageRules = ImageRules()  # noqa: RUF009  # frozen
+    plans: Plans = field(default_factory=Plans)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +90,16 @@ async def lock_pair(session: TenantSession, app_id: UUID, environment: str) -> A
     return row
 
 
-async def start(session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, wish: Wish) -> DeploymentRow:
+async def start(
+    session: TenantSession, store: HolderKeyStore, row: AppEnvironmentRow, wish: Wish, plans: Plans | None = None
+) -> DeploymentRow:
     """Accept a deployment of a locked app environment; the overlap policy decides what becomes of others.
 
     Asked for again while it still waits to begin, it is the same deployment: nobody rolls out twice by asking twice.
+    ``plans``: refuse at once what would not fit; None: that shows when it is prepared.
     """
+    if plans is not None:
+        await foresee(session, plans, row, wish.source, wish.release_id)
     policy = Policy.override if wish.override else Policy(row.overlap_policy or row.environment_overlap_policy)
     source = {"kind": wish.source.value, **wish.facts}
     others = await session.all(
@@ -194,7 +202,7 @@ async def deploy_image(
         raise Invalid.field("/image", "missing", "Name an image here, or give the app one.")
     options.images.check(image)
     wish = Wish(source=Source.image, facts={"image": image}, trigger=trigger, message=message)
-    return await start(session, store, row, wish)
+    return await start(session, store, row, wish, options.plans)
 
 
 async def act(
@@ -202,6 +210,7 @@ async def act(
     store: HolderKeyStore,
     row: AppEnvironmentRow,
     source: Source,
+    options: DeployOptions,
     *,
     scale: dict[str, int] | None = None,
 ) -> DeploymentRow:
@@ -215,7 +224,8 @@ async def act(
     was: dict[str, Any] = {}
     if source is not Source.restart:
         was = await _want(session, row, source, scale)
-    return await start(session, store, row, Wish(source=source, facts={"scale": scale} if scale else {}, was=was))
+    wish = Wish(source=source, facts={"scale": scale} if scale else {}, was=was)
+    return await start(session, store, row, wish, options.plans)
 
 
 async def _want(

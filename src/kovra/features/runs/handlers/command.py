@@ -14,7 +14,6 @@ from kovra.features.deployments.compose import Placing, placement_of
 from kovra.features.deployments.service.acting import apply_all, last_lines, wall_in, workload_of
 from kovra.features.deployments.service.opening import Opened, open_release
 from kovra.features.projects import queries as project_queries
-from kovra.features.projects.rules import SIZES
 from kovra.features.runs.rules.reasons import Reason, reason
 from kovra.features.runs.service import progress
 from kovra.features.runs.service.progress import Step
@@ -39,7 +38,7 @@ async def start(context: JobContext, step: Step) -> None:
         return
     opened = await _opened(context, step)
     workload = workload_of(context, opened, deployment_id=run.id, instances=dict.fromkeys(opened.release.processes, 0))
-    size = SIZES[run.size]
+    size = context.registry.get(Placing).plans.size_of(run.size)
     documents = run_job(
         workload,
         Run(
