@@ -48,6 +48,7 @@ async def test_every_command_prints_what_its_page_tells(
         while not (await kovra("logs", "-o", "json")).out:
             await asyncio.sleep(0.2)
     await ok("logs")
+    await ok("usage")
     await ok("scale web=1")
     await ok("autoscale web --off")
     await ok(f"drift {app}")

@@ -42,6 +42,7 @@ ROUTERS: Final = (
     realtime.router,
     secrets.router,
     deployments.actions,
+    deployments.usage,
     runs.runs,
     runs.cron_jobs,
     logs.logs,

@@ -40,14 +40,6 @@ async def test_an_image_that_runs_as_root_works_with_a_numeric_user(running: Pro
     assert (await app.deploy())["outcome"] == "live"
 
 
-async def test_too_much_for_the_quota_is_refused_with_the_quotas_words(running: Product) -> None:
-    processes = {"web": {"port": 8080, "instances": 6, "size": "large"}}
-    app = await (await running.sign_up()).app(processes=processes)
-    failed = await app.deploy()
-    assert failed["reason"]["code"] == "quota_exceeded"
-    assert "exceeded quota" in failed["reason"]["evidence"][0]
-
-
 async def test_a_release_command_runs_before_the_rollout_and_stops_it_when_it_fails(running: Product) -> None:
     ada = await running.sign_up()
     app = await ada.app(release_command=["migrate", "up"])

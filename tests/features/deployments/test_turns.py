@@ -13,6 +13,7 @@ import pytest
 from kovra.adapters.cluster.simulator.faults import Fault
 from kovra.foundation.db.database import Database
 from kovra.foundation.ids import decode
+from tests.features.deployments.test_interrupted import failing
 from tests.support.product import App, Product
 
 OK, OTHER, BAD = "registry.test/kovra/ok:1", "registry.test/kovra/ok:2", "registry.test/kovra/crash:1"
@@ -97,7 +98,17 @@ async def test_a_scale_that_cannot_be_is_wanted_no_more(running: Product) -> Non
     processes = {"web": {"port": 8080, "size": "large"}}
     app = await (await running.sign_up()).app(processes=processes)
     assert (await app.deploy())["outcome"] == "live"
-    failed = await app.finished(await act(app, "scale", {"scale": {"web": 9}}))
+    refused = await app.caller.send("POST", f"{app.path}/actions/scale", {"scale": {"web": 9}})
+    assert (refused.status_code, refused.json()["code"]) == (409, "quota_exceeded")
+    assert (await app.now())["scale"] == {}
+    assert running.simulator is not None
+    sick: dict[str, Any] = {
+        "method": "PATCH",
+        "status": 403,
+        "message": 'pods "p" is forbidden: exceeded quota: q, requested: pods=1',
+    }
+    async with failing(running, f"/namespaces/kv-{app.environment['id'][4:]}/deployments/", **sick):
+        failed = await app.finished(await act(app, "scale", {"scale": {"web": 2}}))
     assert (failed["outcome"], failed["reason"]["code"]) == ("failed", "quota_exceeded")
     assert (await app.now())["scale"] == {}
 

@@ -25,7 +25,8 @@ from tests.support.product import App, Product
 
 Right = tuple[str, str, str]
 """Verb, group, resource."""
-ROOM: Final = QUOTAS["free"].model_dump()
+NARROW: Final = {"free": {**QUOTAS["free"].model_dump(), "container_cpu_millis": 100}}
+"""Less for a container than a release command has."""
 BY_HAND: Final = "by-hand"
 USER: Final = "system:serviceaccount:kovra:kovra-worker"
 
@@ -151,7 +152,7 @@ async def test_each_right_of_the_worker_is_needed_and_no_other(
     for routing in ("gateway", "ingress"):
         async with worker(product, simulator, keyrings, tmp_path, routing=routing):
             await lived(product, simulator)
-    async with worker(product, simulator, keyrings, tmp_path, quotas={"free": {**ROOM, "cpu_millis": 100}}):
+    async with worker(product, simulator, keyrings, tmp_path, quotas=NARROW):
         app = await (await product.sign_up()).app(release_command=["/testapp", "task"])
         assert (await app.deploy())["reason"]["code"] == "quota_exceeded"
     everywhere, inside = granted("kovra-worker"), granted("kovra-tenant-manager")

@@ -7,6 +7,21 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 from kovra.client.models.projects import ProjectOut
 
 
+class AppUsageOut(TypedDict):
+    """What an app needs at most, while its instances are being replaced."""
+
+    cpu_millis: int
+    """Thousandths of a CPU."""
+    memory_mib: int
+    """MiB of memory."""
+    pods: int
+    """Instances."""
+    app_environment_id: str
+    """The app environment it belongs to."""
+    app: str
+    """The app's slug."""
+
+
 class EnvironmentIn(TypedDict):
     """A new environment."""
 
@@ -76,6 +91,29 @@ class EnvironmentPatch(TypedDict):
     """For app environments that say nothing themselves."""
 
 
+class EnvironmentUsageOut(TypedDict):
+    """What an environment may use, and what it needs at most: every instance that may be there while all apps are
+    replaced, autoscaled ones at their most, runs at work and one run of each cron job.
+    """
+
+    object: Literal["environment_usage"]
+    """What kind of object this is."""
+    environment_id: str
+    """The environment it belongs to."""
+    plan: str
+    """The organization's."""
+    quota: QuotaOut
+    """What the plan allows here; the cluster enforces it."""
+    used: NeedOut
+    """What all of it needs at most; what would go beyond the quota is refused."""
+    apps: list[AppUsageOut]
+    """Of that, each app's; those that a narrowed credential does not see are missing."""
+    runs: NeedOut
+    """Of that, what runs at work and cron jobs need."""
+    sizes: dict[str, SizeOut]
+    """How large sizes are in this installation."""
+
+
 class ListOfEnvironmentOut(TypedDict):
     """ListOfEnvironmentOut."""
 
@@ -85,6 +123,43 @@ class ListOfEnvironmentOut(TypedDict):
     """The `cursor` of the next page; null: there is none."""
     has_more: bool
     """Whether there is another page."""
+
+
+class NeedOut(TypedDict):
+    """So much at the same time."""
+
+    cpu_millis: int
+    """Thousandths of a CPU."""
+    memory_mib: int
+    """MiB of memory."""
+    pods: int
+    """Instances."""
+
+
+class QuotaOut(TypedDict):
+    """What the plan allows."""
+
+    cpu_millis: int
+    """Thousandths of a CPU."""
+    memory_mib: int
+    """MiB of memory."""
+    pods: int
+    """Instances."""
+    instance_cpu_millis: int
+    """Of one instance, at most: larger sizes are refused."""
+    instance_memory_mib: int
+    """The same of memory."""
+    runs: int
+    """One-off and scheduled runs of one app at the same time; further ones wait."""
+
+
+class SizeOut(TypedDict):
+    """What an instance of a size may use."""
+
+    cpu_millis: int
+    """Thousandths of a CPU."""
+    memory_mib: int
+    """MiB of memory."""
 
 
 EnvironmentPatchKind: TypeAlias = Literal["development", "preview", "staging", "production"] | None

@@ -70,6 +70,23 @@ class Environments(Session):
         )
         return found
 
+    def get_environment_usage(
+        self,
+        environment_id: str,
+        *,
+        if_none_match: str | None = None,
+        answered: Answered | None = None,
+    ) -> models.EnvironmentUsageOut:
+        """What the plan lets an environment use, and what everything in it needs at most. Needs `environments:read`."""
+        headers = {"If-None-Match": if_none_match}
+        found: models.EnvironmentUsageOut = self.call(
+            "GET",
+            f"/v1/environments/{segment(environment_id)}/usage",
+            headers=headers,
+            answered=answered,
+        )
+        return found
+
     def list_environments(
         self,
         *,

@@ -9,12 +9,12 @@ import typer
 
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Seconds, Waits, Where, find_app, find_pair
-from kovra.entrypoints.cli.output import Output, show
+from kovra.entrypoints.cli.output import Output, show, table
 from kovra.entrypoints.cli.verdicts import Place
 from kovra.entrypoints.cli.waiting import exit_code, wait
 
 if TYPE_CHECKING:
-    from kovra.client.models import AutoscaleIn
+    from kovra.client.models import AppUsageOut, AutoscaleIn, NeedOut, QuotaOut
 
 _NUMBER: Final = re.compile(r"([a-z][a-z0-9-]{0,19})=([0-9]{1,3})")
 Percent = Annotated[int | None, typer.Option(min=1, max=100, help="Percent of their size that instances are to use.")]
@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     app.command()(scale)
     app.command()(autoscale)
+    app.command()(usage)
 
 
 def scale(
@@ -76,3 +77,17 @@ def _bounds(least: int, most: int | None, cpu: int | None, memory: int | None) -
     if most is None or (cpu is None and memory is None):
         raise typer.BadParameter("Give --max, and --cpu, --memory or both; or --off.")
     return {"min": least, "max": most, "cpu": cpu, "memory": memory}
+
+
+def usage(app: AppName, environment: Where = "production", output: Form = Output.text) -> None:
+    """Show what the app's environment may use. And what everything in it needs at most, while instances are replaced."""
+    client = kept.connect()
+    found = client.get_environment_usage(find_pair(client, app, environment)["environment_id"])
+    needs = [{"app": one["app"], **_need(one)} for one in found["apps"]]
+    rows = [*needs, {"app": "(runs)", **_need(found["runs"])}, {"app": "(together)", **_need(found["used"])}]
+    rows.append({"app": f"(plan {found['plan']})", **_need(found["quota"])})
+    show(found, output, table(rows, "app", "cpu", "memory_mib", "instances"))
+
+
+def _need(need: NeedOut | AppUsageOut | QuotaOut) -> dict[str, Any]:
+    return {"cpu": need["cpu_millis"] / 1000, "memory_mib": need["memory_mib"], "instances": need["pods"]}

@@ -124,6 +124,7 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
     "tokens create": Of("TokenCreatedOut"),
     "tokens list": Many(Of("TokenOut")),
     "tokens revoke": {"id": "text", "revoked": "yes or no"},
+    "usage": Of("EnvironmentUsageOut"),
     "whoami": Of("MeOut"),
 }  # fmt: skip
 

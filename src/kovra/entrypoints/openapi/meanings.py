@@ -71,6 +71,7 @@ MEANINGS: Final[dict[str, str]] = {
     "parent_deleted": "Its project is deleted; restore that first.",
     "password_changed_meanwhile": "The password was changed meanwhile.",
     "project_full": "The project holds as many apps and environments as it may.",
+    "quota_exceeded": "The plan has no room for this: `facts.quota` says what was asked for, is used and is allowed.",
     "reference_missing": "This refers to something that is not there any more.",
     "schedule_invalid": "This is no schedule; the problem says which of its fields is wrong, and where.",
     "time_zone_unknown": "There is no time zone of this name.",

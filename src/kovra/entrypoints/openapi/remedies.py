@@ -68,6 +68,7 @@ REMEDIES: Final[dict[str, str]] = {
     "not_routed": "Make it public first, or give it a process `web` with a port.",
     "not_suspended": "Nothing to resume.",
     "nothing_live": "Deploy an image first.",
+    "quota_exceeded": "Use fewer or smaller instances, stop something else there, or choose a larger plan.",
     "canary_not_configured": "Ask the operator of the installation to set `KOVRA_CANARY_IMAGE`.",
     "parent_deleted": "Restore the project, then this.",
     "password_changed_meanwhile": "Log in with the newer password.",

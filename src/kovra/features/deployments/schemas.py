@@ -215,3 +215,50 @@ class ScaleIn(Input):
     scale: Annotated[
         dict[str, Annotated[int, Field(ge=0, le=50)]], Field(min_length=1, max_length=10, examples=[{"web": 2}])
     ] = Field(description="Instances by process; those not named stay.")
+
+
+class NeedOut(Output):
+    """So much at the same time."""
+
+    cpu_millis: int = Field(description="Thousandths of a CPU.")
+    memory_mib: int = Field(description="MiB of memory.")
+    pods: int = Field(description="Instances.")
+
+
+class AppUsageOut(NeedOut):
+    """What an app needs at most, while its instances are being replaced."""
+
+    app_environment_id: Annotated[UUID, wire("aev")]
+    app: str = Field(description="The app's slug.", examples=["web"])
+
+
+class QuotaOut(NeedOut):
+    """What the plan allows."""
+
+    instance_cpu_millis: int = Field(description="Of one instance, at most: larger sizes are refused.")
+    instance_memory_mib: int = Field(description="The same of memory.")
+    runs: int = Field(description="One-off and scheduled runs of one app at the same time; further ones wait.")
+
+
+class SizeOut(Output):
+    """What an instance of a size may use."""
+
+    cpu_millis: int = Field(description="Thousandths of a CPU.")
+    memory_mib: int = Field(description="MiB of memory.")
+
+
+class EnvironmentUsageOut(Output):
+    """What an environment may use, and what it needs at most: every instance that may be there while all apps are replaced,
+    autoscaled ones at their most, runs at work and one run of each cron job.
+    """
+
+    object: Literal["environment_usage"] = "environment_usage"
+    environment_id: Annotated[UUID, wire("env")]
+    plan: str = Field(description="The organization's.", examples=["free"])
+    quota: QuotaOut = Field(description="What the plan allows here; the cluster enforces it.")
+    used: NeedOut = Field(description="What all of it needs at most; what would go beyond the quota is refused.")
+    apps: list[AppUsageOut] = Field(
+        description="Of that, each app's; those that a narrowed credential does not see are missing."
+    )
+    runs: NeedOut = Field(description="Of that, what runs at work and cron jobs need.")
+    sizes: dict[str, SizeOut] = Field(description="How large sizes are in this installation.")

@@ -59,7 +59,7 @@ STATUSES: Final[tuple[tuple[type[KovraError], int, str], ...]] = (
     (errors.PreconditionFailed, 412, "Changed meanwhile"),
     (errors.PreconditionRequired, 428, "If-Match is needed"),
     (errors.TooLarge, 413, "Too large"),
-    (errors.QuotaExceeded, 409, "Not included in the plan"),
+    (errors.QuotaExceeded, 403, "Not included in the plan"),
     (errors.RateLimited, 429, "Too many requests"),
     (errors.Unavailable, 503, "Temporarily unavailable"),
     (errors.Gone, 410, "Gone"),

@@ -3,5 +3,6 @@
 from kovra.features.deployments.endpoints.actions import router as actions
 from kovra.features.deployments.endpoints.deployments import router as deployments
 from kovra.features.deployments.endpoints.snapshot import snapshot
+from kovra.features.deployments.endpoints.usage import router as usage
 
-__all__ = ["actions", "deployments", "snapshot"]
+__all__ = ["actions", "deployments", "snapshot", "usage"]

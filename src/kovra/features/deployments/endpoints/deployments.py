@@ -52,7 +52,13 @@ def accepted(row: DeploymentRow, response: Response) -> DeploymentOut:
 
 
 @router.post("/v1/apps/{app_id}/deployments", tags=["deployments"], operation_id="createDeployment", status_code=202)
-@refuses("409 cannot_restore", "409 deployment_in_progress", "503 key_version_missing", "503 value_unreadable")
+@refuses(
+    "409 cannot_restore",
+    "409 deployment_in_progress",
+    "409 quota_exceeded",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 async def create_deployment(
     body: DeploymentIn,
     app_id: str,
@@ -171,7 +177,13 @@ async def cancel_deployment(
 @router.post(
     "/v1/deployments/{deployment_id}/actions/redeploy", tags=["deployments"], operation_id="redeploy", status_code=202
 )
-@refuses("409 cannot_restore", "409 deployment_in_progress", "503 key_version_missing", "503 value_unreadable")
+@refuses(
+    "409 cannot_restore",
+    "409 deployment_in_progress",
+    "409 quota_exceeded",
+    "503 key_version_missing",
+    "503 value_unreadable",
+)
 async def redeploy(
     deployment_id: str,
     who: Annotated[Principal, requires(Permission.deployments_create)],

@@ -28,7 +28,7 @@ from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.db.turns import take_turn
-from kovra.foundation.errors import QuotaExceeded
+from kovra.foundation.errors import Conflict
 from kovra.foundation.ids import NIL
 
 _PAST_PREPARING = STARTED - {Phase.preparing}
@@ -41,14 +41,18 @@ class Room:
     plan: str
     allowed: Demand
     by_app_environment: dict[UUID, Demand]
-    besides: Demand
-    """Runs and cron jobs."""
     takings: Sequence[Taking]
 
-    def without(self, app_environment_id: UUID | None) -> Demand:
+    def besides_but(self, cron_job_id: UUID | None, plans: Plans) -> Demand:
+        """What runs and cron jobs need, but for one."""
+        return total(
+            Demand.of(plans.size_of(t.size)) for t in self.takings if t.size is not None and t.id != cron_job_id
+        )
+
+    def without(self, app_environment_id: UUID | None, plans: Plans) -> Demand:
         """What all others need."""
         others = (need for known, need in self.by_app_environment.items() if known != app_environment_id)
-        return total([self.besides, *others])
+        return total([self.besides_but(None, plans), *others])
 
 
 async def look(
@@ -66,13 +70,11 @@ async def look(
         for other in takings:
             if other.kind == "open" and other.app_environment_id == one.id and other.phase in phases:
                 needs[one.id] |= replacing(before, _wanted(other, one, plans), plans)
-    besides = total(Demand.of(plans.size_of(t.size)) for t in takings if t.size is not None)
     plan = takings[0].plan if takings else "free"
     return Room(
         plan=plan,
         allowed=allowed_by(plans.quota_of(plan)),
         by_app_environment=needs,
-        besides=besides,
         takings=takings,
     )
 
@@ -102,7 +104,7 @@ def _seen(one: Taking, plans: Plans) -> Running:
 async def foresee(
     session: TenantSession, plans: Plans, row: AppEnvironmentRow, source: Source, release_id: UUID | None
 ) -> None:
-    """Raises QuotaExceeded, with the figures, when a deployment that is asked for would not fit. What runs no more than
+    """Raises Conflict, with the figures, when a deployment that is asked for would not fit. What runs no more than
     there is now, is never refused.
     """
     room = await look(session, plans, row.environment_id, app_id=row.app_id, release_id=release_id or NIL)
@@ -130,7 +132,7 @@ def _over(room: Room, plans: Plans, row: AppEnvironmentRow, source: Source) -> l
     if source in (Source.scale, Source.suspend) and after.steady.is_within(before.steady):
         return []
     asked = replacing(before, after, plans)
-    return [*_too_large(after, plans.quota_of(room.plan)), *lacking(asked, room.without(row.id), room.allowed)]
+    return [*_too_large(after, plans.quota_of(room.plan)), *lacking(asked, room.without(row.id, plans), room.allowed)]
 
 
 def _candidate(room: Room, here: Taking, source: Source) -> Taking:
@@ -148,18 +150,22 @@ def _too_large(after: Running, quota: Quota) -> list[Over]:
     return found
 
 
-async def foresee_run(session: TenantSession, plans: Plans, environment_id: UUID, size: str) -> None:
-    """Raises QuotaExceeded when one more run of this size would not fit beside everything else."""
+async def foresee_run(
+    session: TenantSession, plans: Plans, environment_id: UUID, size: str, *, instead_of: UUID | None = None
+) -> None:
+    """Raises Conflict when one more run of this size, or one instead of a cron job's, would not fit beside all else."""
     room = await look(session, plans, environment_id)
-    found = lacking(Demand.of(plans.size_of(size)), room.without(None), room.allowed)
+    used = total([*room.by_app_environment.values(), room.besides_but(instead_of, plans)])
+    found = lacking(Demand.of(plans.size_of(size)), used, room.allowed)
     if found:
         raise exceeded(found, room.plan)
 
 
-def exceeded(found: Sequence[Over], plan: str) -> QuotaExceeded:
+def exceeded(found: Sequence[Over], plan: str) -> Conflict:
     """The refusal, with its figures."""
-    return QuotaExceeded(
+    return Conflict(
         "The environment's quota has no room for this: " + "; ".join(over.sentence() for over in found) + ".",
         hint="Use fewer or smaller instances, or a larger plan. Counted is what there is at most while instances are replaced.",
+        code="quota_exceeded",
         facts={"plan": plan, "quota": [asdict(over) for over in found]},
     )

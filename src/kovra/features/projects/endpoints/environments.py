@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from kovra.features.projects import queries, service
-from kovra.features.projects.endpoints.parameters import Cascade, ProjectFilter, SlugFilter, located
+from kovra.features.projects.endpoints.parameters import Cascade, PlansInForce, ProjectFilter, SlugFilter, located
 from kovra.features.projects.paths import CurrentEnvironment
 from kovra.features.projects.queries.lists import ENVIRONMENTS
 from kovra.features.projects.schemas import EnvironmentIn, EnvironmentOut, EnvironmentPatch
@@ -45,11 +45,12 @@ async def list_environments(
 
 
 @router.post("/v1/environments", operation_id="createEnvironment", status_code=201)
-@refuses("409 project_full", "409 slug_taken")
+@refuses("409 project_full", "409 quota_exceeded", "409 slug_taken")
 async def create_environment(
     body: EnvironmentIn,
     who: Annotated[Principal, requires(Permission.environments_create)],
     session: Session,
+    plans: PlansInForce,
     etags: ETags,
     response: Response,
 ) -> EnvironmentOut:
@@ -59,7 +60,7 @@ async def create_environment(
         name=body.name, slug="", kind=body.kind, protected=body.protected, delete_protected=body.delete_protected,
         overlap_policy=body.overlap_policy,
     )  # fmt: skip
-    row = await service.create_environment(session, project.id, wanted, name_given_slug=body.slug)
+    row = await service.create_environment(session, project.id, wanted, plans, name_given_slug=body.slug)
     etags.answer(version_of(row.updated_at))
     located(response, f"/v1/environments/{encode('env', row.id)}")
     return EnvironmentOut.of(row)
@@ -112,9 +113,12 @@ async def delete_environment(
 
 
 @router.post("/v1/environments/{environment_id}/actions/restore", operation_id="restoreEnvironment")
-@refuses("409 not_deleted", "409 parent_deleted", "410 undo_window_over")
+@refuses("409 not_deleted", "409 parent_deleted", "409 quota_exceeded", "410 undo_window_over")
 async def restore_environment(
-    environment_id: str, who: Annotated[Principal, requires(Permission.environments_delete)], session: Session
+    environment_id: str,
+    who: Annotated[Principal, requires(Permission.environments_delete)],
+    session: Session,
+    plans: PlansInForce,
 ) -> EnvironmentOut:
     """Undo a deletion; what was live comes back."""
-    return EnvironmentOut.of(await service.restore_environment(session, path_id("env", environment_id)))
+    return EnvironmentOut.of(await service.restore_environment(session, path_id("env", environment_id), plans))

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.rules import ImageRules
 from kovra.foundation.web.addresses import AppAddresses
 from kovra.foundation.web.fields import Reference
 from kovra.foundation.web.sessions import wired
 
 Addresses = Annotated[AppAddresses, wired(AppAddresses)]
+PlansInForce = Annotated[Plans, wired(Plans)]
 Images = Annotated[ImageRules, wired(ImageRules)]
 ProjectFilter = Annotated[Reference | None, Query(description="Project id or slug.", examples=["shop"])]
 AppFilter = Annotated[Reference | None, Query(description="App id or slug.", examples=["web"])]

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from kovra.features.projects import queries, service
-from kovra.features.projects.endpoints.parameters import Cascade, SlugFilter, located
+from kovra.features.projects.endpoints.parameters import Cascade, PlansInForce, SlugFilter, located
 from kovra.features.projects.paths import CurrentProject
 from kovra.features.projects.queries.lists import PROJECTS
 from kovra.features.projects.schemas import ProjectIn, ProjectOut, ProjectPatch
@@ -37,16 +37,17 @@ async def list_projects(
 
 
 @router.post("/v1/projects", operation_id="createProject", status_code=201)
-@refuses("409 slug_taken")
+@refuses("409 quota_exceeded", "409 slug_taken")
 async def create_project(
     body: ProjectIn,
     who: Annotated[Principal, requires(Permission.projects_create)],
     session: Session,
+    plans: PlansInForce,
     etags: ETags,
     response: Response,
 ) -> ProjectOut:
     """Make a project; it starts with one environment, production."""
-    row = await service.create_project(session, name=body.name, slug=body.slug, description=body.description)
+    row = await service.create_project(session, plans, name=body.name, slug=body.slug, description=body.description)
     etags.answer(version_of(row.updated_at))
     located(response, f"/v1/projects/{encode('prj', row.id)}")
     return ProjectOut.of(row)
@@ -92,9 +93,12 @@ async def delete_project(
 
 
 @router.post("/v1/projects/{project_id}/actions/restore", operation_id="restoreProject")
-@refuses("409 not_deleted", "410 undo_window_over")
+@refuses("409 not_deleted", "409 quota_exceeded", "410 undo_window_over")
 async def restore_project(
-    project_id: str, who: Annotated[Principal, requires(Permission.projects_delete)], session: Session
+    project_id: str,
+    who: Annotated[Principal, requires(Permission.projects_delete)],
+    session: Session,
+    plans: PlansInForce,
 ) -> ProjectOut:
     """Undo a deletion; what was live comes back."""
-    return ProjectOut.of(await service.restore_project(session, path_id("prj", project_id)))
+    return ProjectOut.of(await service.restore_project(session, path_id("prj", project_id), plans))

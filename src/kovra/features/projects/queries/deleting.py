@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, func, literal, select
 
 from kovra.foundation.db.statements import command, statement
+from kovra.models.organizations import organizations
 from kovra.models.projects import apps, environments
 
 _a, _e = apps.c, environments.c
@@ -45,6 +46,14 @@ SHOW_ENVIRONMENTS = command(
 
 
 @dataclass(frozen=True, slots=True)
+class OfPlan:
+    """How many environments an organization has, and on which plan it is."""
+
+    environments: int
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inside:
     """How many apps and environments a project has, deleted ones included."""
 
@@ -75,4 +84,15 @@ INSIDE = statement(
         .label("protected"),
     ),
     Inside,
+)
+
+OF_PLAN = statement(
+    select(
+        select(func.count())
+        .where(_e.org_id == bindparam("org_id"), _e.deleted_at.is_(None))
+        .scalar_subquery()
+        .label("environments"),
+        organizations.c.plan,
+    ).where(organizations.c.id == bindparam("org_id")),
+    OfPlan,
 )

@@ -98,7 +98,7 @@ class ProcessIn(Input):
         default="nano",
         description=(
             "CPU and memory of an instance: nano 0.1 CPU and 128 MiB, micro 0.25 and 256 MiB, small 0.5 and 512 MiB, "
-            "medium 1 and 1 GiB, large 2 and 4 GiB."
+            "medium 1 and 1 GiB, large 2 and 4 GiB, unless operators say otherwise (`usage` of an environment)."
         ),
     )
     checks: ChecksIn | None = Field(

@@ -13,6 +13,7 @@ from kovra.features.projects.messages import (
     EnvironmentRestored,
     EnvironmentUpdated,
 )
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import EnvironmentRow
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
@@ -24,6 +25,7 @@ from kovra.features.projects.service.shared import (
     deleted_one,
     refuse_late,
     refuse_protected,
+    require_environments,
     require_parent,
     retire,
     revive,
@@ -36,7 +38,7 @@ from kovra.foundation.events import record
 
 
 async def create_environment(
-    session: TenantSession, project_id: UUID, wanted: NewEnvironment, *, name_given_slug: str | None
+    session: TenantSession, project_id: UUID, wanted: NewEnvironment, plans: Plans, *, name_given_slug: str | None
 ) -> EnvironmentRow:
     """An environment, and an app environment for every app of the project."""
     await session.one(queries.PROJECT_FOR_UPDATE, org_id=session.org_id, project_id=project_id)
@@ -44,6 +46,7 @@ async def create_environment(
     if made.protected:
         (await session.access()).require(Permission.environments_use_protected)
     environment_id = await add_environment(session, project_id, made)
+    await require_environments(session, plans)
     return await session.one(queries.ENVIRONMENT, org_id=session.org_id, environment_id=environment_id)
 
 
@@ -96,7 +99,7 @@ async def delete_environment(session: TenantSession, environment_id: UUID, *, ca
     return replace(environment, deleted_at=clock.now(), purge_at=purge_at)
 
 
-async def restore_environment(session: TenantSession, environment_id: UUID) -> EnvironmentRow:
+async def restore_environment(session: TenantSession, environment_id: UUID, plans: Plans) -> EnvironmentRow:
     """Undo a deletion within its window."""
     await session.one(queries.PROJECT_OF_ENVIRONMENT_FOR_UPDATE, org_id=session.org_id, id=environment_id)
     environment = await deleted_one(
@@ -111,5 +114,6 @@ async def restore_environment(session: TenantSession, environment_id: UUID) -> E
     )
     await complete_pairs(session, environment.project_id, environment_id=environment_id)
     await revive(session, environment_id)
+    await require_environments(session, plans)
     record(session, EnvironmentRestored(subject_id=environment_id, slug=environment.slug), scope=environment.scope)
     return await session.one(queries.ENVIRONMENT, org_id=session.org_id, environment_id=environment_id)

@@ -14,6 +14,7 @@ from kovra.features.projects.messages import (
     ProjectRestored,
     ProjectUpdated,
 )
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import EnvironmentRow, ProjectRow, deleting
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
@@ -24,6 +25,7 @@ from kovra.features.projects.service.shared import (
     deleted_one,
     refuse_late,
     refuse_protected,
+    require_environments,
     require_use_inside,
     retire,
     revive,
@@ -38,7 +40,9 @@ from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import NIL, decode, new_id
 
 
-async def create_project(session: TenantSession, *, name: str, slug: str | None, description: str) -> ProjectRow:
+async def create_project(
+    session: TenantSession, plans: Plans, *, name: str, slug: str | None, description: str
+) -> ProjectRow:
     """A project with its first environment, ``production``."""
     project_id, made = new_id(), slug_of(name, slug)
     try:
@@ -50,6 +54,7 @@ async def create_project(session: TenantSession, *, name: str, slug: str | None,
     record(session, ProjectCreated(subject_id=project_id, name=name, slug=made), scope=Scope(project_id=project_id))
     first = NewEnvironment(name="Production", slug="production", kind="production")
     await add_environment(session, project_id, first)
+    await require_environments(session, plans)
     return await session.one(queries.PROJECT, org_id=session.org_id, project_id=project_id)
 
 
@@ -118,7 +123,7 @@ async def delete_project(session: TenantSession, project_id: UUID, *, cascade: s
     return replace(project, deleted_at=now, purge_at=purge_at)
 
 
-async def restore_project(session: TenantSession, project_id: UUID) -> ProjectRow:
+async def restore_project(session: TenantSession, project_id: UUID, plans: Plans) -> ProjectRow:
     """Undo a deletion within its window; what was live comes back."""
     project = await deleted_one(session, queries.PROJECT_DELETED_FOR_UPDATE, queries.PROJECT, project_id=project_id)
     refuse_late(project.purge_at)
@@ -129,5 +134,6 @@ async def restore_project(session: TenantSession, project_id: UUID) -> ProjectRo
         await session.execute(show, org=session.org_id, project=project_id)
     await require_use_inside(session, project_id)
     await revive(session, project_id)
+    await require_environments(session, plans)
     record(session, ProjectRestored(subject_id=project_id, slug=project.slug), scope=project.scope)
     return await session.one(queries.PROJECT, org_id=session.org_id, project_id=project_id)

@@ -13,6 +13,7 @@ from kovra.features.projects.messages import (
     RetireAppEnvironment,
     ReviveAppEnvironment,
 )
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow, EnvironmentRow, deleting
 from kovra.features.projects.rules import check_room
 from kovra.foundation import clock
@@ -20,6 +21,7 @@ from kovra.foundation.access import Permission
 from kovra.foundation.db.failures import Duplicate
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.db.statements import Statement
+from kovra.foundation.db.turns import take_turn
 from kovra.foundation.errors import Conflict, FieldError, Gone, Invalid
 from kovra.foundation.events import Scope, record
 from kovra.foundation.ids import encode, new_id, slugify
@@ -90,6 +92,25 @@ async def require_room(session: TenantSession, project_id: UUID, *, apps: int = 
     """Before so many more are made, under the project's lock."""
     inside = await session.one(deleting.INSIDE, org_id=session.org_id, project_id=project_id)
     check_room(inside.apps + apps, inside.environments + environments)
+
+
+async def require_environments(session: TenantSession, plans: Plans) -> None:
+    """After some were made or restored: one transaction of an organization counts at a time. Raises Conflict."""
+    await take_turn(session, "environments", session.org_id)
+    found = await session.one(deleting.OF_PLAN, org_id=session.org_id)
+    allowed = plans.environments.get(found.plan)
+    if allowed is not None and found.environments > allowed:
+        raise Conflict(
+            f"The plan {found.plan} includes {allowed} environments, and this would be one too many.",
+            code="quota_exceeded",
+            hint="Delete environments that are not used, or choose a larger plan.",
+            facts={
+                "plan": found.plan,
+                "quota": [
+                    {"resource": "environments", "asked": 1, "used": found.environments - 1, "allowed": allowed}
+                ],
+            },
+        )  # fmt: skip
 
 
 def refuse_late(purge_at: datetime | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from kovra.features.runs import queries
-from kovra.features.runs.endpoints.runs import accepted
+from kovra.features.runs.endpoints.runs import PlansInForce, accepted
 from kovra.features.runs.endpoints.shapes import cron_job_out
 from kovra.features.runs.schemas import CronJobIn, CronJobOut, CronJobPatch, RunNowIn, RunOut
 from kovra.features.runs.service import asking, schedule
@@ -39,11 +39,14 @@ async def list_cron_jobs(
 
 
 @router.post("/v1/cron-jobs", operation_id="createCronJob", status_code=201)
-@refuses("409 name_taken", "409 too_many_cron_jobs", "422 schedule_invalid", "422 time_zone_unknown")
+@refuses(
+    "409 name_taken", "409 quota_exceeded", "409 too_many_cron_jobs", "422 schedule_invalid", "422 time_zone_unknown"
+)
 async def create_cron_job(
     body: CronJobIn,
     who: Annotated[Principal, requires(Permission.runs_create)],
     session: Session,
+    plans: PlansInForce,
     etags: ETags,
     response: Response,
 ) -> CronJobOut:
@@ -53,7 +56,7 @@ async def create_cron_job(
         name=body.name, schedule=body.schedule, time_zone=body.time_zone, command=body.command, size=body.size,
         time_limit_s=body.time_limit_s, enabled=body.enabled,
     )  # fmt: skip
-    row = await schedule.create(session, place, wanted)
+    row = await schedule.create(session, place, wanted, plans)
     etags.answer(version_of(row.updated_at))
     response.headers["Location"] = f"/v1/cron-jobs/{encode('crn', row.id)}"
     return cron_job_out(row)
@@ -75,18 +78,19 @@ async def get_cron_job(
 
 
 @router.patch("/v1/cron-jobs/{cron_job_id}", operation_id="updateCronJob")
-@refuses("422 schedule_invalid", "422 time_zone_unknown")
+@refuses("409 quota_exceeded", "422 schedule_invalid", "422 time_zone_unknown")
 async def update_cron_job(
     body: CronJobPatch,
     cron_job_id: str,
     who: Annotated[Principal, requires(Permission.runs_create)],
     session: Session,
+    plans: PlansInForce,
     etags: ETags,
 ) -> CronJobOut:
     """Change a cron job; what was due under another schedule is not made up for."""
     row, _ = await schedule.locked(session, path_id("crn", cron_job_id))
     etags.check(version_of(row.updated_at))
-    after = await schedule.update(session, row, changes_of(body))
+    after = await schedule.update(session, row, changes_of(body), plans)
     etags.answer(version_of(after.updated_at))
     return cron_job_out(after)
 
@@ -105,15 +109,16 @@ async def delete_cron_job(
 
 
 @router.post("/v1/cron-jobs/{cron_job_id}/actions/run-now", operation_id="runCronJobNow", status_code=202)
-@refuses("409 nothing_live", "409 run_in_progress", "409 too_many_runs")
+@refuses("409 nothing_live", "409 quota_exceeded", "409 run_in_progress", "409 too_many_runs")
 async def run_cron_job_now(
     cron_job_id: str,
     who: Annotated[Principal, requires(Permission.runs_create)],
     session: Session,
+    plans: PlansInForce,
     response: Response,
     body: RunNowIn | None = None,
 ) -> RunOut:
     """Start a run of a cron job at once, besides its schedule."""
     row, place = await schedule.locked(session, path_id("crn", cron_job_id))
-    run = await schedule.run_now(session, row, place, (body or RunNowIn()).trigger)
+    run = await schedule.run_now(session, row, place, plans, (body or RunNowIn()).trigger)
     return accepted(run, response)

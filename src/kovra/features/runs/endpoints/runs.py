@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from kovra.features.projects.plans import Plans
 from kovra.features.runs import queries
 from kovra.features.runs.endpoints.shapes import run_out, run_tag
 from kovra.features.runs.queries import RunRow
@@ -29,6 +30,7 @@ from kovra.foundation.web.routes import KovraRoute
 from kovra.foundation.web.sessions import Session, SessionFactory, Sessions, wired
 
 router = APIRouter(route_class=KovraRoute, tags=["runs"])
+PlansInForce = Annotated[Plans, wired(Plans)]
 
 
 def accepted(row: RunRow, response: Response) -> RunOut:
@@ -38,11 +40,12 @@ def accepted(row: RunRow, response: Response) -> RunOut:
 
 
 @router.post("/v1/runs", operation_id="createRun", status_code=202)
-@refuses("409 nothing_live", "409 too_many_runs")
+@refuses("409 nothing_live", "409 quota_exceeded", "409 too_many_runs")
 async def create_run(
     body: RunIn,
     who: Annotated[Principal, requires(Permission.runs_create)],
     session: Session,
+    plans: PlansInForce,
     response: Response,
 ) -> RunOut:
     """Run a command once from a release's image, with its config and secrets. Wait with `GET …?wait=30`."""
@@ -50,7 +53,7 @@ async def create_run(
     wish = Wish(
         command=body.command, size=body.size, time_limit_s=body.time_limit_s, env=body.env, trigger=body.trigger
     )
-    return accepted(await asking.request_run(session, row, wish, release=body.release), response)
+    return accepted(await asking.request_run(session, row, wish, plans, release=body.release), response)
 
 
 @router.get("/v1/runs", operation_id="listRuns")

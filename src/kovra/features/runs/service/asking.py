@@ -8,7 +8,9 @@ from datetime import datetime
 from uuid import UUID
 
 from kovra.features.deployments.service.rollback import find_release
+from kovra.features.deployments.service.room import foresee_run
 from kovra.features.projects import queries as project_queries
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.service import require_use
 from kovra.features.runs import queries
@@ -64,7 +66,7 @@ async def place(session: TenantSession, reference: str) -> AppEnvironmentRow:
 
 
 async def request_run(
-    session: TenantSession, row: AppEnvironmentRow, wish: Wish, *, release: str | int | None = None
+    session: TenantSession, row: AppEnvironmentRow, wish: Wish, plans: Plans, *, release: str | int | None = None
 ) -> RunRow:
     """Accept a run in a locked app environment: of the release given, or of the one that is live."""
     check_names(wish.env, pointer="/env")
@@ -80,6 +82,8 @@ async def request_run(
             code="too_many_runs",
             hint="Wait until some have ended, or cancel them.",
         )
+    if wish.cron_job_id is None:  # a cron job has its room
+        await foresee_run(session, plans, row.environment_id, wish.size)
     run_id = await begin(session, row, wish, release_id)
     return await session.one(queries.RUN, org_id=session.org_id, run_id=run_id)
 

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from kovra.features.deployments.service.room import foresee_run
 from kovra.features.projects import queries as project_queries
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.service import require_use
 from kovra.features.runs import queries
@@ -43,8 +45,10 @@ class NewCronJob:
     enabled: bool
 
 
-async def create(session: TenantSession, row: AppEnvironmentRow, wanted: NewCronJob) -> CronJobRow:
+async def create(session: TenantSession, row: AppEnvironmentRow, wanted: NewCronJob, plans: Plans) -> CronJobRow:
     """Make a cron job in a locked app environment; its first tick lies in the future."""
+    if wanted.enabled:
+        await foresee_run(session, plans, row.environment_id, wanted.size)
     schedule, zone = check_schedule(wanted.schedule), check_zone(wanted.time_zone)
     found = await session.one(queries.CRON_JOBS_OF, org_id=session.org_id, app_environment_id=row.id)
     if found.n >= MOST_CRON_JOBS:
@@ -93,13 +97,16 @@ async def locked(session: TenantSession, cron_job_id: UUID) -> tuple[CronJobRow,
     return await session.one(queries.CRON_JOB_FOR_UPDATE, org_id=session.org_id, cron_job_id=cron_job_id), row
 
 
-async def update(session: TenantSession, before: CronJobRow, changes: Mapping[str, Any]) -> CronJobRow:
+async def update(session: TenantSession, before: CronJobRow, changes: Mapping[str, Any], plans: Plans) -> CronJobRow:
     """Change a locked cron job. What was due under another schedule, or before it was switched on, is not made up for."""
     after = replace(before, **changes)
     after = replace(after, schedule=check_schedule(after.schedule), time_zone=check_zone(after.time_zone))
     changed = sorted(name for name in changes if getattr(before, name) != getattr(after, name))
     if not changed:
         return before
+    if after.enabled and not {"enabled", "size"}.isdisjoint(changed):
+        instead = before.id if before.enabled else None
+        await foresee_run(session, plans, after.environment_id, after.size, instead_of=instead)
     if not {"schedule", "time_zone", "enabled"}.isdisjoint(changed):
         due = next_after(after.schedule, after.time_zone, clock.now()) if after.enabled else None
         after = replace(after, next_run_at=due)
@@ -129,14 +136,18 @@ async def delete(session: TenantSession, row: CronJobRow) -> None:
     record(session, deleted, scope=row.scope)
 
 
-async def run_now(session: TenantSession, cron_job: CronJobRow, row: AppEnvironmentRow, trigger: str) -> RunRow:
+async def run_now(
+    session: TenantSession, cron_job: CronJobRow, row: AppEnvironmentRow, plans: Plans, trigger: str
+) -> RunRow:
     """Start a run of a locked cron job besides its schedule; raises Conflict while one is under way."""
     other = await _open_run(session, cron_job)
     if other is not None:
         raise Conflict(
             "A run of this cron job is under way.", code="run_in_progress", facts={"run_id": encode("run", other)}
         )
-    return await request_run(session, row, wish_of(cron_job, trigger=trigger))
+    if not cron_job.enabled:  # otherwise it has its room
+        await foresee_run(session, plans, row.environment_id, cron_job.size)
+    return await request_run(session, row, wish_of(cron_job, trigger=trigger), plans)
 
 
 async def _open_run(session: TenantSession, row: CronJobRow) -> UUID | None:
