@@ -139,7 +139,7 @@ class ProcessIn(TypedDict):
     """How many run, until an app environment is scaled."""
     size: NotRequired[Literal["nano", "micro", "small", "medium", "large"]]
     """CPU and memory of an instance: nano 0.1 CPU and 128 MiB, micro 0.25 and 256 MiB, small 0.5 and 512 MiB, medium 1
-    and 1 GiB, large 2 and 4 GiB.
+    and 1 GiB, large 2 and 4 GiB, unless operators say otherwise (`usage` of an environment).
     """
     checks: NotRequired[ChecksIn | None]
     """Health checks; without any an instance is ready once it runs."""

@@ -62,11 +62,11 @@ async def plan_change_set(context: JobContext, job: PlanChangeSet) -> None:
 
 
 async def _rehearsed(context: JobContext, store: HolderKeyStore, row: ChangeSetRow, plan: str) -> Rehearsed:
-    images, limits = context.registry.get(ImageRules), context.registry.get(Placing).quota_of(plan)
+    images, placing = context.registry.get(ImageRules), context.registry.get(Placing)
     found: list[Rehearsed] = []
     with rehearsing.taking_back(found):
         async with context.session() as session:
-            await rehearsing.rehearse(session, store, row, images, limits)
+            await rehearsing.rehearse(session, store, row, images, placing.plans, placing.quota_of(plan))
     return found[0]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kovra.features.projects.rules import SIZES
+from kovra.features.projects.plans import SIZES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

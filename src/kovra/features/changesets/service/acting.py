@@ -58,7 +58,9 @@ async def apply(session: TenantSession, store: HolderKeyStore, row: ChangeSetRow
     await session.prove_again()
     before = await snapshot.take(session, place, slugs, store)
     await _refuse_stale(session, row, base_of(before, sorted(wanted.apps)))
-    means = Means(session=session, store=store, images=options.images, access=await session.access())
+    means = Means(
+        session=session, store=store, images=options.images, plans=options.plans, access=await session.access()
+    )
     await applying.carry_out(means, place, wanted, before)
     after = await snapshot.take(session, place, slugs, store)
     decided = deciding.decide(before, after, wanted, await deciding.pending_images(session, place))
@@ -121,7 +123,7 @@ async def _deploy(means: Means, options: DeployOptions, plan: AppPlan, after: Sn
     session, state = means.session, after[plan.slug]
     pair = await starting.lock(session, state.pair.id)
     if plan.deploys == "scale":
-        made = await starting.act(session, means.store, pair, Source.scale, scale=dict(pair.scale))
+        made = await starting.act(session, means.store, pair, Source.scale, options, scale=dict(pair.scale))
     else:
         made = await starting.deploy_image(
             session, means.store, pair, plan.image, options, trigger=row.trigger, message=row.message

@@ -15,6 +15,7 @@ from kovra.features.changesets.rules.wanted import AppWish, Wanted, processes_af
 from kovra.features.changesets.service.snapshot import AppState, Place, Snapshot
 from kovra.features.changesets.states import MOST_APPS
 from kovra.features.projects import service as projects
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
 from kovra.features.projects.rules import ImageRules
 from kovra.features.runs.queries import CronJobRow
@@ -38,6 +39,7 @@ class Means:
     session: TenantSession
     store: HolderKeyStore
     images: ImageRules
+    plans: Plans
     access: Access
 
 
@@ -179,13 +181,15 @@ async def _cron_job(
     means.access.require(Permission.runs_create)
     await projects.require_use(means.session, pair)
     if now is None:
-        await schedule.create(means.session, pair, _new({**wanted.defaults.cron_job, **(given or {}), "name": name}))
+        await schedule.create(
+            means.session, pair, _new({**wanted.defaults.cron_job, **(given or {}), "name": name}), means.plans
+        )
         return
     row, _ = await schedule.locked(means.session, now.id)
     if given is None:
         await schedule.delete(means.session, row)
     else:
-        await schedule.update(means.session, row, given)
+        await schedule.update(means.session, row, given, means.plans)
 
 
 def _new(given: Mapping[str, Any]) -> NewCronJob:

@@ -22,6 +22,7 @@ from kovra.features.changesets.service.snapshot import AppState, Place, Snapshot
 from kovra.features.deployments import queries as deployment_queries
 from kovra.features.deployments.compose import instances_of
 from kovra.features.deployments.queries import ReleaseRow
+from kovra.features.projects.plans import Plans
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.features.projects.rules import ImageRules
 from kovra.foundation import clock
@@ -74,7 +75,7 @@ def taking_back(found: list[Rehearsed]) -> Iterator[None]:
 
 
 async def rehearse(
-    session: TenantSession, store: HolderKeyStore, row: ChangeSetRow, images: ImageRules, limits: Quota
+    session: TenantSession, store: HolderKeyStore, row: ChangeSetRow, images: ImageRules, plans: Plans, limits: Quota
 ) -> None:
     """Always raises: ``taking_back`` catches what was found, everything else is what makes the wish impossible."""
     content = await keeping.opened(session, store, row)
@@ -85,7 +86,7 @@ async def rehearse(
     before = await snapshot.take(session, place, slugs, store)
     applying.require_room(before)
     base = acting.base_of(before, sorted(wanted.apps))
-    means = Means(session=session, store=store, images=images, access=await session.access())
+    means = Means(session=session, store=store, images=images, plans=plans, access=await session.access())
     await applying.carry_out(means, place, wanted, before)
     after = await snapshot.take(session, place, slugs, store)
     decided = deciding.decide(before, after, wanted, await deciding.pending_images(session, place))
