@@ -10,6 +10,7 @@ import pytest
 
 from kovra.foundation.db import dsn
 from kovra.foundation.ids import decode, new_id
+from tests.support.customers import kubeconfig
 from tests.support.postgres import TestDatabase
 from tests.support.product import Product
 from tests.support.runs import some
@@ -59,6 +60,7 @@ async def _side(product: Product, superuser: asyncpg.Connection) -> Side:
     deployment = await ada.post(path, {"environment": "production"}, Idempotency_Key="once")
     await ada.post("/v1/tokens", {"name": "t", "permissions": ["apps:read"]})
     await ada.registry_credential("ghcr.io")
+    await ada.cluster(kubeconfig("https://k8s.example.com"))
     await ada.post("/v1/organization/encryption/actions/rotate")
     org_id, user_id = _id(ada.organization), _id(ada.user)
     await superuser.execute(

@@ -13,6 +13,7 @@ from kovra.features.organizations.roles import ROLES
 from kovra.foundation.access import Permission, Role
 from kovra.foundation.ids import encode, new_id
 from kovra.foundation.web.guard import GuardedRoute, guarded_routes
+from tests.support.customers import kubeconfig
 from tests.support.product import App, Caller, Product
 from tests.support.runs import some
 
@@ -20,6 +21,7 @@ PARAMETERS = {
     "project_id": "prj", "environment_id": "env", "app_id": "app", "app_environment_id": "aev", "deployment_id": "dep",
     "release_id": "rel", "member_id": "mem", "token_id": "tok", "session_id": "ses",
     "credential_id": "reg", "run_id": "run", "cron_job_id": "crn", "isolation_proof_id": "prf", "change_set_id": "cs",
+    "cluster_id": "clu",
 }  # fmt: skip
 PLACED = (
     "project_id", "environment_id", "app_id", "app_environment_id", "deployment_id", "release_id", "run_id",
@@ -40,6 +42,10 @@ BODIES: dict[str, Any] = {
     },
     "POST /v1/tokens": {"name": "t", "permissions": ["apps:read"]},
     "POST /v1/registry-credentials": {"registry": "reg.example.com", "username": "u", "password": "p"},
+    "POST /v1/clusters": {
+        "name": "Made",
+        "eks": {"cluster": "c", "region": "us-east-1", "role_arn": "arn:aws:iam::123456789012:role/kovra"},
+    },
     "POST /v1/apps/{app_id}/deployments": {"environment": "production"},
     "POST /v1/app-environments/{app_environment_id}/actions/rollback": {"release": 1},
     "POST /v1/app-environments/{app_environment_id}/actions/exec": {"command": ["true"]},
@@ -90,6 +96,7 @@ async def world(ada: Caller) -> tuple[App, dict[str, str]]:
     deployment = await app.start()
     token = await ada.post("/v1/tokens", {"name": "t", "permissions": ["apps:read"]})
     credential = await ada.registry_credential("ghcr.io")
+    cluster = await ada.cluster(kubeconfig("https://k8s.example.com"))
     member = await ada.membership(await ada.product.member(ada, "viewer"))
     session = (await ada.get("/v1/sessions"))["data"][0]
     return app, {
@@ -104,6 +111,7 @@ async def world(ada: Caller) -> tuple[App, dict[str, str]]:
         **await some(app),
         "credential_id": credential["id"],
         "change_set_id": (await app.wish())["id"],
+        "cluster_id": cluster["id"],
     }
 
 

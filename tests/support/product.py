@@ -72,6 +72,12 @@ class Caller:
         body = {"registry": registry, "username": username, "password": password}
         return await self.post("/v1/registry-credentials", body)
 
+    async def cluster(self, kubeconfig: str, *, consent: bool = True, **more: Any) -> Any:
+        """A registered cluster of one's own; an owner consents to secrets being written there."""
+        made = await self.post("/v1/clusters", {"name": f"C {secrets.token_hex(4)}", "kubeconfig": kubeconfig, **more})
+        path = f"/v1/clusters/{made['id']}"
+        return await self.patch(path, {"accept_unencrypted_secrets": True}) if consent else made
+
     async def app(self, image: str | None = "registry.test/kovra/ok:1", **more: Any) -> App:
         """A project, its production environment and an app in it."""
         slug = f"p{secrets.token_hex(4)}"

@@ -13,6 +13,7 @@ from kovra import __version__
 from kovra.entrypoints import live, openapi, platform
 from kovra.entrypoints.wiring import api_registry
 from kovra.features.changesets import endpoints as changesets
+from kovra.features.clusters import endpoints as clusters
 from kovra.features.deployments import endpoints as deployments
 from kovra.features.drift import endpoints as drift
 from kovra.features.identity import endpoints as identity
@@ -53,6 +54,7 @@ ROUTERS: Final = (
     identity.router,
     organizations.router,
     registries.router,
+    clusters.router,
     platform.router,
 )
 """Every router of the product; a route that names no policy stops the start.

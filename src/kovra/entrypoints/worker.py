@@ -14,15 +14,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from kovra.adapters.cluster.client import ClusterClient
+from kovra.adapters.cluster.customers import Reach, Reaching
 from kovra.adapters.cluster.workload import Gateway, NodePool, Toleration
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
 from kovra.entrypoints.mirrors import images
 from kovra.entrypoints.wiring import app_address, common, refusals
+from kovra.entrypoints.fleet import fleet_of, watching
 from kovra.features.changesets import handlers as changesets
 from kovra.features.changesets.messages import PlanChangeSet
+from kovra.features.clusters.handlers import at_cluster, check_cluster
+from kovra.features.clusters.messages import CheckCluster
+from kovra.features.clusters.queries import OF_APP_ENVIRONMENT, OF_DEPLOYMENT, OF_ENVIRONMENT, OF_PROOF, OF_RUN
+from kovra.features.clusters.service.fleet import Fleet
+from kovra.features.clusters.watchers import FleetWatcher
 from kovra.features.deployments.compose import Placing
 from kovra.features.deployments.handlers import advance, purging, routing, upkeep
 from kovra.features.deployments.handlers.steps import Steps
@@ -74,30 +80,36 @@ WATCHER_LOCK: Final = 4_012_026_12
 SWEEP_LOCK: Final = 4_012_026_13
 LOGS_LOCK: Final = 4_012_026_14
 DRIFT_LOCK: Final = 4_012_026_15
+CUSTOMERS_LOCK: Final = 4_012_026_16
 
 
 def handlers() -> HandlerTable:
-    """Every job and its handler: a map of what the worker does."""
+    """Every job and its handler, and at which cluster it acts: a map of what the worker does."""
     table = HandlerTable()
-    table.add(AdvanceDeployment, advance.advance, given_up=advance.give_up)
-    table.add(CancelDeployment, advance.advance, given_up=advance.give_up)
-    table.add(ReapplyRelease, upkeep.reapply)
-    table.add(CheckHealth, upkeep.check_health)
-    table.add(RetireAppEnvironment, upkeep.retire)
+    advancing = at_cluster(OF_DEPLOYMENT, advance.advance)
+    deployment_given_up = at_cluster(OF_DEPLOYMENT, advance.give_up, limited=False)
+    table.add(AdvanceDeployment, advancing, given_up=deployment_given_up)
+    table.add(CancelDeployment, advancing, given_up=deployment_given_up)
+    table.add(ReapplyRelease, at_cluster(OF_APP_ENVIRONMENT, upkeep.reapply))
+    table.add(CheckHealth, at_cluster(OF_APP_ENVIRONMENT, upkeep.check_health))
+    table.add(RetireAppEnvironment, at_cluster(OF_APP_ENVIRONMENT, upkeep.retire))
     table.add(ReviveAppEnvironment, upkeep.revive)
     table.add(RouteAppEnvironment, routing.route)
     table.add(PurgeEnvironment, purging.purge_environment)
     table.add(PurgeApp, purging.purge_app)
     table.add(PurgeProject, purging.purge_project)
-    table.add(AdvanceRun, running.advance, given_up=running.give_up)
-    table.add(CancelRun, running.advance, given_up=running.give_up)
-    table.add(TidyRun, running.tidy)
+    run_advancing = at_cluster(OF_RUN, running.advance)
+    run_given_up = at_cluster(OF_RUN, running.give_up, limited=False)
+    table.add(AdvanceRun, run_advancing, given_up=run_given_up)
+    table.add(CancelRun, run_advancing, given_up=run_given_up)
+    table.add(TidyRun, at_cluster(OF_RUN, running.tidy))
     table.add(FireCronJob, running.fire)
     table.add(ResealValues, reseal_values)
-    table.add(CheckDrift, checking.check_drift)
-    table.add(CheckWalls, walls.check_walls)
-    table.add(ProveIsolation, proving.prove_isolation, given_up=proving.give_up)
     table.add(PlanChangeSet, changesets.plan_change_set, given_up=changesets.give_up)
+    table.add(CheckDrift, at_cluster(OF_APP_ENVIRONMENT, checking.check_drift))
+    table.add(CheckWalls, at_cluster(OF_ENVIRONMENT, walls.check_walls))
+    table.add(ProveIsolation, at_cluster(OF_PROOF, proving.prove_isolation), given_up=proving.give_up)
+    table.add(CheckCluster, check_cluster)
     return table
 
 
@@ -157,10 +169,13 @@ def pool_of(chosen: NodePoolSetting) -> NodePool:
 
 
 @asynccontextmanager
-async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
-    """What the worker needs on top: the cluster, registries, how to place workloads."""
+async def worker_registry(settings: Settings, *, reach: Reach | None = None) -> AsyncIterator[Registry]:
+    """What the worker needs on top: clusters, registries, how to place workloads. ``reach``: how customers' clusters are
+    reached; None: by the outbound rules.
+    """
     async with common(settings) as registry:
-        outbound = registry.add(Outbound, Outbound(Resolver(refusals(settings))))
+        resolver = Resolver(refusals(settings))
+        outbound = registry.add(Outbound, Outbound(resolver))
         registry.add(Registries, registries(settings, outbound))
         registry.add(Images, images(settings))
         registry.add(
@@ -187,8 +202,10 @@ async def worker_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(Checks, Checks(every_s=settings.drift_check_s))
         registry.add(Canary, settings.canary())
         try:
-            async with connected(settings.kubeconfig, settings.eks) as client:
-                registry.add(ClusterClient, client)
+            async with (
+                connected(settings.kubeconfig, settings.eks) as client,
+                fleet_of(registry, client, reach or Reaching(resolver), concurrency=settings.worker_concurrency),
+            ):
                 yield registry
         finally:
             await outbound.close()
@@ -209,21 +226,24 @@ class Worker:
 
 
 @asynccontextmanager
-async def working(settings: Settings) -> AsyncIterator[Worker]:
+async def working(settings: Settings, *, reach: Reach | None = None) -> AsyncIterator[Worker]:
     """The whole worker, running until the block is left; then steps at work end and no new ones are taken."""
-    async with worker_registry(settings) as registry:
+    async with worker_registry(settings, reach=reach) as registry:
         address = app_address(settings)
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         runner = Runner(address.psycopg(), handlers(), registry, _runner_options(settings), name=name)
         database = registry.get(Database)
-        watcher = ClusterWatcher(database, registry.get(ClusterClient), others=WATCHED)
+        fleet = registry.get(Fleet)
+        watcher = ClusterWatcher(database, fleet.home, others=WATCHED)
         loops = Loops()
         async with runner.connected():
             loops.start("runner", runner.work, drains=True)
             loops.start("rescue", runner.rescue)
             loops.start("watcher", lambda: lead(address.asyncpg(), WATCHER_LOCK, watcher.run))
-            drift = DriftWatcher(database, registry.get(ClusterClient))
+            drift = DriftWatcher(database, fleet.home)
             loops.start("drift", lambda: lead(address.asyncpg(), DRIFT_LOCK, drift.run))
+            customers = FleetWatcher(database, fleet, watching(settings, registry, WATCHED))
+            loops.start("customers", lambda: lead(address.asyncpg(), CUSTOMERS_LOCK, customers.run))
             sweeping = partial(_sweeping, runner, database, settings)
             loops.start("sweep", lambda: lead(address.asyncpg(), SWEEP_LOCK, sweeping))
             if settings.log_store == "postgres":

@@ -60,7 +60,9 @@ class Permission(StrEnum):
     events_read = "events:read"
     registries_read = "registries:read"
     registries_manage = "registries:manage"
+    clusters_read = "clusters:read"
     clusters_manage = "clusters:manage"
+    clusters_accept_risk = "clusters:accept_risk"
     webhooks_manage = "webhooks:manage"
     billing_manage = "billing:manage"
 

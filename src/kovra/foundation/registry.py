@@ -20,6 +20,12 @@ class Registry:
         self._instances[kind] = instance
         return instance
 
+    def over(self, kind: type[T], instance: T) -> Registry:
+        """Another registry, in which this instance stands for its type; all else is as here."""
+        made = Registry()
+        made._instances = {**self._instances, kind: instance}
+        return made
+
     def get(self, kind: type[T]) -> T:
         """The instance; raises LookupError when the process was wired without it."""
         try:

@@ -2,6 +2,7 @@
 
 from kovra.models import (
     changesets,
+    clusters,
     deployments,
     drift,
     foundation,
@@ -17,6 +18,7 @@ from kovra.models.metadata import metadata
 
 __all__ = [
     "changesets",
+    "clusters",
     "deployments",
     "drift",
     "foundation",

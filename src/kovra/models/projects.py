@@ -11,6 +11,7 @@ from kovra.models.metadata import (
     moment,
     number,
     organization,
+    pointed_at,
     reference,
     text,
     updated,
@@ -50,6 +51,8 @@ environments = Table(
     _flag("protected"),
     _flag("delete_protected"),
     text("overlap_policy", default="queue_latest"),
+    # Null: Kovra's own. It never changes: what runs in one cluster is not carried to another.
+    reference("cluster_id", nullable=True),
     created(),
     updated(),
     moment("deleted_at"),
@@ -59,6 +62,8 @@ environments = Table(
     CheckConstraint("kind in ('development', 'preview', 'staging', 'production')", name="kind"),
     CheckConstraint("overlap_policy in ('queue_latest', 'queue_all', 'override', 'reject')", name="overlap_policy"),
     within("project_id", "projects"),
+    within("cluster_id", "clusters"),
+    pointed_at("cluster_id", nullable=True),
 )
 
 apps = Table(

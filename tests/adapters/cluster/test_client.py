@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kovra.adapters.cluster import client as module
+from kovra.adapters.cluster.bounds import Bounds
 from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.connect import from_kubeconfig
 from kovra.adapters.cluster.errors import (
@@ -138,7 +139,7 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=[f"{f.status}-{f.connection}-{f.body!r}" for f in FAULTS])
 async def test_no_foreign_exception_escapes(simulator: Simulator, fault: Fault) -> None:
     client = await from_kubeconfig(simulator.kubeconfig())
-    client._timeout = 0.05
+    client._bounds = Bounds(timeout_s=0.05)
     calls = [
         client.get(REF),
         client.find(REF),
@@ -155,10 +156,8 @@ async def test_no_foreign_exception_escapes(simulator: Simulator, fault: Fault) 
     await client.close()
 
 
-async def test_answers_are_of_bounded_size(
-    simulator: Simulator, client: ClusterClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LARGEST_BYTES", 1000)
+async def test_answers_are_of_bounded_size(simulator: Simulator, client: ClusterClient) -> None:
+    client._bounds = Bounds(largest_bytes=1000)
     simulator.faults.add(Fault(times=9, body=b'{"a": "' + b"x" * 5000 + b'"}'))
     with pytest.raises(ClusterUnreachable, match="too large"):
         await client.get(REF)
@@ -173,7 +172,7 @@ async def test_a_call_whose_caller_has_no_time_left_is_not_tried_again(
     simulator: Simulator, client: ClusterClient
 ) -> None:
     """T203: after a pause of the process the caller's time and the call's are over in the same instant."""
-    client._timeout = 0.2
+    client._bounds = Bounds(timeout_s=0.2)
     stalled = simulator.faults.add(Fault(method="PATCH", times=9, connection="stall"))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.25):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +12,9 @@ import aiohttp
 from kubernetes.aio import client as kubernetes
 from kubernetes.aio.client.exceptions import ApiException
 
+from kovra.adapters.cluster.answers import document_of, event_of, lines_of, read_whole
+from kovra.adapters.cluster.bounds import Bounds
+from kovra.adapters.cluster.circuit import Circuit
 from kovra.adapters.cluster.errors import (
     ClusterConflict,
     ClusterDenied,
@@ -23,15 +25,12 @@ from kovra.adapters.cluster.errors import (
 )
 from kovra.adapters.cluster.paths import path_of
 from kovra.adapters.cluster.readiness import is_ready
-from kovra.adapters.cluster.refusals import error_of, error_of_status
+from kovra.adapters.cluster.refusals import error_of
 from kovra.adapters.cluster.workload import ObjectRef
 
 MANAGER: Final = "kovra"
 Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-_TRIES: Final = 6
-AT_ONCE: Final = 16
-"""Calls at the same time; watches and streams are not counted."""
-LARGEST_BYTES: Final = 32 * 2**20
+_LARGEST_REFUSAL: Final = 256 * 1024
 QUIET_S: Final = 150.0
 """A watch that tells nothing for so long is dead: an API server sends a bookmark every minute."""
 LONGEST_WAIT_S: Final = 5.0
@@ -42,6 +41,8 @@ _REMOVED: Final = {
     "HTTPRoute": 0, "HorizontalPodAutoscaler": 0, "Ingress": 0, "Service": 1, "Secret": 3, "ConfigMap": 3, "Namespace": 4,
 }  # fmt: skip
 """In what order objects are removed; what is not named runs, and goes in between."""
+_USUAL: Final = Bounds()
+_NEVER: Final = 2**62
 _FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 _OWN: Final = aiohttp.ClientTimeout()
 """Calls that write are bounded by asyncio: aiohttp's timer swallows the caller's cancellation when both come in the same
@@ -61,10 +62,22 @@ class ClusterClient:
     are repeated, nothing else is.
     """
 
-    def __init__(self, configuration: kubernetes.Configuration, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        configuration: kubernetes.Configuration,
+        *,
+        bounds: Bounds = _USUAL,
+        circuit: Circuit | None = None,
+        may_write_secrets: bool = True,
+        connector: aiohttp.BaseConnector | None = None,
+    ) -> None:
+        """``circuit``: whether it is asked at all; ``connector``: what the configuration connects by, closed with this."""
         self._api = kubernetes.ApiClient(configuration)
-        self._timeout = timeout_s
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._bounds = bounds
+        self._at_once = asyncio.Semaphore(bounds.at_once)
+        self._circuit = circuit or Circuit(failures_allowed=_NEVER)
+        self._may_write_secrets = may_write_secrets
+        self._connector = connector
 
     @property
     def host(self) -> str:
@@ -74,6 +87,8 @@ class ClusterClient:
     async def close(self) -> None:
         """Close connections."""
         await self._api.close()  # type: ignore[no-untyped-call]
+        if self._connector is not None:
+            await self._connector.close()
 
     async def apply(self, document: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """Server-side apply as ``kovra``. Fields that somebody else set are taken over where the object is ours: what
@@ -81,9 +96,13 @@ class ClusterClient:
         is put into somebody else's.
         """
         ref = ObjectRef.of(document)
+        if ref.kind == "Secret" and not self._may_write_secrets:
+            raise ClusterRefused(
+                "The cluster is not known to encrypt Secrets, and no owner has consented.", kind="secrets_not_encrypted"
+            )
         if ref.kind == "Namespace":
             self.require_ours(document, await self.find(ref))
-        for attempt in range(_TRIES):
+        for attempt in range(self._bounds.tries):
             try:
                 return await self._apply(ref, document, dry_run=dry_run, force=False)
             except ClusterConflict as conflict:
@@ -91,7 +110,7 @@ class ClusterClient:
                 self.require_ours(document, live)
                 if conflict.over_fields:
                     return await self._apply(ref, document, dry_run=dry_run, force=True)
-                if attempt == _TRIES - 1:
+                if attempt == self._bounds.tries - 1:
                     raise
                 await asyncio.sleep(_pause(0.1 * 2**attempt))
         raise AssertionError("unreachable")
@@ -134,12 +153,24 @@ class ClusterClient:
         query += [("labelSelector", labels)] if labels else []
         query += [("fieldSelector", fields)] if fields else []
         path = path_of(api_version, kind, namespace)
-        page = await self._json("GET", path, query=query)
+        page, size = await self._page(path, query)
         items = list(page.get("items") or [])
         while page.get("metadata", {}).get("continue"):
-            page = await self._json("GET", path, query=[*query, ("continue", page["metadata"]["continue"])])
+            page, more = await self._page(path, [*query, ("continue", str(page["metadata"]["continue"]))])
+            size += more
+            if size > self._bounds.largest_list_bytes:
+                raise ClusterUnreachable("The cluster's list is too large.", retry_after_s=60.0)
             items += page.get("items") or []
         return {"items": items, "metadata": page.get("metadata", {})}
+
+    async def _page(self, path: str, query: Sequence[tuple[str, str]]) -> tuple[dict[str, Any], int]:
+        """A page of a list, and its size in bytes; one without any counts for one."""
+        raw = await self._call("GET", path, query=query)
+        return document_of(raw), len(raw) + 1024
+
+    async def review(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """A question that is asked by POST and leaves nothing behind, such as a SelfSubjectAccessReview."""
+        return await self._json("POST", path, body=document)
 
     async def read(self, path: str, query: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
         """What a path answers that is no kind of ours, such as the metrics API; raises ClusterNotFound."""
@@ -200,6 +231,7 @@ class ClusterClient:
         self, path: str, query: Sequence[tuple[str, str]], *, timeout_s: float
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """The body of a GET as it comes, for so long at most; not repeated."""
+        self._circuit.check()
         try:
             response = await self._open("GET", path, query, None, "", timeout_s)
             try:
@@ -224,7 +256,7 @@ class ClusterClient:
             rest.pool_manager = rest._create_pool_manager()
         opening = {"headers": request[2], "protocols": protocols, "max_msg_size": max_bytes, "heartbeat": 20.0}
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._bounds.timeout_s):
                 socket = await rest.pool_manager.ws_connect(request[1], **opening)
         except aiohttp.WSServerHandshakeError as refused:
             raise error_of(ApiException(status=refused.status, reason=refused.message)) from None
@@ -255,13 +287,14 @@ class ClusterClient:
             ("labelSelector", labels),
             ("timeoutSeconds", str(timeout_s)),
         ]
+        self._circuit.check()
         try:
             path = path_of(api_version, kind, namespace)
             lasts = aiohttp.ClientTimeout(total=timeout_s + 10.0, sock_read=QUIET_S)
             response = await self._open("GET", path, query, None, "", lasts)
             try:
-                async for line in _lines(response.content):
-                    yield _event(line)
+                async for line in lines_of(response.content, self._bounds.largest_bytes):
+                    yield event_of(line)
             finally:
                 response.close()
         except ApiException as refused:
@@ -278,14 +311,7 @@ class ClusterClient:
         body: Body | None = None,
         content: str = "application/json",
     ) -> dict[str, Any]:
-        raw = await self._call(method, path, query=query, body=body, content=content)
-        try:
-            document = json.loads(raw) if raw else {}
-        except (ValueError, RecursionError):
-            raise ClusterUnreachable("The cluster's answer is no JSON.") from None
-        if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), dict):
-            raise ClusterUnreachable("The cluster's answer is no object.")
-        return document
+        return document_of(await self._call(method, path, query=query, body=body, content=content))
 
     async def _call(
         self,
@@ -296,19 +322,18 @@ class ClusterClient:
         body: Body | None = None,
         content: str = "application/json",
     ) -> bytes:
-        """All calls made here may be repeated: reads, server-side apply, and deletes by name."""
+        """All calls made here may be repeated: reads, reviews, server-side apply, and deletes by name."""
         wait, fault = 0.2, ClusterUnreachable("The cluster does not answer.")
         denied = False
-        for attempt in range(_TRIES):
+        for attempt in range(self._bounds.tries):
             try:
-                async with self._at_once, asyncio.timeout(self._timeout):
-                    response = await self._open(method, path, query, body, content, _OWN)
-                    return await _read(response)
+                async with self._at_once:
+                    return await self._once(method, path, query, body, content)
             except ApiException as refused:
                 error = error_of(refused)
                 if isinstance(error, ClusterDenied) and not denied:
                     # One more time where it is ready: it may have become that since.
-                    denied = await is_ready(self._api, credential=refused.status == 403, timeout_s=self._timeout)
+                    denied = await is_ready(self._api, credential=refused.status == 403, timeout_s=self._bounds.timeout_s)
                     error = ClusterUnreachable("The cluster is starting.")
                 if not isinstance(error, ClusterUnreachable):
                     raise error from None
@@ -318,10 +343,32 @@ class ClusterClient:
                 wait = max(wait, error.retry_after_s if refused.status == 429 else 0.0)
             except _FAULTS:
                 fault = ClusterUnreachable("The cluster does not answer.")
-            if attempt < _TRIES - 1:
+            if attempt < self._bounds.tries - 1:
                 await asyncio.sleep(_pause(wait))
             wait = min(wait * 2, LONGEST_WAIT_S)
         raise fault
+
+    async def _once(
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Body | None, content: str
+    ) -> bytes:
+        """One try, which the circuit is told of."""
+        self._circuit.admit()
+        try:
+            async with asyncio.timeout(self._bounds.timeout_s):
+                response = await self._open(method, path, query, body, content, _OWN)
+                raw = await read_whole(response, self._bounds.largest_bytes)
+        except ApiException as refused:
+            if (refused.status or 0) >= 500:
+                self._circuit.failed()
+            else:
+                self._circuit.answered()
+            raise
+        except BaseException:
+            # Given up by who asked, too: it took longer than a step has time.
+            self._circuit.failed()
+            raise
+        self._circuit.answered()
+        return raw
 
     async def _open(
         self,
@@ -343,54 +390,13 @@ class ClusterClient:
         )
         response = await self._api.call_api(*request, _request_timeout=lasts)  # type: ignore[misc]
         if response.status >= 300:
-            text = (await response.response.read()).decode("utf-8", "replace")
+            text = (await read_whole(response.response, _LARGEST_REFUSAL)).decode("utf-8", "replace")
             refused = ApiException(status=response.status, reason=response.reason, body=text)
             refused.headers = response.headers
             raise refused
         return response.response
 
 
-def _event(line: bytes) -> dict[str, Any]:
-    """An event of a watch, of the form that its readers count on; raises what an ERROR says."""
-    event: Any = json.loads(line)
-    item = event.get("object") if isinstance(event, dict) else None
-    if not isinstance(item, dict):
-        raise ValueError("no event")
-    if event.get("type") == "ERROR":
-        raise error_of_status(item)
-    metadata = item.get("metadata")
-    if not isinstance(metadata, dict) or "resourceVersion" not in metadata or "type" not in event:
-        raise ValueError("no object")
-    found: dict[str, Any] = event
-    return found
-
-
-async def _read(response: Any) -> bytes:
-    """A whole answer, of bounded size."""
-    raw = bytearray()
-    try:
-        async for chunk in response.content.iter_any():
-            raw += chunk
-            if len(raw) > LARGEST_BYTES:
-                raise ClusterUnreachable("The cluster's answer is too large.", retry_after_s=60.0)
-    finally:
-        response.release()
-    return bytes(raw)
-
-
 def _pause(wait_s: float) -> float:
     """At least so long, and not all at the same moment."""
     return wait_s * (1.0 + random.random() / 2)  # noqa: S311  # jitter
-
-
-async def _lines(content: Any) -> AsyncIterator[bytes]:
-    """Whole lines, however long: an object may be larger than the reader's line limit."""
-    buffer = bytearray()
-    async for chunk in content.iter_any():
-        buffer += chunk
-        while (end := buffer.find(b"\n")) >= 0:
-            line, buffer = bytes(buffer[:end]), buffer[end + 1 :]
-            if line.strip():
-                yield line
-        if len(buffer) > LARGEST_BYTES:
-            raise ClusterUnreachable("A line of the cluster's watch is too large.")

@@ -22,6 +22,8 @@ from kovra.foundation.errors import KovraError
 _LIMITS: Final = re.compile(
     r"(exceeded|failed) quota: |(maximum|minimum) \S+ usage per |\S+ max limit to request ratio per "
 )
+LONGEST_RETRY_S: Final = 3600.0
+"""However long a server asks to be left alone."""
 _NO_RIGHT: Final = re.compile(r'is forbidden: User "[^"]*" cannot \w+ resource ')
 _MALFORMED: Final = ("failed to create typed patch object", "failed to convert new object")
 
@@ -48,7 +50,7 @@ def error_of_status(status: Mapping[str, Any], retry_after: str = "") -> KovraEr
     if code == 410 or reason == "Expired":
         return WatchExpired("The watch is too old.")
     if code == 409 and reason != "AlreadyExists":
-        causes = (status.get("details") or {}).get("causes") or []
+        causes = _details(status).get("causes") or []
         return ClusterConflict(
             "The object changed in the cluster meanwhile.",
             over_fields=any(c.get("reason") == "FieldManagerConflict" for c in causes if isinstance(c, dict)),
@@ -64,10 +66,16 @@ def error_of_status(status: Mapping[str, Any], retry_after: str = "") -> KovraEr
     if code == 500 and message.startswith(_MALFORMED):
         # So an API server says that what is applied does not fit its kind.
         return ClusterRefused(message, kind="admission_refused")
-    hinted = str((status.get("details") or {}).get("retryAfterSeconds") or retry_after or "1")
+    hinted = str(_details(status).get("retryAfterSeconds") or retry_after or "1")
     return ClusterUnreachable(
-        "The cluster is overloaded or failing.", retry_after_s=float(hinted) if hinted.isdigit() else 1.0
+        "The cluster is overloaded or failing.",
+        retry_after_s=min(float(hinted), LONGEST_RETRY_S) if hinted.isdecimal() else 1.0,
     )
+
+
+def _details(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    details = status.get("details")
+    return details if isinstance(details, dict) else {}
 
 
 def is_over_limits(message: str) -> bool:

@@ -97,6 +97,7 @@ _TAGS: Final = {
     "organizations": "The organization a credential opens, and its keys.",
     "members": "People of the organization and their roles.",
     "registries": "The organization's credentials for private registries.",
+    "clusters": "The organization's own clusters: registered, looked at, and what is wrong with them.",
     "tokens": "Api tokens of the organization.",
     "projects": "Projects group apps and environments.",
     "environments": "Places apps run in.",

@@ -62,6 +62,7 @@ _PATHS: Final[dict[str, str]] = {
     "session_id": "The id of a login.",
     "token_id": "The id of an api token.",
     "credential_id": "The id of the registry credential.",
+    "cluster_id": "The cluster (`clu_…`).",
 }
 
 

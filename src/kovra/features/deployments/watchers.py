@@ -15,6 +15,8 @@ from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.errors import WatchExpired
+from kovra.features.clusters.queries import OF_APP_ENVIRONMENT
+from kovra.features.clusters.service.scope import Scope
 from kovra.features.deployments import queries
 from kovra.features.deployments.messages import AdvanceDeployment, CheckHealth, ReapplyRelease
 from kovra.features.deployments.states import Phase
@@ -23,7 +25,7 @@ from kovra.foundation import clock
 from kovra.foundation.db.database import Database
 from kovra.foundation.db.due import Due, all_of
 from kovra.foundation.db.session import TenantSession
-from kovra.foundation.errors import KovraError, NotFound
+from kovra.foundation.errors import KovraError, NotFound, Unavailable
 from kovra.foundation.ids import decode
 from kovra.foundation.jobs.messages import Job, enqueue
 from kovra.foundation.observability import logger
@@ -35,6 +37,8 @@ RELIST_S: Final = 600.0
 """So often everything is listed again although no watch has failed: what a watch never told is not lost for ever."""
 _PAUSE_S: Final = 0.5
 """At least so long between two lists, or two watches that ended at once."""
+LONGEST_PAUSE_S: Final = 60.0
+"""At most so long, whatever a server that is overloaded or was away asks for."""
 _QUIET_S: Final = 0.1
 """Changes of one app environment within this time wake one step."""
 _Key = tuple[UUID, UUID, type[Job] | None]
@@ -45,10 +49,18 @@ class ClusterWatcher:
     """Watches one cluster until it is cancelled."""
 
     def __init__(
-        self, database: Database, client: ClusterClient, *, others: Mapping[str, tuple[str, type[Job]]] | None = None
+        self,
+        database: Database,
+        client: ClusterClient,
+        *,
+        others: Mapping[str, tuple[str, type[Job]]] | None = None,
+        scope: Scope | None = None,
     ) -> None:
-        """``others``: label → (prefix of the id in it, job): what carries it wakes that job, and no deployment."""
+        """``others``: label → (prefix of the id in it, job): what carries it wakes that job, and no deployment.
+        ``scope``: what a customer's cluster may speak about; None: this is Kovra's own.
+        """
         self._database = database
+        self._scope = scope
         self._client = client
         self._others = others or {}
         self._woken: dict[_Key, asyncio.TimerHandle] = {}
@@ -69,13 +81,14 @@ class ClusterWatcher:
                 logger.info("watch_expired", kind=kind)
             except KovraError as error:
                 logger.warning("watch_interrupted", kind=kind, code=error.error_code)
-                await asyncio.sleep(_PAUSE_S + random.random())  # noqa: S311  # jitter
+                wait_s = min(error.retry_after_s, LONGEST_PAUSE_S) if isinstance(error, Unavailable) else 0.0
+                await asyncio.sleep(max(_PAUSE_S, wait_s) + random.random())  # noqa: S311  # jitter
             await _slowly(begun)
 
     async def _watch(self, api_version: str, kind: str, *, until: float) -> None:
         """List, then watch from there; every stream the server closes is taken up again, until it is time to list anew."""
         # Before the list: what goes live while it is under way, or while this process is paused, is not lost.
-        live = [due async for due in all_of(self._database, "live")] if kind == "Deployment" else []
+        live = await self._live() if kind == "Deployment" else []
         listed = await self._client.list(api_version, kind, labels=LABELS)
         for item in listed["items"]:
             self._notice(item)
@@ -89,6 +102,11 @@ class ClusterWatcher:
                     self._notice(item)
             await _slowly(begun)
 
+    async def _live(self) -> list[Due]:
+        if self._scope is None:
+            return [due async for due in all_of(self._database, "live")]
+        return [Due(org_id=self._scope.org_id, id=found) for found in await self._scope.live()]
+
     def _notice(self, item: Mapping[str, Any]) -> None:
         labels = item["metadata"].get("labels") or {}
         org_id = decode("org", f"org_{labels.get('kovra.io/organization', '')}")
@@ -96,12 +114,18 @@ class ClusterWatcher:
             ((label, *other) for label, other in self._others.items() if label in labels), (_PLACE, "aev", None)
         )
         found = decode(prefix, f"{prefix}_{labels.get(label, '')}")
-        if org_id is None or found is None:
+        if org_id is None or found is None or not self._may_speak_of(org_id, str(labels.get(_PLACE, ""))):
             return
         key = (org_id, found, job)
         if key not in self._woken:
             loop = asyncio.get_running_loop()
             self._woken[key] = loop.call_later(_QUIET_S, self._spawn, key)
+
+    def _may_speak_of(self, org_id: UUID, app_environment: str) -> bool:
+        if self._scope is None:
+            return True
+        found = decode("aev", f"aev_{app_environment}")
+        return found is not None and self._scope.admits(org_id, found)
 
     def _spawn(self, key: _Key) -> None:
         del self._woken[key]
@@ -140,10 +164,12 @@ class ClusterWatcher:
         lost = 0
         for due in live:
             if due.id not in known:
-                lost += 1
                 with contextlib.suppress(NotFound):
                     async with self._database.organization(due.org_id) as session:
-                        enqueue(session, ReapplyRelease(id=due.id))
+                        place = await session.one(OF_APP_ENVIRONMENT, org_id=due.org_id, id=due.id)
+                        if place.cluster_id == (self._scope.cluster_id if self._scope else None):
+                            lost += 1
+                            enqueue(session, ReapplyRelease(id=due.id))
         if lost:
             logger.warning("releases_lost_by_cluster", count=lost)
 

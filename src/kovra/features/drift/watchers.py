@@ -14,10 +14,11 @@ from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.errors import WatchExpired
+from kovra.features.clusters.service.scope import Scope
 from kovra.features.drift.messages import CheckDrift, CheckWalls
 from kovra.foundation import clock
 from kovra.foundation.db.database import Database
-from kovra.foundation.errors import KovraError, NotFound
+from kovra.foundation.errors import KovraError, NotFound, Unavailable
 from kovra.foundation.ids import decode
 from kovra.foundation.jobs.messages import enqueue
 from kovra.foundation.observability import logger
@@ -31,15 +32,20 @@ QUIET_S: Final = 2.0
 """Changes within this time are looked at once; a hand that goes on changing is looked at no more often."""
 MOST: Final = 10_000
 """Checks that wait for their quiet time; beyond, the rounds find it."""
+KNOWN: Final = 200_000
+"""Objects whose generation is remembered."""
 _PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
 Key = tuple[type[CheckDrift] | type[CheckWalls], UUID, UUID]
 
 
 class DriftWatcher:
     """Watches one cluster until it is cancelled."""
 
-    def __init__(self, database: Database, client: ClusterClient) -> None:
+    def __init__(self, database: Database, client: ClusterClient, *, scope: Scope | None = None) -> None:
+        """``scope``: what a customer's cluster may speak about; None: this is Kovra's own."""
         self._database = database
+        self._scope = scope
         self._client = client
         self._generations: dict[str, int] = {}
         self._woken: dict[Key, asyncio.TimerHandle] = {}
@@ -60,14 +66,16 @@ class DriftWatcher:
                 logger.info("watch_expired", kind=kind)
             except KovraError as error:
                 logger.warning("watch_interrupted", kind=kind, code=error.error_code)
-                await asyncio.sleep(_PAUSE_S + random.random())  # noqa: S311  # jitter
+                wait_s = min(error.retry_after_s, LONGEST_PAUSE_S) if isinstance(error, Unavailable) else 0.0
+                await asyncio.sleep(max(_PAUSE_S, wait_s) + random.random())  # noqa: S311  # jitter
             await asyncio.sleep(max(0.0, begun + _PAUSE_S - clock.monotonic()))
 
     async def _watch(self, api_version: str, kind: str, labels: str) -> None:
         """From where a list ends; what the list itself shows is left to the rounds."""
         listed = await self._client.list(api_version, kind, labels=labels)
         for item in listed["items"]:
-            self._generations[item["metadata"]["uid"]] = _generation(item)
+            if self._may_speak_of(item):
+                self._generations[item["metadata"]["uid"]] = _generation(item)
         version = str(listed["metadata"].get("resourceVersion", "0"))
         while True:
             begun = clock.monotonic()
@@ -78,7 +86,7 @@ class DriftWatcher:
 
     def _notice(self, told: str, item: Mapping[str, Any]) -> None:
         """A new wish, or an end; what a controller says of how far it is, is neither."""
-        if told == "BOOKMARK":
+        if told == "BOOKMARK" or not self._may_speak_of(item):
             return
         uid, generation = str(item["metadata"].get("uid", "")), _generation(item)
         if told == "DELETED":
@@ -86,10 +94,16 @@ class DriftWatcher:
         elif self._generations.get(uid) == generation:
             return
         else:
+            if len(self._generations) >= KNOWN:
+                self._generations.clear()  # each is looked at once more than needed
             self._generations[uid] = generation
         key = _subject(item)
         if key is not None and key not in self._woken and len(self._woken) < MOST:
             self._woken[key] = asyncio.get_running_loop().call_later(QUIET_S, self._spawn, key)
+
+    def _may_speak_of(self, item: Mapping[str, Any]) -> bool:
+        key = _subject(item)
+        return self._scope is None or (key is not None and self._scope.admits(key[1], key[2]))
 
     def _spawn(self, key: Key) -> None:
         del self._woken[key]

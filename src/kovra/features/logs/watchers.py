@@ -16,6 +16,7 @@ from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.lines import Line, pod_info
 from kovra.adapters.cluster.podlogs import PodLog
 from kovra.adapters.cluster.podwatch import Listed, pods_of
+from kovra.features.clusters.service.scope import Scope
 from kovra.features.logs.service.collecting import (
     CollectorOptions,
     Masks,
@@ -108,8 +109,19 @@ class LogCollector:
     """Collects until it is cancelled."""
 
     def __init__(
-        self, database: Database, client: ClusterClient, masks: Masks, options: CollectorOptions | None = None
+        self,
+        database: Database,
+        client: ClusterClient,
+        masks: Masks,
+        options: CollectorOptions | None = None,
+        *,
+        scope: Scope | None = None,
     ) -> None:
+        """``scope``: what a customer's cluster may speak about; None: this is Kovra's own."""
+        self._scope = scope
+        self._unknown: dict[tuple[str, str], Mapping[str, Any]] = {}
+        if scope is not None:
+            scope.when_read(self._notice_again)
         self._database, self._client, self._masks = database, client, masks
         self._options = options or CollectorOptions()
         self._pods: dict[tuple[str, str], _Pod] = {}
@@ -125,7 +137,8 @@ class LogCollector:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch_forever())
                 group.create_task(self._store_forever())
-                group.create_task(self._forget_forever())
+                if self._scope is None:  # one forgets for all
+                    group.create_task(self._forget_forever())
         finally:
             self._ending = True
             tasks = [pod.task for pod in self._pods.values() if pod.task is not None]
@@ -173,6 +186,11 @@ class LogCollector:
         app_environment_id = decode("aev", f"aev_{labels.get('kovra.io/app-environment', '')}")
         if gone or org_id is None or app_environment_id is None or self._ending:
             return
+        if self._scope is not None and not self._scope.admits(org_id, app_environment_id):
+            # Perhaps it was placed there a moment ago; or its labels are not Kovra's.
+            if len(self._unknown) < self._options.pods:
+                self._unknown[key] = document
+            return
         if len(self._pods) >= self._options.pods:
             self._refused += 1
             return
@@ -180,6 +198,12 @@ class LogCollector:
         pod = self._pods[key] = _Pod(org_id, app_environment_id, document, key[1], release)
         pod.task = asyncio.create_task(self._collect(pod))
         COLLECTED_PODS.set(len(self._pods))
+
+    def _notice_again(self) -> None:
+        unknown, self._unknown = self._unknown, {}
+        for document in unknown.values():
+            self._notice(document, gone=False)
+        self._unknown.clear()  # what is still unknown is told again when it changes
 
     async def _collect(self, pod: _Pod) -> None:
         """Read one pod's log to its end, from where it is stored; what goes wrong is tried again."""

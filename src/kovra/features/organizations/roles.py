@@ -11,7 +11,7 @@ _VIEWER: Final = frozenset(
     {
         P.organizations_read, P.members_read, P.projects_read, P.environments_read, P.apps_read, P.secrets_read,
         P.deployments_read, P.runs_read, P.events_read, P.keys_read,
-        P.registries_read,
+        P.registries_read, P.clusters_read,
     }
 )  # fmt: skip
 _MEMBER: Final = _VIEWER | {
@@ -24,7 +24,7 @@ _ADMIN: Final = _MEMBER | {
     P.tokens_read, P.tokens_manage, P.organizations_update, P.clusters_manage, P.webhooks_manage, P.keys_rotate,
     P.registries_manage,
 }  # fmt: skip
-_OWNER: Final = _ADMIN | {P.billing_manage, P.members_manage_owners, P.organizations_delete}
+_OWNER: Final = _ADMIN | {P.billing_manage, P.members_manage_owners, P.organizations_delete, P.clusters_accept_risk}
 
 ROLES: Final[RoleTable] = {
     Role.owner: frozenset(_OWNER),

@@ -18,6 +18,9 @@ from kovra.foundation.observability.logs import (
     watch_process,
 )
 from kovra.foundation.observability.metrics import (
+    CLUSTER_CHECKS,
+    CLUSTER_PUT_OFF,
+    CLUSTERS_WATCHED,
     COLLECTED_LINES,
     COLLECTED_PODS,
     DEPLOYMENTS,
@@ -47,6 +50,9 @@ from kovra.foundation.observability.metrics import (
 )
 
 __all__ = [
+    "CLUSTERS_WATCHED",
+    "CLUSTER_CHECKS",
+    "CLUSTER_PUT_OFF",
     "COLLECTED_LINES",
     "COLLECTED_PODS",
     "DEPLOYMENTS",

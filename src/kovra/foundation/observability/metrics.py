@@ -46,3 +46,10 @@ SECRET_OPENINGS_HIGH: Final = Counter(
 VALUES_UNREADABLE: Final = Counter(
     "kovra_values_unreadable_total", "Sealed values that did not open.", ("code",), registry=METRICS
 )
+CLUSTER_PUT_OFF: Final = Counter(
+    "kovra_cluster_jobs_put_off_total", "Jobs put off because their customer's cluster had enough.", registry=METRICS
+)
+CLUSTER_CHECKS: Final = Counter(
+    "kovra_cluster_checks_total", "Looks at customers' clusters.", ("kind", "health"), registry=METRICS
+)
+CLUSTERS_WATCHED: Final = Gauge("kovra_clusters_watched", "Customers' clusters this process watches.", registry=METRICS)

@@ -8,6 +8,7 @@ policies of ``policies`` are the third: they refuse that a binding is made anywh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from kovra.adapters.cluster.manifests.labels import MANAGED, document
@@ -49,6 +50,42 @@ _INSIDE: Final = [
     _rule("networking.k8s.io", ["networkpolicies"], _KEPT),
     _rule("policy", ["poddisruptionbudgets"], _OWNED),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """One verb on one kind; ``inside``: needed in the namespaces of environments alone."""
+
+    group: str
+    resource: str
+    verb: str
+    name: str = ""
+    inside: bool = False
+
+    @property
+    def text(self) -> str:
+        """As people read it."""
+        kind = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {kind}{f'/{self.name}' if self.name else ''}"
+
+    def attributes(self) -> dict[str, str]:
+        """As a SelfSubjectAccessReview asks for it."""
+        resource, _, sub = self.resource.partition("/")
+        asked = {"group": self.group, "resource": resource, "verb": self.verb, "subresource": sub, "name": self.name}
+        return {name: value for name, value in asked.items() if value}
+
+
+def needed_rights() -> list[Right]:
+    """Everything the worker needs, one right at a time."""
+    return [
+        Right(group=group, resource=resource, verb=verb, name=name, inside=rules is _INSIDE)
+        for rules in (_EVERYWHERE, _INSIDE)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    ]
 
 
 def service_account_user(namespace: str) -> str:

@@ -28,6 +28,7 @@ from kovra.adapters.cluster.simulator.requests import (
     partial,
     write_options,
 )
+from kovra.adapters.cluster.simulator.reviews import review
 from kovra.adapters.cluster.simulator.shells import PodShells
 from kovra.adapters.cluster.simulator.store import Object, Store
 from kovra.adapters.cluster.simulator.usage import pod_metrics
@@ -77,6 +78,8 @@ class Resources:
         if len(rest) < 2:
             found = discovery(group, rest[0] if rest else "")
             return web.json_response(found) if found else web.Response(status=404, text="404 page not found\n")
+        if (answer := await review(request, group, rest)) is not None:
+            return answer
         return await self._resource(request, group, rest)
 
     async def _resource(self, request: web.Request, group: str, rest: list[str]) -> web.StreamResponse:

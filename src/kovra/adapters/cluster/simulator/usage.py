@@ -20,6 +20,15 @@ _VERSION = "metrics.k8s.io/v1beta1"
 
 def pod_metrics(request: web.Request, store: Store, kubelet: Kubelet, rest: list[str]) -> web.Response:
     """``GET /apis/metrics.k8s.io/v1beta1/namespaces/<namespace>/pods``, by label; pods that run, as metrics-server knows."""
+    if request.method == "GET" and rest == ["v1beta1"]:
+        resource = {
+            "name": "pods",
+            "singularName": "",
+            "namespaced": True,
+            "kind": "PodMetrics",
+            "verbs": ["get", "list"],
+        }
+        return web.json_response({"kind": "APIResourceList", "groupVersion": _VERSION, "resources": [resource]})
     if request.method != "GET" or rest[:2] != ["v1beta1", "namespaces"] or len(rest) != 4 or rest[3] != "pods":
         raise ApiError(404, "NotFound", "the server could not find the requested resource", bare=True)
     kind = BY_KIND["Pod"]

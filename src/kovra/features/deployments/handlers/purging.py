@@ -13,6 +13,8 @@ from uuid import UUID
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.workload import ObjectRef, Placement
 from kovra.adapters.oci.pushing import MirrorRefused, MirrorUnavailable
+from kovra.features.clusters.queries import OF_APP_ENVIRONMENT
+from kovra.features.clusters.service.fleet import Fleet
 from kovra.features.deployments import queries
 from kovra.features.deployments.handlers.cluster import take_out
 from kovra.features.deployments.handlers.mirroring import forget_copies
@@ -81,7 +83,8 @@ async def purge_app(context: JobContext, job: PurgeApp) -> None:
         pairs = await session.all(project_queries.ANY_APP_ENVIRONMENTS_UNDER, org_id=context.org_id, parent=job.id)
     with denied_later():
         for pair in pairs:
-            await take_out(context, pair.id)
+            async with context.registry.get(Fleet).of_row(context, OF_APP_ENVIRONMENT, pair.id) as there:
+                await take_out(there, pair.id)
     await _forget_copies(context, [job.id])
     async with context.session() as session:
         app = await _app(session, job.id)
@@ -129,11 +132,12 @@ async def _is_gone(context: JobContext, project_id: UUID, environment: Environme
         environment_kind=environment.kind,
     )
     ref = ObjectRef(api_version="v1", kind="Namespace", namespace="", name=placement.namespace)
-    client = context.registry.get(ClusterClient)
     context.check_time()
-    with denied_later():
-        if not await client.remove(ref) or await client.find(ref) is None:
-            return True
+    async with context.registry.get(Fleet).at(context, environment.cluster_id) as there:
+        client = there.registry.get(ClusterClient)
+        with denied_later():
+            if not await client.remove(ref) or await client.find(ref) is None:
+                return True
     logger.info("namespace_still_there", namespace=placement.namespace)
     return False
 

@@ -118,6 +118,11 @@ REASONS: Final[dict[str, Meaning]] = {
         "The platform's operators are alerted.",
         "That Kovra's credentials were refused.",
     ),
+    "secrets_not_encrypted": Meaning(
+        "The cluster is not known to encrypt Secrets, and no owner has consented to writing them there.",
+        "An owner consents with PATCH /v1/clusters/{id}, or the cluster gets envelope encryption and is checked again.",
+        "That nothing was written.",
+    ),
     "superseded_by": Meaning("A newer deployment took its place.", "Nothing to do."),
     "canceled_by": Meaning("It was canceled.", "Deploy again when you are ready."),
     "nothing_changed": Meaning(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Response
 
+from kovra.features.clusters.service.registering import cluster_for_environment
 from kovra.features.projects import queries, service
 from kovra.features.projects.endpoints.parameters import Cascade, PlansInForce, ProjectFilter, SlugFilter, located
 from kovra.features.projects.paths import CurrentEnvironment
@@ -45,7 +46,7 @@ async def list_environments(
 
 
 @router.post("/v1/environments", operation_id="createEnvironment", status_code=201)
-@refuses("409 project_full", "409 quota_exceeded", "409 slug_taken")
+@refuses("409 project_full", "409 quota_exceeded", "409 secrets_not_encrypted", "409 slug_taken")
 async def create_environment(
     body: EnvironmentIn,
     who: Annotated[Principal, requires(Permission.environments_create)],
@@ -58,7 +59,7 @@ async def create_environment(
     project = await service.project_named(session, body.project)
     wanted = NewEnvironment(
         name=body.name, slug="", kind=body.kind, protected=body.protected, delete_protected=body.delete_protected,
-        overlap_policy=body.overlap_policy,
+        overlap_policy=body.overlap_policy, cluster_id=await cluster_for_environment(session, body.cluster),
     )  # fmt: skip
     row = await service.create_environment(session, project.id, wanted, plans, name_given_slug=body.slug)
     etags.answer(version_of(row.updated_at))

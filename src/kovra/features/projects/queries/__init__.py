@@ -159,6 +159,7 @@ ADD_ENVIRONMENT = command(
         id=bindparam("id"), org_id=bindparam("org_id"), project_id=bindparam("project_id"), name=bindparam("name"),
         slug=bindparam("slug"), kind=bindparam("kind"), protected=bindparam("protected"),
         delete_protected=bindparam("delete_protected"), overlap_policy=bindparam("overlap_policy"),
+        cluster_id=bindparam("cluster_id"),
     )
 )  # fmt: skip
 UPDATE_ENVIRONMENT = command(

@@ -41,6 +41,7 @@ class EnvironmentRow:
     protected: bool
     delete_protected: bool
     overlap_policy: str
+    cluster_id: UUID | None
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None

@@ -16,7 +16,7 @@ PROJECT = select(
 ).where(_p.org_id == bindparam("org_id"))
 ENVIRONMENT = select(
     _e.id, _e.project_id, _e.name, _e.slug, _e.kind, _e.protected, _e.delete_protected, _e.overlap_policy,
-    _e.created_at, _e.updated_at, _e.deleted_at, _e.purge_at,
+    _e.cluster_id, _e.created_at, _e.updated_at, _e.deleted_at, _e.purge_at,
 ).where(_e.org_id == bindparam("org_id"))  # fmt: skip
 APP = select(
     _a.id, _a.project_id, _a.name, _a.slug, _a.image, _a.processes, _a.release_command, _a.drain_s,

@@ -174,6 +174,10 @@ class EnvironmentIn(Input):
             "call the other one off, or be refused."
         ),
     )
+    cluster: Reference | None = Field(
+        default=None,
+        description="A cluster of the organization's own, id or slug, for good; default: Kovra's.",
+    )
 
 
 class EnvironmentPatch(Input):
@@ -202,6 +206,9 @@ class EnvironmentOut(Output):
     protected: bool = Field(description="Changing what runs here needs environments:use_protected.")
     delete_protected: bool = Field(description="While true it cannot be deleted.")
     overlap_policy: OverlapPolicy = Field(description="For app environments that say nothing themselves.")
+    cluster_id: Annotated[UUID | None, wire("clu")] = Field(
+        default=None, description="The organization's own cluster it is placed on; null: Kovra's."
+    )
     created_at: Time
     updated_at: Time
     deleted_at: Time | None = None
@@ -213,7 +220,7 @@ class EnvironmentOut(Output):
         """The environment as it is shown."""
         return cls(
             id=row.id, project_id=row.project_id, name=row.name, slug=row.slug, kind=row.kind,
-            protected=row.protected, delete_protected=row.delete_protected, overlap_policy=row.overlap_policy,
+            protected=row.protected, delete_protected=row.delete_protected, overlap_policy=row.overlap_policy, cluster_id=row.cluster_id,
             created_at=row.created_at, updated_at=row.updated_at, deleted_at=row.deleted_at, purge_at=row.purge_at,
             project=ProjectOut.of(project) if project else None,
         )  # fmt: skip

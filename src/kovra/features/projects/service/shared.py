@@ -141,6 +141,7 @@ class NewEnvironment:
     protected: bool = False
     delete_protected: bool = False
     overlap_policy: str = "queue_latest"
+    cluster_id: UUID | None = None
 
 
 async def add_environment(session: TenantSession, project_id: UUID, wanted: NewEnvironment) -> UUID:

@@ -24,7 +24,8 @@ BATCH = 50
 """Values re-sealed in one transaction: a killed worker loses at most one batch, which is then done again."""
 _MARGIN_S: Final = 5.0
 _WIRE: Final = {
-    "change_sets": "cs", "config_revisions": "cfg", "secret_versions": "sec", "registry_credentials": "reg",
+    "change_sets": "cs", "clusters": "clu", "config_revisions": "cfg", "secret_versions": "sec",
+    "registry_credentials": "reg",
 }  # fmt: skip
 """Table → prefix of its ids on the wire."""
 

@@ -74,11 +74,23 @@ def _metadata(kind: Kind, document: Object) -> Iterator[str]:
         form = LABEL_1035
     yield from form.check("metadata.name", metadata["name"])
     yield from labels("metadata.labels", metadata.get("labels"))
+    if kind.kind == "Namespace":
+        yield from _levels(metadata.get("labels") or {})
     for finalizer in metadata.get("finalizers") or []:
         if "/" not in finalizer and finalizer not in ("foregroundDeletion", "orphan", "kubernetes"):
             yield (
                 f'metadata.finalizers[0]: Invalid value: "{finalizer}": name is neither a standard finalizer name '
                 "nor is it fully qualified"
+            )
+
+
+def _levels(given: Object) -> Iterator[str]:
+    """Of Pod Security admission, which looks at the labels it goes by."""
+    for mode in ("enforce", "audit", "warn"):
+        name = f"pod-security.kubernetes.io/{mode}"
+        if name in given and given[name] not in ("privileged", "baseline", "restricted"):
+            yield (
+                f'metadata.labels[{name}]: Invalid value: "{given[name]}": must be one of privileged, baseline, restricted'
             )
 
 
