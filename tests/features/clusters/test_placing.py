@@ -10,7 +10,7 @@ import pytest
 
 from kovra.adapters.cluster.simulator import Simulator
 from kovra.entrypoints.worker import Worker
-from tests.support.customers import Customer, kubeconfig
+from tests.support.customers import Customer
 from tests.support.product import App, Caller, Product
 
 
@@ -43,7 +43,12 @@ def namespace(app: App) -> str:
 def objects(simulator: Simulator, app: App) -> set[str]:
     kinds = ("Namespace", "Deployment", "Secret", "Service", "NetworkPolicy", "Pod")
     place = namespace(app)
-    return {k for k in kinds for o in simulator.store.list(k) if place in (o["metadata"].get("namespace"), o["metadata"]["name"])}
+    return {
+        k
+        for k in kinds
+        for o in simulator.store.list(k)
+        if place in (o["metadata"].get("namespace"), o["metadata"]["name"])
+    }
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Boolean, Float, Text, and_, bindparam, case, func, or_, select
+from sqlalchemy import Boolean, Float, Text, and_, bindparam, case, func, or_, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from kovra.foundation.db.pages import Listing
@@ -141,7 +141,7 @@ ADD = command(
         eks_region=bindparam("eks_region"), eks_role_arn=bindparam("eks_role_arn"),
         eks_external_id=bindparam("eks_external_id"), apps_domain=bindparam("apps_domain"), routing=bindparam("routing"),
         credentials=bindparam("credentials"), credentials_key_version=bindparam("credentials_key_version"),
-        actor=func.current_setting("kovra.actor"),
+        actor=func.current_setting("kovra.actor"), check_due_at=func.now() + text("interval '1 minute'"),
     )
 )  # fmt: skip
 _CHANGE = clusters.update().where(_c.org_id == bindparam("org"), _c.id == bindparam("this"))
