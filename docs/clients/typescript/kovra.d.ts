@@ -31,11 +31,6 @@ export interface AppEnvironmentHealthChanged {
   after: string;
 }
 
-/** The address of an app answers with the page for maintenance from now on, or no more. */
-export interface AppEnvironmentMaintenanceChanged {
-  maintenance: boolean;
-}
-
 /** An app in an environment. */
 export interface AppEnvironmentOut {
   /** Its id, for ever. */
@@ -71,8 +66,6 @@ export interface AppEnvironmentOut {
   exposure: "public" | "private";
   /** In force: whether instances reach the internet. */
   egress: "internet" | "none";
-  /** Whether its address answers 503 with a page; deployments go on and do not end it. */
-  maintenance: boolean;
   /** Whether nothing runs because somebody asked for that. */
   suspended: boolean;
   /** The newest; 0: none yet. */
@@ -120,8 +113,6 @@ export interface AppEnvironmentPatch {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
-  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
-  maintenance?: boolean | null;
 }
 
 /** null: as the environment says. */
@@ -131,44 +122,6 @@ export type AppEnvironmentPatchOverlapPolicy = "queue_latest" | "queue_all" | "o
 export interface AppEnvironmentUpdated {
   changed: string[];
 }
-
-/** What is wanted of an app in one environment, over what is said of it everywhere. */
-export interface AppHere {
-  /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
-  scale?: Record<string, number> | null;
-  /** null: as the environment says. */
-  overlap_policy?: AppHereOverlapPolicy;
-  /** How long a release is watched after it went live; 0: not at all. */
-  watch_window_s?: number | null;
-  /** Whether what degrades within the watch window is rolled back. */
-  auto_rollback?: boolean | null;
-  /** Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return. */
-  drift_policy?: "restore" | "report" | null;
-  /**
-   * `public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
-   * reached inside the organization alone (business plan and above). The route changes at once, and a deployment
-   * replaces the instances.
-   */
-  exposure?: "public" | "private" | null;
-  /**
-   * Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
-   * needs the business plan.
-   */
-  egress?: "internet" | "none" | null;
-  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
-  maintenance?: boolean | null;
-  /** Config vars by name: texts, in quotes where they look like something else. null removes. */
-  config?: Record<string, string | null> | null;
-  /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
-  secrets?: string[] | null;
-  /** Cron jobs by name. null removes. */
-  cron_jobs?: Record<string, CronJobWish | null> | null;
-  /** What is to run here, where that differs from the app's image. */
-  image?: string | null;
-}
-
-/** null: as the environment says. */
-export type AppHereOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
 
 /** A new app. */
 export interface AppIn {
@@ -234,20 +187,6 @@ export interface AppPatch {
   drain_s?: number | null;
 }
 
-/** What becomes of one app. */
-export interface AppPlanOut {
-  /** Its slug. */
-  app: string;
-  /** What becomes of it. */
-  action: "create" | "update" | "delete" | "none";
-  /** Whether applying starts a deployment: of an image, or of other numbers of instances. null: none. */
-  deploys: "image" | "scale" | null;
-  /** The image that is deployed. */
-  image: string | null;
-  /** Secrets without a value, for want of which it is not deployed. */
-  needs: string[];
-}
-
 /** A deleted app's rows are gone for good. */
 export interface AppPurged {
   slug: string;
@@ -262,66 +201,6 @@ export interface AppRestored {
 export interface AppUpdated {
   changed: string[];
 }
-
-/** What an app needs at most, while its instances are being replaced. */
-export interface AppUsageOut {
-  /** Thousandths of a CPU. */
-  cpu_millis: number;
-  /** MiB of memory. */
-  memory_mib: number;
-  /** Instances. */
-  pods: number;
-  /** The app environment it belongs to. */
-  app_environment_id: string;
-  /** The app's slug. */
-  app: string;
-}
-
-/** What is wanted of an app. What is not named stays as it is. */
-export interface AppWanted {
-  /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
-  scale?: Record<string, number> | null;
-  /** null: as the environment says. */
-  overlap_policy?: AppWantedOverlapPolicy;
-  /** How long a release is watched after it went live; 0: not at all. */
-  watch_window_s?: number | null;
-  /** Whether what degrades within the watch window is rolled back. */
-  auto_rollback?: boolean | null;
-  /** Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return. */
-  drift_policy?: "restore" | "report" | null;
-  /**
-   * `public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
-   * reached inside the organization alone (business plan and above). The route changes at once, and a deployment
-   * replaces the instances.
-   */
-  exposure?: "public" | "private" | null;
-  /**
-   * Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
-   * needs the business plan.
-   */
-  egress?: "internet" | "none" | null;
-  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
-  maintenance?: boolean | null;
-  /** Config vars by name: texts, in quotes where they look like something else. null removes. */
-  config?: Record<string, string | null> | null;
-  /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
-  secrets?: string[] | null;
-  /** Cron jobs by name. null removes. */
-  cron_jobs?: Record<string, CronJobWish | null> | null;
-  /** For people to read. */
-  name?: string | null;
-  /** What a deployment that names no image takes; null: none. */
-  image?: string | null;
-  /** All of them: what is left out goes with the next deployment. */
-  processes?: Record<string, ProcessIn> | null;
-  /** Runs once before each rollout; null: none. */
-  release_command?: string[] | null;
-  /** Seconds an instance has to end after it was told to. */
-  drain_s?: number | null;
-}
-
-/** null: as the environment says. */
-export type AppWantedOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
 
 /** One thing a proof's pod tried to reach. */
 export interface AttemptOut {
@@ -351,131 +230,6 @@ export interface AutoscaleIn {
   memory?: number | null;
 }
 
-/** One field that changes. */
-export interface ChangeOut {
-  /** The app's slug. */
-  app: string;
-  /** Of the app itself, of the app in this environment, of its config, secrets or cron jobs, or what it runs. */
-  part: ChangeOutPart;
-  /** The field within that part. */
-  path: string;
-  /** What becomes of it. */
-  action: "add" | "change" | "remove";
-  /** Its value now; null where there is none. */
-  before: unknown;
-  /** Its value then; null where there is none. */
-  after: unknown;
-  /** Whether the values are withheld: of config vars, from who may not read them, and once applied. */
-  hidden: boolean;
-}
-
-/** Of the app itself, of the app in this environment, of its config, secrets or cron jobs, or what it runs. */
-export type ChangeOutPart = "app" | "environment" | "config" | "secrets" | "cron_jobs" | "release";
-
-/** A change set was applied: all of it, in one transaction, and these deployments were started. */
-export interface ChangeSetApplied {
-  environment_id: string;
-  changes: number;
-  deployment_ids: string[];
-}
-
-/** Somebody asked what a wanted state would change. */
-export interface ChangeSetCreated {
-  environment_id: string;
-  prune: boolean;
-}
-
-/** What is wanted cannot be had; `code` says why. */
-export interface ChangeSetFailed {
-  environment_id: string;
-  code: string;
-}
-
-/** What is wanted, and of which environment. */
-export interface ChangeSetIn {
-  /** Id or slug. */
-  environment: string;
-  /** The content of a kovra.yaml. */
-  state: KovraFile;
-  /** Over what the file says. */
-  prune?: boolean | null;
-  /** Free text; its deployments carry it. */
-  message?: string;
-  /** From where it is asked for. */
-  trigger?: "api" | "cli" | "console" | "ci";
-}
-
-/** A change set: what a wanted state changes, and whether it was applied. */
-export interface ChangeSetOut {
-  /** Its id, for ever. */
-  id: string;
-  /** What kind of object this is. */
-  object: "change_set";
-  /** The project it belongs to. */
-  project_id: string;
-  /** The environment it belongs to. */
-  environment_id: string;
-  /** The project's slug. */
-  project: string;
-  /** The environment's slug. */
-  environment: string;
-  /** planning → ready → applied; `failed`: it cannot be had; `expired`: it was ready for too long. */
-  state: "planning" | "ready" | "failed" | "applied" | "expired";
-  /** As it was given. */
-  message: string;
-  /** Whether what is not named goes. */
-  prune: boolean;
-  /** Every app it is about; empty while it is planned. */
-  apps: AppPlanOut[];
-  /** Field by field; empty: it changes nothing. */
-  changes: ChangeOut[];
-  /** What the cluster makes of it, by server-side dry run; null: it is not known. */
-  objects: ObjectOut[] | null;
-  /** What it does to the environment's use; null: not planned yet. */
-  quota: QuotaEffectOut | null;
-  /** To know before it is applied. */
-  warnings: WarningOut[];
-  /** Why it failed. */
-  reason: ChangeSetReasonOut | null;
-  /** What applying it has started. */
-  deployment_ids: string[];
-  /** From where it was asked for. */
-  trigger: "api" | "cli" | "console" | "ci";
-  /** Who did it: the id of a person or an api token, or `system`. */
-  actor: string;
-  /** Who applied it. */
-  applied_by: string | null;
-  /** When it was made. */
-  created_at: string;
-  /** When it last changed. */
-  updated_at: string;
-  /** When it was known what it changes. */
-  planned_at: string | null;
-  /** When it was applied. */
-  applied_at: string | null;
-  /** From then on it is not applied any more. */
-  expires_at: string;
-}
-
-/** What a change set would change is known. */
-export interface ChangeSetPlanned {
-  environment_id: string;
-  changes: number;
-  deploys: string[];
-}
-
-/** Why what is wanted cannot be had. */
-export interface ChangeSetReasonOut {
-  /** For programs. */
-  code: string;
-  /** What is wrong. */
-  message: string;
-  /** What to do. */
-  hint: string | null;
-  /** The fields that are wrong. */
-  errors: WrongOut[];
-}
-
 /** A health check: by HTTP path, by TCP connect (neither given), or by a command in the container. */
 export interface CheckIn {
   /** Asked by HTTP; 200 to 399 is good. Not together with `command`. */
@@ -502,6 +256,135 @@ export interface ChecksIn {
   readiness?: CheckIn | null;
   /** When it fails the container is started anew. */
   liveness?: CheckIn | null;
+}
+
+/** The worker opened a cluster's credentials to connect to it; it keeps them in memory while they are in use. */
+export interface ClusterCredentialsOpened {
+}
+
+/** A check found a cluster in another state than the one before. */
+export interface ClusterHealthChanged {
+  before: string;
+  health: string;
+  reason: string | null;
+}
+
+/** A cluster to register, by `kubeconfig` or by `eks`. */
+export interface ClusterIn {
+  /** For people to read. */
+  name: string;
+  /** Default: made of the name. */
+  slug?: string | null;
+  /**
+   * As text. Of its current context Kovra takes the server, `certificate-authority-data`, and a static `token` or
+   * client certificate data. Anything that runs a program, reads a file, goes by a proxy or checks no certificate
+   * is refused. It is sealed, and shown to nobody again.
+   */
+  kubeconfig?: string | null;
+  /** Instead of a kubeconfig. */
+  eks?: EksIn | null;
+  /** Apps placed here get names below it, so its wildcard record must lead to this cluster. Default: Kovra's domain. */
+  apps_domain?: string | null;
+  /** How web processes are routed: by the Gateway API or by Ingress objects. */
+  routing?: "gateway" | "ingress";
+}
+
+/** A cluster without its credentials, which nobody reads back. */
+export interface ClusterOut {
+  /** Its id, for ever. */
+  id: string;
+  /** What kind of object this is. */
+  object: "cluster";
+  /** For people to read. */
+  name: string;
+  /** For people to type; unique among its like. */
+  slug: string;
+  /** How it is reached. */
+  kind: "kubeconfig" | "eks";
+  /** Its API server. */
+  server: string | null;
+  /** Of one that is reached by a role. */
+  eks: EksOut | null;
+  /** Apps placed here get names below it, so its wildcard record must lead to this cluster. Default: Kovra's domain. */
+  apps_domain: string | null;
+  /** How web processes are routed: by the Gateway API or by Ingress objects. */
+  routing: "gateway" | "ingress";
+  /** By the last look; `degraded`: it answers, and something is missing. */
+  health: "unknown" | "healthy" | "degraded" | "unreachable";
+  /** What is wrong. */
+  health_reason: string | null;
+  /** Since when it is so. */
+  health_since: string;
+  /** When it last answered a look. */
+  last_seen_at: string | null;
+  /** When it was last looked at. */
+  checked_at: string | null;
+  /** As whom the cluster knows Kovra. */
+  username: string | null;
+  /** Envelope encryption of Secrets; only EKS tells. */
+  encrypts_secrets: "yes" | "no" | "unknown";
+  /**
+   * An owner's consent that secrets are written to this cluster although it is not known to encrypt them at rest
+   * (envelope encryption of Secrets).
+   */
+  accept_unencrypted_secrets: boolean;
+  /** Who consented. */
+  accepted_by: string | null;
+  /** What the last look found. */
+  report: ReportOut;
+  /** Who registered or last changed it. */
+  actor: string;
+  /** When it was made. */
+  created_at: string;
+  /** When it last changed. */
+  updated_at: string;
+}
+
+/** What to change of a cluster; new credentials replace the old ones whole. */
+export interface ClusterPatch {
+  /** For people to read. */
+  name?: string | null;
+  /**
+   * As text. Of its current context Kovra takes the server, `certificate-authority-data`, and a static `token` or
+   * client certificate data. Anything that runs a program, reads a file, goes by a proxy or checks no certificate
+   * is refused. It is sealed, and shown to nobody again.
+   */
+  kubeconfig?: string | null;
+  /** Kovra assumes it with the cluster's external id, to find the cluster and make its tokens. */
+  role_arn?: string | null;
+  /** Apps placed here get names below it, so its wildcard record must lead to this cluster. Default: Kovra's domain. */
+  apps_domain?: string | null;
+  /** How web processes are routed: by the Gateway API or by Ingress objects. */
+  routing?: "gateway" | "ingress" | null;
+  /**
+   * An owner's consent that secrets are written to this cluster although it is not known to encrypt them at rest
+   * (envelope encryption of Secrets). Needs clusters:accept_risk.
+   */
+  accept_unencrypted_secrets?: boolean | null;
+}
+
+/** A cluster of the organization's own was registered. */
+export interface ClusterRegistered {
+  slug: string;
+  kind: string;
+}
+
+/** A cluster was forgotten, and its credentials with it. */
+export interface ClusterRemoved {
+  slug: string;
+}
+
+/** An owner consented to secrets being written to a cluster that is not known to encrypt them at rest. */
+export interface ClusterRiskAccepted {
+}
+
+/** An owner took that consent back: secrets are no longer written there. */
+export interface ClusterRiskRefused {
+}
+
+/** A cluster's name, address or credentials were changed; which of them, never what to. */
+export interface ClusterUpdated {
+  changed: string[];
 }
 
 /** A config revision was made; staged until the next deployment. */
@@ -628,32 +511,6 @@ export interface CronJobUpdated {
   changed: string[];
 }
 
-/** A cron job; one that is not there yet needs schedule and command. */
-export interface CronJobWish {
-  /** Five fields. */
-  schedule?: string | null;
-  /** As IANA names it. */
-  time_zone?: string | null;
-  /** What is run. */
-  command?: string[] | null;
-  /** What a run may use. */
-  size?: "nano" | "micro" | "small" | "medium" | "large" | null;
-  /** After so many seconds a run is ended. */
-  time_limit_s?: number | null;
-  /** False: it is never due. */
-  enabled?: boolean | null;
-}
-
-/** What instances ask for. */
-export interface DemandOut {
-  /** Thousandths of a CPU. */
-  cpu_millis: number;
-  /** MiB. */
-  memory_mib: number;
-  /** Instances. */
-  pods: number;
-}
-
 /** Somebody asked for a deployment to stop. */
 export interface DeploymentCancelRequested {
   app_environment_id: string;
@@ -666,14 +523,6 @@ export interface DeploymentFinished {
   code: string | null;
   release_id: string | null;
   restored_release_id: string | null;
-}
-
-/** A deployment's image was copied into the platform's mirror, from where its pods run it. */
-export interface DeploymentImageCopied {
-  app_environment_id: string;
-  image: string;
-  runs_from: string;
-  size_bytes: number;
 }
 
 /** What to make live, and where. */
@@ -829,6 +678,28 @@ export interface DriftOut {
   items: DriftItemOut[];
 }
 
+/** An EKS cluster by its names. */
+export interface EksIn {
+  /** Its name. */
+  cluster: string;
+  /** Where it is. */
+  region: string;
+  /** Kovra assumes it with the cluster's external id, to find the cluster and make its tokens. */
+  role_arn: string;
+}
+
+/** An EKS cluster's names, and what its role's trust policy must ask for. */
+export interface EksOut {
+  /** Its name. */
+  cluster: string;
+  /** Where it is. */
+  region: string;
+  /** Kovra assumes it with the cluster's external id, to find the cluster and make its tokens. */
+  role_arn: string;
+  /** Made by Kovra: the trust policy of the role asks for it (`sts:ExternalId`). */
+  external_id: string;
+}
+
 /** The organization's keys and how far re-sealing is. */
 export interface EncryptionOut {
   /** What kind of object this is. */
@@ -882,6 +753,8 @@ export interface EnvironmentIn {
    * one off, or be refused.
    */
   overlap_policy?: "queue_latest" | "queue_all" | "override" | "reject";
+  /** A cluster of the organization's own, id or slug, for good; default: Kovra's. */
+  cluster?: string | null;
 }
 
 /** An environment. */
@@ -904,6 +777,8 @@ export interface EnvironmentOut {
   delete_protected: boolean;
   /** For app environments that say nothing themselves. */
   overlap_policy: "queue_latest" | "queue_all" | "override" | "reject";
+  /** The organization's own cluster it is placed on; null: Kovra's. */
+  cluster_id: string | null;
   /** When it was made. */
   created_at: string;
   /** When it last changed. */
@@ -949,35 +824,6 @@ export interface EnvironmentRestored {
 /** An environment changed. */
 export interface EnvironmentUpdated {
   changed: string[];
-}
-
-/**
- * What an environment may use, and what it needs at most: every instance that may be there while all apps are
- * replaced, autoscaled ones at their most, runs at work and one run of each cron job.
- */
-export interface EnvironmentUsageOut {
-  /** What kind of object this is. */
-  object: "environment_usage";
-  /** The environment it belongs to. */
-  environment_id: string;
-  /** The organization's. */
-  plan: string;
-  /** What the plan allows here; the cluster enforces it. */
-  quota: QuotaOut;
-  /** What all of it needs at most; what would go beyond the quota is refused. */
-  used: NeedOut;
-  /** Of that, each app's; those that a narrowed credential does not see are missing. */
-  apps: AppUsageOut[];
-  /** Of that, what runs at work and cron jobs need. */
-  runs: NeedOut;
-  /** How large sizes are in this installation. */
-  sizes: Record<string, SizeOut>;
-}
-
-/** What is wanted of one environment alone. */
-export interface EnvironmentWanted {
-  /** By slug. */
-  apps?: Record<string, AppHere>;
 }
 
 /** The reader fell too far behind: these sequences were left out. */
@@ -1185,23 +1031,6 @@ export interface KeyVersionOut {
   created_at: string;
 }
 
-/** The wanted state of a project: kovra.yaml. */
-export interface KovraFile {
-  /** Of this format. */
-  version: 1;
-  /** Its slug. The project and its environments must be there. */
-  project: string;
-  /**
-   * Whether what is there and not named here goes: apps, and within the sections that are here processes, fields of
-   * processes, config vars, secrets, cron jobs. Without it nothing goes but what is null.
-   */
-  prune?: boolean;
-  /** Apps by slug; one that is not there is made. */
-  apps?: Record<string, AppWanted>;
-  /** What differs by environment, by the environment's slug. */
-  environments?: Record<string, EnvironmentWanted>;
-}
-
 /** The newest proof of an environment. */
 export interface LastProofOut {
   /** Its id, for ever. */
@@ -1252,6 +1081,9 @@ export interface LinesLive {
 /** The order; a minus: falling. */
 export type ListAppsSort = "-created_at" | "created_at" | "-name" | "name" | "-slug" | "slug";
 
+/** The order; a minus: falling. */
+export type ListClustersSort = "-created_at" | "created_at" | "-slug" | "slug" | "-health" | "health";
+
 /** Only those that ended so. */
 export type ListDeploymentsOutcome = "live" | "failed" | "canceled" | "superseded" | "skipped" | null;
 
@@ -1282,9 +1114,9 @@ export interface ListOfAppOut {
   has_more: boolean;
 }
 
-export interface ListOfChangeSetOut {
+export interface ListOfClusterOut {
   /** The objects of this page. */
-  data: ChangeSetOut[];
+  data: ClusterOut[];
   /** The `cursor` of the next page; null: there is none. */
   next: string | null;
   /** Whether there is another page. */
@@ -1553,44 +1385,6 @@ export interface NarrowingOut {
   environment_id: string | null;
 }
 
-/** So much at the same time. */
-export interface NeedOut {
-  /** Thousandths of a CPU. */
-  cpu_millis: number;
-  /** MiB of memory. */
-  memory_mib: number;
-  /** Instances. */
-  pods: number;
-}
-
-/** One field of an object. */
-export interface ObjectFieldOut {
-  /** Within the object. */
-  path: string;
-  /** null: absent, or not to be shown. */
-  before: string | null;
-  /** null: absent, or not to be shown. */
-  after: string | null;
-}
-
-/** A Kubernetes object that changes. */
-export interface ObjectOut {
-  /** The app's slug. */
-  app: string;
-  /** Its kind. */
-  kind: string;
-  /** Its name. */
-  name: string;
-  /** What becomes of it. */
-  change: "create" | "change" | "delete";
-  /** What differs; at most 20 fields. */
-  fields: ObjectFieldOut[];
-  /** Whether the cluster itself said so. */
-  dry_run: boolean;
-  /** Why the cluster refuses it; null: it does not. */
-  refused: string | null;
-}
-
 /** An organization was made. */
 export interface OrganizationCreated {
   name: string;
@@ -1686,7 +1480,8 @@ export type Permission =
   | "environments:update" | "environments:delete" | "environments:use_protected" | "apps:read" | "apps:create"
   | "apps:update" | "apps:delete" | "config:read" | "config:write" | "secrets:read" | "secrets:write"
   | "deployments:read" | "deployments:create" | "runs:read" | "runs:create" | "logs:read" | "shells:open"
-  | "events:read" | "registries:read" | "registries:manage" | "clusters:manage" | "webhooks:manage" | "billing:manage";
+  | "events:read" | "registries:read" | "registries:manage" | "clusters:read" | "clusters:manage"
+  | "clusters:accept_risk" | "webhooks:manage" | "billing:manage";
 
 /** Where a deployment is. */
 export type Phase =
@@ -1761,7 +1556,7 @@ export interface ProcessIn {
   instances?: number;
   /**
    * CPU and memory of an instance: nano 0.1 CPU and 128 MiB, micro 0.25 and 256 MiB, small 0.5 and 512 MiB, medium
-   * 1 and 1 GiB, large 2 and 4 GiB, unless operators say otherwise (`usage` of an environment).
+   * 1 and 1 GiB, large 2 and 4 GiB.
    */
   size?: "nano" | "micro" | "small" | "medium" | "large";
   /** Health checks; without any an instance is ready once it runs. */
@@ -1864,34 +1659,6 @@ export interface QueueOut {
   position: number;
   /** The deployment whose end it waits for. */
   blocked_by: string | null;
-}
-
-/** What the whole environment asks for. */
-export interface QuotaEffectOut {
-  /** Now. */
-  before: DemandOut;
-  /** Once it is applied. */
-  after: DemandOut;
-  /** What rollouts ask for besides, while they last. */
-  surge: DemandOut;
-  /** What the plan gives to one environment. */
-  limit: DemandOut;
-}
-
-/** What the plan allows. */
-export interface QuotaOut {
-  /** Thousandths of a CPU. */
-  cpu_millis: number;
-  /** MiB of memory. */
-  memory_mib: number;
-  /** Instances. */
-  pods: number;
-  /** Of one instance, at most: larger sizes are refused. */
-  instance_cpu_millis: number;
-  /** The same of memory. */
-  instance_memory_mib: number;
-  /** One-off and scheduled runs of one app at the same time; further ones wait. */
-  runs: number;
 }
 
 /** What was. */
@@ -2014,10 +1781,8 @@ export interface ReleaseOut {
   number: number;
   /** The reference as it was given. */
   image: string;
-  /** What that reference named. */
+  /** What the image's tag stood for when the release was written. */
   digest: string;
-  /** The reference that pods run, by digest: of the same repository, or of the platform's copy of it. */
-  runs_from: string;
   /** The config it runs with. */
   config_revision: number;
   /** By name, as the app had them. */
@@ -2048,6 +1813,29 @@ export interface ReleaseRef {
   image: string;
   /** What the image's tag stood for when the release was written. */
   digest: string;
+}
+
+/** What the last look found. */
+export interface ReportOut {
+  /** Of Kubernetes. */
+  version: string | null;
+  /** Rights that Kovra needs and does not have there. */
+  missing_rights: string[];
+  /**
+   * Rights in the namespaces of environments: held everywhere, come by with the role `kovra-tenant-manager` (`kovra
+   * manifests` writes it), or not at all.
+   */
+  rights_inside: "held" | "role" | "nothing" | null;
+  /** Whether Pod Security admission refuses what it must. */
+  pod_security: "yes" | "no" | "unknown";
+  /** Whether they are enforced: `yes` once a proof of isolation on this cluster found it, `no` if one failed. */
+  network_policies: "yes" | "no" | "unknown";
+  /** Whether the cluster has the metrics API. */
+  metrics: "yes" | "no" | "unknown";
+  /** null: none may be read. */
+  gateway_classes: string[] | null;
+  /** null: none may be read. */
+  ingress_classes: string[] | null;
 }
 
 /** What of the old release is wanted back. */
@@ -2471,14 +2259,6 @@ export interface SignupOut {
   user: UserOut;
 }
 
-/** What an instance of a size may use. */
-export interface SizeOut {
-  /** Thousandths of a CPU. */
-  cpu_millis: number;
-  /** MiB of memory. */
-  memory_mib: number;
-}
-
 /** What is there now. */
 export interface Snapshot {
   app_environments: AppEnvironmentOut[];
@@ -2740,28 +2520,6 @@ export interface ValuesResealed {
   rows: string[];
 }
 
-/** Something to know before it is applied. */
-export interface WarningOut {
-  /** For programs. */
-  code: string;
-  /** Of which app; null: of the environment. */
-  app: string | null;
-  /** What of it. */
-  about: string | null;
-  /** For people. */
-  message: string;
-}
-
-/** A field of the file that cannot be. */
-export interface WrongOut {
-  /** Where (RFC 6901). */
-  pointer: string;
-  /** For programs. */
-  code: string;
-  /** For people. */
-  message: string;
-}
-
 export interface FactPayloads {
   "app.created": AppCreated;
   "app.deleted": AppDeleted;
@@ -2771,12 +2529,14 @@ export interface FactPayloads {
   "app_environment.drift_restored": AppEnvironmentDriftRestored;
   "app_environment.drifted": AppEnvironmentDrifted;
   "app_environment.health_changed": AppEnvironmentHealthChanged;
-  "app_environment.maintenance_changed": AppEnvironmentMaintenanceChanged;
   "app_environment.updated": AppEnvironmentUpdated;
-  "change_set.applied": ChangeSetApplied;
-  "change_set.created": ChangeSetCreated;
-  "change_set.failed": ChangeSetFailed;
-  "change_set.planned": ChangeSetPlanned;
+  "cluster.credentials_opened": ClusterCredentialsOpened;
+  "cluster.health_changed": ClusterHealthChanged;
+  "cluster.registered": ClusterRegistered;
+  "cluster.removed": ClusterRemoved;
+  "cluster.risk_accepted": ClusterRiskAccepted;
+  "cluster.risk_refused": ClusterRiskRefused;
+  "cluster.updated": ClusterUpdated;
   "config.changed": ConfigChanged;
   "config.restored": ConfigRestored;
   "cron_job.created": CronJobCreated;
@@ -2784,7 +2544,6 @@ export interface FactPayloads {
   "cron_job.updated": CronJobUpdated;
   "deployment.cancel_requested": DeploymentCancelRequested;
   "deployment.finished": DeploymentFinished;
-  "deployment.image_copied": DeploymentImageCopied;
   "deployment.moved": DeploymentMoved;
   "deployment.progressed": DeploymentProgressed;
   "deployment.requested": DeploymentRequested;
@@ -2839,40 +2598,6 @@ export type UsualCode =
   | "unknown_parameter";
 
 export interface Operations {
-  /**
-   * Apply a change set as it was seen (`If-Match`): all of it at once, and then its deployments start.
-   *
-   * What was changed since it was planned makes it stale: 409 `change_set_stale` says what, and by whom, and
-   * nothing is done. Applied again it is the same, and nothing is done twice. Each change asks for the right that
-   * it asks for alone. Needs `apps:update`.
-   */
-  applyChangeSet: {
-    method: "POST";
-    path: "/v1/change-sets/{change_set_id}/actions/apply";
-    parameters: {
-      path: {
-        /** The id of a change set. */
-        change_set_id: string;
-      };
-      header?: {
-        /** Repeat a request safely: within 24 hours the first answer is given again. */
-        "Idempotency-Key"?: string;
-      };
-    };
-    body: undefined;
-    answers: {
-      200: ChangeSetOut;
-    };
-    codes:
-      | "body_unexpected" | "busy" | "change_set_expired" | "change_set_failed" | "change_set_planning"
-      | "change_set_stale" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
-      | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
-      | "if_match_required" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found"
-      | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking" | "project_full"
-      | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
-      | "too_many_cron_jobs" | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
-  };
   /** Stop a deployment; what served before is put back. Needs `deployments:create`. */
   cancelDeployment: {
     method: "POST";
@@ -2972,6 +2697,34 @@ export interface Operations {
       | "permission_missing" | "rate_limited" | "request_timeout" | "role_above_own" | "token_expired" | "token_invalid"
       | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
   };
+  /**
+   * Look at a cluster now. `checked_at` tells when that was done; a change of health is an event. Needs
+   * `clusters:manage`.
+   */
+  checkCluster: {
+    method: "POST";
+    path: "/v1/clusters/{cluster_id}/actions/check";
+    parameters: {
+      path: {
+        /** The cluster (`clu_…`). */
+        cluster_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      202: ClusterOut;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
+      | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
+  };
   /** Make an app; it gets its place in every environment of the project. Needs `apps:create`. */
   createApp: {
     method: "POST";
@@ -2994,31 +2747,6 @@ export interface Operations {
       | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
   };
-  /**
-   * Say what is wanted of an environment, and learn what that changes, field by field; nothing is changed by it.
-   *
-   * It is planned in the background: wait here, or with `GET …?wait=30`. Apply it with the ETag of what you have
-   * seen. Needs `apps:update`.
-   */
-  createChangeSet: {
-    method: "POST";
-    path: "/v1/change-sets";
-    parameters: {
-      query?: {
-        /** Seconds to wait until it is planned. */
-        wait?: number;
-      };
-    };
-    body: ChangeSetIn;
-    answers: {
-      202: ChangeSetOut;
-    };
-    codes:
-      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "duplicate_name" | "https_needed" | "invalid" | "length_invalid" | "narrowed_to_an_app"
-      | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
-      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
-  };
   /** Run a command again and again, at the times of a schedule. Needs `runs:create`. */
   createCronJob: {
     method: "POST";
@@ -3037,9 +2765,9 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
-      | "name_taken" | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing"
-      | "quota_exceeded" | "rate_limited" | "request_timeout" | "schedule_invalid" | "time_zone_unknown"
-      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "too_many_cron_jobs" | "unsupported_media_type";
+      | "name_taken" | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "schedule_invalid" | "time_zone_unknown" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "too_many_cron_jobs" | "unsupported_media_type";
   };
   /**
    * Deploy an image, or a release's image again. The answer comes at once; wait with `GET …?wait=30`. Needs
@@ -3067,8 +2795,8 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "invalid" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large"
-      | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired"
-      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid"
+      | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** Make an environment; every app of the project gets its place in it. Needs `environments:create`. */
   createEnvironment: {
@@ -3089,7 +2817,7 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
       | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "project_full"
-      | "quota_exceeded" | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid"
+      | "rate_limited" | "request_timeout" | "secrets_not_encrypted" | "slug_taken" | "token_expired" | "token_invalid"
       | "too_deep" | "too_large" | "unsupported_media_type";
   };
   /** Make another organization, as its owner; switch to it to work in it. */
@@ -3132,8 +2860,8 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
-      | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded"
-      | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
   };
   /**
@@ -3183,8 +2911,8 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
       | "narrowing_exceeded" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
-      | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
-      | "too_large" | "too_many_runs" | "unsupported_media_type";
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "too_many_runs" | "unsupported_media_type";
   };
   /**
    * A one-use ticket of 30 seconds: open `/v1/ws` with the subprotocols `kovra.v1` and `ticket.<ticket>`. Needs
@@ -3367,64 +3095,6 @@ export interface Operations {
       | "login_needed" | "not_found" | "number_too_large" | "overloaded" | "rate_limited" | "request_timeout"
       | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
   };
-  /**
-   * What a kovra.yaml would say that describes the project as it is: applied again it changes nothing.
-   *
-   * Config vars are in it for who may read them, secrets by name alone. Needs `apps:read`.
-   */
-  exportProject: {
-    method: "GET";
-    path: "/v1/projects/{project_id}/export";
-    parameters: {
-      path: {
-        /** The id of a project. */
-        project_id: string;
-      };
-      query?: {
-        /** Only of this environment, by id or slug. */
-        environment?: string;
-      };
-      header?: {
-        /** Answer 304 while this is the version. */
-        "If-None-Match"?: string;
-      };
-    };
-    body: undefined;
-    answers: {
-      200: KovraFile;
-    };
-    codes:
-      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "export_too_large" | "https_needed" | "invalid" | "key_version_missing" | "not_found"
-      | "overloaded" | "permission_missing" | "rate_limited" | "token_expired" | "token_invalid" | "value_unreadable";
-  };
-  /** The same as the text of a kovra.yaml (RFC 9512). Needs `apps:read`. */
-  exportProjectAsYaml: {
-    method: "GET";
-    path: "/v1/projects/{project_id}/export.yaml";
-    parameters: {
-      path: {
-        /** The id of a project. */
-        project_id: string;
-      };
-      query?: {
-        /** Only of this environment, by id or slug. */
-        environment?: string;
-      };
-      header?: {
-        /** Answer 304 while this is the version. */
-        "If-None-Match"?: string;
-      };
-    };
-    body: undefined;
-    answers: {
-      200: string;
-    };
-    codes:
-      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "export_too_large" | "https_needed" | "invalid" | "key_version_missing" | "not_found"
-      | "overloaded" | "permission_missing" | "rate_limited" | "token_expired" | "token_invalid" | "value_unreadable";
-  };
   /** One app. One round trip, unless parents are embedded. Needs `apps:read`. */
   getApp: {
     method: "GET";
@@ -3479,18 +3149,14 @@ export interface Operations {
       | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
       | "rate_limited" | "token_expired" | "token_invalid";
   };
-  /** One change set; with `wait`, once it is planned or the time is over. Needs `apps:read`. */
-  getChangeSet: {
+  /** One cluster: its health, and what the last look found. Needs `clusters:read`. */
+  getCluster: {
     method: "GET";
-    path: "/v1/change-sets/{change_set_id}";
+    path: "/v1/clusters/{cluster_id}";
     parameters: {
       path: {
-        /** The id of a change set. */
-        change_set_id: string;
-      };
-      query?: {
-        /** Seconds to wait until it is planned. */
-        wait?: number;
+        /** The cluster (`clu_…`). */
+        cluster_id: string;
       };
       header?: {
         /** Answer 304 while this is the version. */
@@ -3499,12 +3165,12 @@ export interface Operations {
     };
     body: undefined;
     answers: {
-      200: ChangeSetOut;
+      200: ClusterOut;
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
-      | "rate_limited" | "token_expired" | "token_invalid";
+      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
   };
   /** The newest config revision. Needs `config:read`. */
   getConfig: {
@@ -3672,45 +3338,6 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
       | "rate_limited" | "token_expired" | "token_invalid";
-  };
-  /** What the plan lets an environment use, and what everything in it needs at most. Needs `environments:read`. */
-  getEnvironmentUsage: {
-    method: "GET";
-    path: "/v1/environments/{environment_id}/usage";
-    parameters: {
-      path: {
-        /** The id of an environment. */
-        environment_id: string;
-      };
-      header?: {
-        /** Answer 304 while this is the version. */
-        "If-None-Match"?: string;
-      };
-    };
-    body: undefined;
-    answers: {
-      200: EnvironmentUsageOut;
-    };
-    codes:
-      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
-      | "token_expired" | "token_invalid";
-  };
-  /** What editors check a kovra.yaml with (JSON Schema 2020-12). */
-  getFileSchema: {
-    method: "GET";
-    path: "/docs/kovra.schema.json";
-    parameters: {
-      header?: {
-        /** Answer 304 while this is the version. */
-        "If-None-Match"?: string;
-      };
-    };
-    body: undefined;
-    answers: {
-      200: Record<string, unknown>;
-    };
-    codes: "busy" | "database_busy" | "database_unavailable" | "https_needed" | "overloaded" | "rate_limited";
   };
   /** A proof; of an environment the newest twenty are kept. Needs `environments:read`. */
   getIsolationProof: {
@@ -4090,31 +3717,25 @@ export interface Operations {
       | "token_expired" | "token_invalid";
   };
   /**
-   * Change sets, newest first, without values of config vars; of an environment the newest fifty are kept. Needs
-   * `apps:read`.
+   * The organization's own clusters and how they are; whether policies are enforced is told of one alone. Needs
+   * `clusters:read`.
    */
-  listChangeSets: {
+  listClusters: {
     method: "GET";
-    path: "/v1/change-sets";
+    path: "/v1/clusters";
     parameters: {
       query?: {
-        /** A project's id or slug. */
-        project?: string;
-        /** An environment's id or slug. */
-        environment?: string;
-        /** Only those in this state. */
-        state?: "planning" | "ready" | "failed" | "applied";
         /** How many at most. */
         limit?: number;
         /** `next` of the page before. */
         cursor?: string;
         /** The order; a minus: falling. */
-        sort?: "-created_at" | "created_at";
+        sort?: ListClustersSort;
       };
     };
     body: undefined;
     answers: {
-      200: ListOfChangeSetOut;
+      200: ListOfClusterOut;
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
@@ -4784,8 +4405,8 @@ export interface Operations {
       | "credential_missing" | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name"
       | "https_needed" | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid"
       | "idempotency_key_reused" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found"
-      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout"
-      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired"
+      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /**
    * Exchange a refresh token for the next pair; the old one ends, and its reuse ends the whole login.
@@ -4810,6 +4431,60 @@ export interface Operations {
       | "busy" | "credential_ended" | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed"
       | "invalid" | "length_invalid" | "number_too_large" | "origin_not_allowed" | "overloaded" | "rate_limited"
       | "refresh_invalid" | "request_timeout" | "too_deep" | "too_large" | "unsupported_media_type";
+  };
+  /**
+   * Register a cluster of your own. It is looked at in the background; environments can be placed on it at once,
+   * unless an owner's consent is needed first. Needs `clusters:manage`.
+   */
+  registerCluster: {
+    method: "POST";
+    path: "/v1/clusters";
+    parameters: {
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: ClusterIn;
+    answers: {
+      201: ClusterOut;
+    };
+    codes:
+      | "address_not_allowed" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "credential_needed" | "database_busy" | "database_unavailable" | "duplicate_name" | "field_refused"
+      | "https_needed" | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid"
+      | "idempotency_key_reused" | "invalid" | "kubeconfig_invalid" | "length_invalid" | "narrowing_exceeded"
+      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "slug_taken"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "too_many_clusters" | "unsupported_media_type";
+  };
+  /**
+   * Forget a cluster and its credentials. One that environments are on stays: the refusal names them. Needs
+   * `clusters:manage`.
+   */
+  removeCluster: {
+    method: "DELETE";
+    path: "/v1/clusters/{cluster_id}";
+    parameters: {
+      path: {
+        /** The cluster (`clu_…`). */
+        cluster_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      204: undefined;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "cluster_in_use" | "credential_ended" | "credential_malformed"
+      | "credential_missing" | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed"
+      | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
+      | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing"
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "unsupported_media_type";
   };
   /** Remove a member, or leave: leaving needs no further permission, removing others does. Needs `members:read`. */
   removeMember: {
@@ -4896,8 +4571,8 @@ export interface Operations {
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "if_match_invalid" | "if_match_required" | "invalid" | "key_version_missing" | "length_invalid" | "name_in_use"
       | "narrowing_exceeded" | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
-      | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
-      | "too_large" | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
   };
   /** Replace every instance of what serves, one after the other. Needs `deployments:create`. */
   restart: {
@@ -4922,8 +4597,8 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "nothing_live"
-      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout"
-      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired"
+      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** Undo a deletion; what was live comes back. Needs `apps:delete`. */
   restoreApp: {
@@ -4974,8 +4649,8 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
       | "narrowing_exceeded" | "not_deleted" | "not_found" | "number_too_large" | "overloaded" | "parent_deleted"
-      | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid"
-      | "too_deep" | "too_large" | "undo_window_over" | "unsupported_media_type";
+      | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "undo_window_over" | "unsupported_media_type";
   };
   /** Undo a deletion; what was live comes back. Needs `projects:delete`. */
   restoreProject: {
@@ -5000,8 +4675,8 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
       | "narrowing_exceeded" | "not_deleted" | "not_found" | "number_too_large" | "overloaded" | "permission_missing"
-      | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
-      | "too_large" | "undo_window_over" | "unsupported_media_type";
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "undo_window_over" | "unsupported_media_type";
   };
   /** Run the suspended release again. Needs `deployments:create`. */
   resume: {
@@ -5026,9 +4701,8 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "not_suspended" | "nothing_live"
-      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited"
-      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
-      | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** End an api token; the next request with it gets 401. Needs `tokens:manage`. */
   revokeToken: {
@@ -5135,8 +4809,8 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
       | "narrowing_exceeded" | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
-      | "quota_exceeded" | "rate_limited" | "request_timeout" | "run_in_progress" | "token_expired" | "token_invalid"
-      | "too_deep" | "too_large" | "too_many_runs" | "unsupported_media_type";
+      | "rate_limited" | "request_timeout" | "run_in_progress" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "too_many_runs" | "unsupported_media_type";
   };
   /** Run so many instances of each named process. Needs `deployments:create`. */
   scale: {
@@ -5161,8 +4835,8 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "invalid" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "nothing_live"
-      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout"
-      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired"
+      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** Make a person and their first organization, and log in. */
   signUp: {
@@ -5206,9 +4880,8 @@ export interface Operations {
       | "credential_missing" | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name"
       | "https_needed" | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid"
       | "idempotency_key_reused" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found"
-      | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited"
-      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
-      | "value_unreadable";
+      | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** A pair of the same login for another organization of the same person; the refresh token before it ends. */
   switchOrganization: {
@@ -5287,8 +4960,39 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
-      | "length_invalid" | "maintenance_not_configured" | "narrowing_exceeded" | "not_found" | "not_routed"
-      | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking" | "rate_limited"
+      | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
+      | "permission_missing" | "plan_lacks_private_networking" | "rate_limited" | "request_timeout" | "token_expired"
+      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
+  };
+  /**
+   * Change a cluster, or replace its credentials. What runs there goes on; the next step uses the new ones. Needs
+   * `clusters:manage`.
+   */
+  updateCluster: {
+    method: "PATCH";
+    path: "/v1/clusters/{cluster_id}";
+    parameters: {
+      path: {
+        /** The cluster (`clu_…`). */
+        cluster_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+        /** Change only this version. */
+        "If-Match"?: string;
+      };
+    };
+    body: ClusterPatch;
+    answers: {
+      200: ClusterOut;
+    };
+    codes:
+      | "address_not_allowed" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "credential_needed" | "database_busy" | "database_unavailable" | "duplicate_name" | "field_refused"
+      | "https_needed" | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid"
+      | "idempotency_key_reused" | "if_match_invalid" | "invalid" | "kubeconfig_invalid" | "length_invalid"
+      | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
       | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
       | "version_mismatch";
   };
@@ -5322,9 +5026,9 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "if_match_invalid" | "invalid" | "key_version_missing" | "length_invalid" | "name_in_use" | "narrowing_exceeded"
-      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded"
-      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
-      | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
+      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
+      | "value_unreadable" | "version_mismatch";
   };
   /** Change a cron job; what was due under another schedule is not made up for. Needs `runs:create`. */
   updateCronJob: {
@@ -5351,9 +5055,8 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
       | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
-      | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout" | "schedule_invalid"
-      | "time_zone_unknown" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
-      | "version_mismatch";
+      | "permission_missing" | "rate_limited" | "request_timeout" | "schedule_invalid" | "time_zone_unknown"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
   };
   /** Change an environment. Needs `environments:update`. */
   updateEnvironment: {
@@ -5499,9 +5202,9 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "if_match_invalid" | "invalid" | "key_version_missing" | "length_invalid" | "name_in_use" | "narrowing_exceeded"
-      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded"
-      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
-      | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
+      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
+      | "value_unreadable" | "version_mismatch";
   };
 }
 
@@ -5510,7 +5213,6 @@ export interface Paths {
   "/.well-known/jwks.json": { GET: Operations["getJwks"] };
   "/.well-known/security.txt": { GET: Operations["getSecurityTxt"] };
   "/docs": { GET: Operations["getDocs"] };
-  "/docs/kovra.schema.json": { GET: Operations["getFileSchema"] };
   "/docs/problems/{code}": { GET: Operations["getProblemPage"] };
   "/healthz": { GET: Operations["health"] };
   "/readyz": { GET: Operations["ready"] };
@@ -5539,9 +5241,9 @@ export interface Paths {
   "/v1/auth/refresh": { POST: Operations["refreshTokens"] };
   "/v1/auth/signup": { POST: Operations["signUp"] };
   "/v1/auth/switch": { POST: Operations["switchOrganization"] };
-  "/v1/change-sets": { GET: Operations["listChangeSets"]; POST: Operations["createChangeSet"] };
-  "/v1/change-sets/{change_set_id}": { GET: Operations["getChangeSet"] };
-  "/v1/change-sets/{change_set_id}/actions/apply": { POST: Operations["applyChangeSet"] };
+  "/v1/clusters": { GET: Operations["listClusters"]; POST: Operations["registerCluster"] };
+  "/v1/clusters/{cluster_id}": { GET: Operations["getCluster"]; DELETE: Operations["removeCluster"]; PATCH: Operations["updateCluster"] };
+  "/v1/clusters/{cluster_id}/actions/check": { POST: Operations["checkCluster"] };
   "/v1/cron-jobs": { GET: Operations["listCronJobs"]; POST: Operations["createCronJob"] };
   "/v1/cron-jobs/{cron_job_id}": { GET: Operations["getCronJob"]; DELETE: Operations["deleteCronJob"]; PATCH: Operations["updateCronJob"] };
   "/v1/cron-jobs/{cron_job_id}/actions/run-now": { POST: Operations["runCronJobNow"] };
@@ -5553,7 +5255,6 @@ export interface Paths {
   "/v1/environments/{environment_id}": { GET: Operations["getEnvironment"]; DELETE: Operations["deleteEnvironment"]; PATCH: Operations["updateEnvironment"] };
   "/v1/environments/{environment_id}/actions/prove-isolation": { POST: Operations["proveIsolation"] };
   "/v1/environments/{environment_id}/actions/restore": { POST: Operations["restoreEnvironment"] };
-  "/v1/environments/{environment_id}/usage": { GET: Operations["getEnvironmentUsage"] };
   "/v1/events": { GET: Operations["listEvents"] };
   "/v1/isolation": { GET: Operations["listIsolation"] };
   "/v1/isolation-proofs/{isolation_proof_id}": { GET: Operations["getIsolationProof"] };
@@ -5569,8 +5270,6 @@ export interface Paths {
   "/v1/projects": { GET: Operations["listProjects"]; POST: Operations["createProject"] };
   "/v1/projects/{project_id}": { GET: Operations["getProject"]; DELETE: Operations["deleteProject"]; PATCH: Operations["updateProject"] };
   "/v1/projects/{project_id}/actions/restore": { POST: Operations["restoreProject"] };
-  "/v1/projects/{project_id}/export": { GET: Operations["exportProject"] };
-  "/v1/projects/{project_id}/export.yaml": { GET: Operations["exportProjectAsYaml"] };
   "/v1/registry-credentials": { GET: Operations["listRegistryCredentials"]; POST: Operations["createRegistryCredential"] };
   "/v1/registry-credentials/{credential_id}": { GET: Operations["getRegistryCredential"]; DELETE: Operations["removeRegistryCredential"]; PATCH: Operations["updateRegistryCredential"] };
   "/v1/releases": { GET: Operations["listReleases"] };

@@ -84,7 +84,9 @@ CUSTOMERS_LOCK: Final = 4_012_026_16
 
 
 def handlers() -> HandlerTable:
-    """Every job and its handler, and at which cluster it acts: a map of what the worker does."""
+    """Every job and its handler: a map of what the worker does. One that acts at a cluster is taken to its row's by
+    ``at_cluster``; without that it finds no client at all.
+    """
     table = HandlerTable()
     advancing = at_cluster(OF_DEPLOYMENT, advance.advance)
     deployment_given_up = at_cluster(OF_DEPLOYMENT, advance.give_up, limited=False)
@@ -94,7 +96,7 @@ def handlers() -> HandlerTable:
     table.add(CheckHealth, at_cluster(OF_APP_ENVIRONMENT, upkeep.check_health))
     table.add(RetireAppEnvironment, at_cluster(OF_APP_ENVIRONMENT, upkeep.retire))
     table.add(ReviveAppEnvironment, upkeep.revive)
-    table.add(RouteAppEnvironment, routing.route)
+    table.add(RouteAppEnvironment, at_cluster(OF_APP_ENVIRONMENT, routing.route))
     table.add(PurgeEnvironment, purging.purge_environment)
     table.add(PurgeApp, purging.purge_app)
     table.add(PurgeProject, purging.purge_project)

@@ -42,7 +42,6 @@ _REMOVED: Final = {
 }  # fmt: skip
 """In what order objects are removed; what is not named runs, and goes in between."""
 _USUAL: Final = Bounds()
-_NEVER: Final = 2**62
 _FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 _OWN: Final = aiohttp.ClientTimeout()
 """Calls that write are bounded by asyncio: aiohttp's timer swallows the caller's cancellation when both come in the same
@@ -58,9 +57,7 @@ def to_remove(inventory: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> list
 
 
 class ClusterClient:
-    """One cluster. Every call has a deadline and a size it may not exceed, so many run at once; GET, apply and delete
-    are repeated, nothing else is.
-    """
+    """One cluster. Every call has a deadline and a size it may not exceed; GET, apply and delete alone are repeated."""
 
     def __init__(
         self,
@@ -71,11 +68,11 @@ class ClusterClient:
         may_write_secrets: bool = True,
         connector: aiohttp.BaseConnector | None = None,
     ) -> None:
-        """``circuit``: whether it is asked at all; ``connector``: what the configuration connects by, closed with this."""
+        """``circuit``: whether it is asked at all; ``connector``: what it connects by, closed with it."""
         self._api = kubernetes.ApiClient(configuration)
         self._bounds = bounds
         self._at_once = asyncio.Semaphore(bounds.at_once)
-        self._circuit = circuit or Circuit(failures_allowed=_NEVER)
+        self._circuit = circuit or Circuit(failures_allowed=2**62)  # never opens
         self._may_write_secrets = may_write_secrets
         self._connector = connector
 
@@ -153,20 +150,19 @@ class ClusterClient:
         query += [("labelSelector", labels)] if labels else []
         query += [("fieldSelector", fields)] if fields else []
         path = path_of(api_version, kind, namespace)
-        page, size = await self._page(path, query)
+        page, left = await self._page(path, query, self._bounds.largest_list_bytes)
         items = list(page.get("items") or [])
         while page.get("metadata", {}).get("continue"):
-            page, more = await self._page(path, [*query, ("continue", str(page["metadata"]["continue"]))])
-            size += more
-            if size > self._bounds.largest_list_bytes:
-                raise ClusterUnreachable("The cluster's list is too large.", retry_after_s=60.0)
+            page, left = await self._page(path, [*query, ("continue", str(page["metadata"]["continue"]))], left)
             items += page.get("items") or []
         return {"items": items, "metadata": page.get("metadata", {})}
 
-    async def _page(self, path: str, query: Sequence[tuple[str, str]]) -> tuple[dict[str, Any], int]:
-        """A page of a list, and its size in bytes; one without any counts for one."""
+    async def _page(self, path: str, query: Sequence[tuple[str, str]], most: int) -> tuple[dict[str, Any], int]:
+        """A page of a list, and how many bytes the others may have; one that holds nothing counts all the same."""
         raw = await self._call("GET", path, query=query)
-        return document_of(raw), len(raw) + 1024
+        if len(raw) > most:
+            raise ClusterUnreachable("The cluster's list is too large.", retry_after_s=60.0)
+        return document_of(raw), most - len(raw) - 1024
 
     async def review(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """A question that is asked by POST and leaves nothing behind, such as a SelfSubjectAccessReview."""
@@ -333,7 +329,9 @@ class ClusterClient:
                 error = error_of(refused)
                 if isinstance(error, ClusterDenied) and not denied:
                     # One more time where it is ready: it may have become that since.
-                    denied = await is_ready(self._api, credential=refused.status == 403, timeout_s=self._bounds.timeout_s)
+                    denied = await is_ready(
+                        self._api, credential=refused.status == 403, timeout_s=self._bounds.timeout_s
+                    )
                     error = ClusterUnreachable("The cluster is starting.")
                 if not isinstance(error, ClusterUnreachable):
                     raise error from None

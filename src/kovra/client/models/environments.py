@@ -41,6 +41,8 @@ class EnvironmentIn(TypedDict):
     """What a deployment does that meets another one: wait and make way for later ones, wait its turn, call the other
     one off, or be refused.
     """
+    cluster: NotRequired[str | None]
+    """A cluster of the organization's own, id or slug, for good; default: Kovra's."""
 
 
 class EnvironmentOut(TypedDict):
@@ -64,6 +66,8 @@ class EnvironmentOut(TypedDict):
     """While true it cannot be deleted."""
     overlap_policy: Literal["queue_latest", "queue_all", "override", "reject"]
     """For app environments that say nothing themselves."""
+    cluster_id: str | None
+    """The organization's own cluster it is placed on; null: Kovra's."""
     created_at: str
     """When it was made."""
     updated_at: str

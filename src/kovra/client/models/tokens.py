@@ -134,7 +134,9 @@ Permission: TypeAlias = Literal[
     "events:read",
     "registries:read",
     "registries:manage",
+    "clusters:read",
     "clusters:manage",
+    "clusters:accept_risk",
     "webhooks:manage",
     "billing:manage",
 ]

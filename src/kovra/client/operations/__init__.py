@@ -5,7 +5,7 @@ from __future__ import annotations
 from kovra.client.operations.app_environments import AppEnvironments
 from kovra.client.operations.apps import Apps
 from kovra.client.operations.auth import Auth
-from kovra.client.operations.change_sets import ChangeSets
+from kovra.client.operations.clusters import Clusters
 from kovra.client.operations.config import Config
 from kovra.client.operations.cron_jobs import CronJobs
 from kovra.client.operations.deployments import Deployments
@@ -31,6 +31,7 @@ class Client(
     Organizations,
     Members,
     Registries,
+    Clusters,
     Tokens,
     Projects,
     Environments,
@@ -39,7 +40,6 @@ class Client(
     Metrics,
     Shells,
     Isolation,
-    ChangeSets,
     Config,
     Secrets,
     Deployments,

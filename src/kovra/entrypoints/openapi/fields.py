@@ -32,6 +32,7 @@ _NARROWED: Final[dict[str, str]] = {
     "environment_id": "Reaches this environment alone; null: all.",
 }
 _BY_SCHEMA: Final[dict[str, dict[str, str]]] = {
+    "ClusterOut": {"report": "What the last look found."},
     "NarrowingOut": _NARROWED,
     "TokenCreatedOut": _NARROWED,
     "TokenOut": _NARROWED,

@@ -26,6 +26,8 @@ from kovra.features.changesets.rules.warnings import warning
 from kovra.features.changesets.service import keeping, rehearsing
 from kovra.features.changesets.service.rehearsing import UNRESOLVED, Rehearsed, Rollout
 from kovra.features.changesets.states import State
+from kovra.features.clusters.queries import OF_ENVIRONMENT
+from kovra.features.clusters.service.fleet import Fleet
 from kovra.features.deployments.compose import Placing, compose, instances_of
 from kovra.features.deployments.service import progress
 from kovra.features.organizations import queries as organization_queries
@@ -80,10 +82,11 @@ async def give_up(context: JobContext, job: PlanChangeSet) -> None:
 
 async def _dry_run(context: JobContext, rehearsed: Rehearsed, plan: str) -> tuple[list[Found] | None, list[Found]]:
     """What the cluster would make of it, and warnings; None: it does not say."""
-    objects: list[Found] = []
+    fleet, objects = context.registry.get(Fleet), list[Found]()
     try:
         for rollout in rehearsed.rollouts:
-            objects += await _rolled_out(context, rollout, plan)
+            async with fleet.of_row(context, OF_ENVIRONMENT, rollout.pair.environment_id) as there:
+                objects += await _rolled_out(there, rollout, plan)
         for pair in rehearsed.removed:
             objects += [_gone(pair.app_slug, ref) for ref in progress.inventory_of(pair)]
     except (ClusterUnreachable, ClusterDenied) as away:

@@ -57,7 +57,7 @@ class EksIn(Input):
     """An EKS cluster by its names."""
 
     cluster: EksName = Field(examples=["production"], description="Its name.")
-    region: Region = Field(examples=["us-east-1"])
+    region: Region = Field(examples=["us-east-1"], description="Where it is.")
     role_arn: RoleArn = Field(examples=[_EXAMPLE], description=_ROLE)
 
 
@@ -94,16 +94,16 @@ class ClusterPatch(Input):
 class EksOut(Output):
     """An EKS cluster's names, and what its role's trust policy must ask for."""
 
-    cluster: str
-    region: str
-    role_arn: str
+    cluster: str = Field(description="Its name.")
+    region: str = Field(description="Where it is.")
+    role_arn: str = Field(description=_ROLE)
     external_id: str = Field(description="Made by Kovra: the trust policy of the role asks for it (`sts:ExternalId`).")
 
 
 class ReportOut(Output):
     """What the last look found."""
 
-    version: str | None = Field(default=None, examples=["v1.35.0"])
+    version: str | None = Field(default=None, examples=["v1.35.0"], description="Of Kubernetes.")
     missing_rights: list[str] = Field(default=[], description="Rights that Kovra needs and does not have there.")
     rights_inside: Literal["held", "role", "nothing"] | None = Field(
         default=None,
@@ -129,9 +129,9 @@ class ClusterOut(Output):
     object: Literal["cluster"] = "cluster"
     name: str = Field(examples=["Our own"])
     slug: str = Field(examples=["our-own"])
-    kind: Literal["kubeconfig", "eks"]
+    kind: Literal["kubeconfig", "eks"] = Field(description="How it is reached.")
     server: str | None = Field(description="Its API server.", examples=["https://k8s.example.com:6443"])
-    eks: EksOut | None = None
+    eks: EksOut | None = Field(default=None, description="Of one that is reached by a role.")
     apps_domain: str | None = Field(description=_DOMAIN)
     routing: Routing = Field(description=_ROUTING)
     health: Health = Field(description="By the last look; `degraded`: it answers, and something is missing.")

@@ -94,7 +94,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
     if len(text) > LARGEST:
         raise _wrong("", "The kubeconfig is too long.")
     try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader without aliases
+        document = _Loader(text).get_single_data()
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, OverflowError):
         raise _wrong("", "The kubeconfig is no YAML, or uses aliases.") from None
     if not isinstance(document, dict) or document.get("kind") != "Config":
