@@ -13,7 +13,7 @@ from tests.support.product import Product
 from tests.support.walls import TENANT_TABLES, USER_TABLES, expected, policies
 
 DOORS = {
-    "due_work", "enter_token", "living_door", "login_door", "memberships_door", "needed_masters", "password_door",
+    "due_work", "registered_clusters", "enter_token", "living_door", "login_door", "memberships_door", "needed_masters", "password_door",
     "refresh_door", "replaced_keys", "stalled_rotations", "wrapped_keys",
 }  # fmt: skip
 """Whatever answers before a tenant is known. A new one needs its reason in review, and its place here."""

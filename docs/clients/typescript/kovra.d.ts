@@ -123,6 +123,42 @@ export interface AppEnvironmentUpdated {
   changed: string[];
 }
 
+/** What is wanted of an app in one environment, over what is said of it everywhere. */
+export interface AppHere {
+  /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
+  scale?: Record<string, number> | null;
+  /** null: as the environment says. */
+  overlap_policy?: AppHereOverlapPolicy;
+  /** How long a release is watched after it went live; 0: not at all. */
+  watch_window_s?: number | null;
+  /** Whether what degrades within the watch window is rolled back. */
+  auto_rollback?: boolean | null;
+  /** Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return. */
+  drift_policy?: "restore" | "report" | null;
+  /**
+   * `public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
+   * reached inside the organization alone (business plan and above). The route changes at once, and a deployment
+   * replaces the instances.
+   */
+  exposure?: "public" | "private" | null;
+  /**
+   * Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
+   * needs the business plan.
+   */
+  egress?: "internet" | "none" | null;
+  /** Config vars by name: texts, in quotes where they look like something else. null removes. */
+  config?: Record<string, string | null> | null;
+  /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
+  secrets?: string[] | null;
+  /** Cron jobs by name. null removes. */
+  cron_jobs?: Record<string, CronJobWish | null> | null;
+  /** What is to run here, where that differs from the app's image. */
+  image?: string | null;
+}
+
+/** null: as the environment says. */
+export type AppHereOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
+
 /** A new app. */
 export interface AppIn {
   /** Id or slug. */
@@ -187,6 +223,20 @@ export interface AppPatch {
   drain_s?: number | null;
 }
 
+/** What becomes of one app. */
+export interface AppPlanOut {
+  /** Its slug. */
+  app: string;
+  /** What becomes of it. */
+  action: "create" | "update" | "delete" | "none";
+  /** Whether applying starts a deployment: of an image, or of other numbers of instances. null: none. */
+  deploys: "image" | "scale" | null;
+  /** The image that is deployed. */
+  image: string | null;
+  /** Secrets without a value, for want of which it is not deployed. */
+  needs: string[];
+}
+
 /** A deleted app's rows are gone for good. */
 export interface AppPurged {
   slug: string;
@@ -201,6 +251,50 @@ export interface AppRestored {
 export interface AppUpdated {
   changed: string[];
 }
+
+/** What is wanted of an app. What is not named stays as it is. */
+export interface AppWanted {
+  /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
+  scale?: Record<string, number> | null;
+  /** null: as the environment says. */
+  overlap_policy?: AppWantedOverlapPolicy;
+  /** How long a release is watched after it went live; 0: not at all. */
+  watch_window_s?: number | null;
+  /** Whether what degrades within the watch window is rolled back. */
+  auto_rollback?: boolean | null;
+  /** Of changes made by hand in the cluster: `restore` puts back, `report` only tells. Walls always return. */
+  drift_policy?: "restore" | "report" | null;
+  /**
+   * `public`: the process `web` has an address that everybody reaches. `private`: no route and no public name;
+   * reached inside the organization alone (business plan and above). The route changes at once, and a deployment
+   * replaces the instances.
+   */
+  exposure?: "public" | "private" | null;
+  /**
+   * Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
+   * needs the business plan.
+   */
+  egress?: "internet" | "none" | null;
+  /** Config vars by name: texts, in quotes where they look like something else. null removes. */
+  config?: Record<string, string | null> | null;
+  /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
+  secrets?: string[] | null;
+  /** Cron jobs by name. null removes. */
+  cron_jobs?: Record<string, CronJobWish | null> | null;
+  /** For people to read. */
+  name?: string | null;
+  /** What a deployment that names no image takes; null: none. */
+  image?: string | null;
+  /** All of them: what is left out goes with the next deployment. */
+  processes?: Record<string, ProcessIn> | null;
+  /** Runs once before each rollout; null: none. */
+  release_command?: string[] | null;
+  /** Seconds an instance has to end after it was told to. */
+  drain_s?: number | null;
+}
+
+/** null: as the environment says. */
+export type AppWantedOverlapPolicy = "queue_latest" | "queue_all" | "override" | "reject" | null;
 
 /** One thing a proof's pod tried to reach. */
 export interface AttemptOut {
@@ -228,6 +322,131 @@ export interface AutoscaleIn {
   cpu?: number | null;
   /** The same of memory; of both, whichever asks for more instances decides. */
   memory?: number | null;
+}
+
+/** One field that changes. */
+export interface ChangeOut {
+  /** The app's slug. */
+  app: string;
+  /** Of the app itself, of the app in this environment, of its config, secrets or cron jobs, or what it runs. */
+  part: ChangeOutPart;
+  /** The field within that part. */
+  path: string;
+  /** What becomes of it. */
+  action: "add" | "change" | "remove";
+  /** Its value now; null where there is none. */
+  before: unknown;
+  /** Its value then; null where there is none. */
+  after: unknown;
+  /** Whether the values are withheld: of config vars, from who may not read them, and once applied. */
+  hidden: boolean;
+}
+
+/** Of the app itself, of the app in this environment, of its config, secrets or cron jobs, or what it runs. */
+export type ChangeOutPart = "app" | "environment" | "config" | "secrets" | "cron_jobs" | "release";
+
+/** A change set was applied: all of it, in one transaction, and these deployments were started. */
+export interface ChangeSetApplied {
+  environment_id: string;
+  changes: number;
+  deployment_ids: string[];
+}
+
+/** Somebody asked what a wanted state would change. */
+export interface ChangeSetCreated {
+  environment_id: string;
+  prune: boolean;
+}
+
+/** What is wanted cannot be had; `code` says why. */
+export interface ChangeSetFailed {
+  environment_id: string;
+  code: string;
+}
+
+/** What is wanted, and of which environment. */
+export interface ChangeSetIn {
+  /** Id or slug. */
+  environment: string;
+  /** The content of a kovra.yaml. */
+  state: KovraFile;
+  /** Over what the file says. */
+  prune?: boolean | null;
+  /** Free text; its deployments carry it. */
+  message?: string;
+  /** From where it is asked for. */
+  trigger?: "api" | "cli" | "console" | "ci";
+}
+
+/** A change set: what a wanted state changes, and whether it was applied. */
+export interface ChangeSetOut {
+  /** Its id, for ever. */
+  id: string;
+  /** What kind of object this is. */
+  object: "change_set";
+  /** The project it belongs to. */
+  project_id: string;
+  /** The environment it belongs to. */
+  environment_id: string;
+  /** The project's slug. */
+  project: string;
+  /** The environment's slug. */
+  environment: string;
+  /** planning → ready → applied; `failed`: it cannot be had; `expired`: it was ready for too long. */
+  state: "planning" | "ready" | "failed" | "applied" | "expired";
+  /** As it was given. */
+  message: string;
+  /** Whether what is not named goes. */
+  prune: boolean;
+  /** Every app it is about; empty while it is planned. */
+  apps: AppPlanOut[];
+  /** Field by field; empty: it changes nothing. */
+  changes: ChangeOut[];
+  /** What the cluster makes of it, by server-side dry run; null: it is not known. */
+  objects: ObjectOut[] | null;
+  /** What it does to the environment's use; null: not planned yet. */
+  quota: QuotaEffectOut | null;
+  /** To know before it is applied. */
+  warnings: WarningOut[];
+  /** Why it failed. */
+  reason: ChangeSetReasonOut | null;
+  /** What applying it has started. */
+  deployment_ids: string[];
+  /** From where it was asked for. */
+  trigger: "api" | "cli" | "console" | "ci";
+  /** Who did it: the id of a person or an api token, or `system`. */
+  actor: string;
+  /** Who applied it. */
+  applied_by: string | null;
+  /** When it was made. */
+  created_at: string;
+  /** When it last changed. */
+  updated_at: string;
+  /** When it was known what it changes. */
+  planned_at: string | null;
+  /** When it was applied. */
+  applied_at: string | null;
+  /** From then on it is not applied any more. */
+  expires_at: string;
+}
+
+/** What a change set would change is known. */
+export interface ChangeSetPlanned {
+  environment_id: string;
+  changes: number;
+  deploys: string[];
+}
+
+/** Why what is wanted cannot be had. */
+export interface ChangeSetReasonOut {
+  /** For programs. */
+  code: string;
+  /** What is wrong. */
+  message: string;
+  /** What to do. */
+  hint: string | null;
+  /** The fields that are wrong. */
+  errors: WrongOut[];
 }
 
 /** A health check: by HTTP path, by TCP connect (neither given), or by a command in the container. */
@@ -511,6 +730,32 @@ export interface CronJobUpdated {
   changed: string[];
 }
 
+/** A cron job; one that is not there yet needs schedule and command. */
+export interface CronJobWish {
+  /** Five fields. */
+  schedule?: string | null;
+  /** As IANA names it. */
+  time_zone?: string | null;
+  /** What is run. */
+  command?: string[] | null;
+  /** What a run may use. */
+  size?: "nano" | "micro" | "small" | "medium" | "large" | null;
+  /** After so many seconds a run is ended. */
+  time_limit_s?: number | null;
+  /** False: it is never due. */
+  enabled?: boolean | null;
+}
+
+/** What instances ask for. */
+export interface DemandOut {
+  /** Thousandths of a CPU. */
+  cpu_millis: number;
+  /** MiB. */
+  memory_mib: number;
+  /** Instances. */
+  pods: number;
+}
+
 /** Somebody asked for a deployment to stop. */
 export interface DeploymentCancelRequested {
   app_environment_id: string;
@@ -523,6 +768,14 @@ export interface DeploymentFinished {
   code: string | null;
   release_id: string | null;
   restored_release_id: string | null;
+}
+
+/** A deployment's image was copied into the platform's mirror, from where its pods run it. */
+export interface DeploymentImageCopied {
+  app_environment_id: string;
+  image: string;
+  runs_from: string;
+  size_bytes: number;
 }
 
 /** What to make live, and where. */
@@ -826,6 +1079,12 @@ export interface EnvironmentUpdated {
   changed: string[];
 }
 
+/** What is wanted of one environment alone. */
+export interface EnvironmentWanted {
+  /** By slug. */
+  apps?: Record<string, AppHere>;
+}
+
 /** The reader fell too far behind: these sequences were left out. */
 export interface EventGap {
   after: number;
@@ -1031,6 +1290,23 @@ export interface KeyVersionOut {
   created_at: string;
 }
 
+/** The wanted state of a project: kovra.yaml. */
+export interface KovraFile {
+  /** Of this format. */
+  version: 1;
+  /** Its slug. The project and its environments must be there. */
+  project: string;
+  /**
+   * Whether what is there and not named here goes: apps, and within the sections that are here processes, fields of
+   * processes, config vars, secrets, cron jobs. Without it nothing goes but what is null.
+   */
+  prune?: boolean;
+  /** Apps by slug; one that is not there is made. */
+  apps?: Record<string, AppWanted>;
+  /** What differs by environment, by the environment's slug. */
+  environments?: Record<string, EnvironmentWanted>;
+}
+
 /** The newest proof of an environment. */
 export interface LastProofOut {
   /** Its id, for ever. */
@@ -1108,6 +1384,15 @@ export interface ListOfAppEnvironmentOut {
 export interface ListOfAppOut {
   /** The objects of this page. */
   data: AppOut[];
+  /** The `cursor` of the next page; null: there is none. */
+  next: string | null;
+  /** Whether there is another page. */
+  has_more: boolean;
+}
+
+export interface ListOfChangeSetOut {
+  /** The objects of this page. */
+  data: ChangeSetOut[];
   /** The `cursor` of the next page; null: there is none. */
   next: string | null;
   /** Whether there is another page. */
@@ -1383,6 +1668,34 @@ export interface NarrowingOut {
   app_id: string | null;
   /** Reaches this environment alone; null: all. */
   environment_id: string | null;
+}
+
+/** One field of an object. */
+export interface ObjectFieldOut {
+  /** Within the object. */
+  path: string;
+  /** null: absent, or not to be shown. */
+  before: string | null;
+  /** null: absent, or not to be shown. */
+  after: string | null;
+}
+
+/** A Kubernetes object that changes. */
+export interface ObjectOut {
+  /** The app's slug. */
+  app: string;
+  /** Its kind. */
+  kind: string;
+  /** Its name. */
+  name: string;
+  /** What becomes of it. */
+  change: "create" | "change" | "delete";
+  /** What differs; at most 20 fields. */
+  fields: ObjectFieldOut[];
+  /** Whether the cluster itself said so. */
+  dry_run: boolean;
+  /** Why the cluster refuses it; null: it does not. */
+  refused: string | null;
 }
 
 /** An organization was made. */
@@ -1661,6 +1974,18 @@ export interface QueueOut {
   blocked_by: string | null;
 }
 
+/** What the whole environment asks for. */
+export interface QuotaEffectOut {
+  /** Now. */
+  before: DemandOut;
+  /** Once it is applied. */
+  after: DemandOut;
+  /** What rollouts ask for besides, while they last. */
+  surge: DemandOut;
+  /** What the plan gives to one environment. */
+  limit: DemandOut;
+}
+
 /** What was. */
 export interface RangeOut {
   /** As it was asked for. */
@@ -1781,8 +2106,10 @@ export interface ReleaseOut {
   number: number;
   /** The reference as it was given. */
   image: string;
-  /** What the image's tag stood for when the release was written. */
+  /** What that reference named. */
   digest: string;
+  /** The reference that pods run, by digest: of the same repository, or of the platform's copy of it. */
+  runs_from: string;
   /** The config it runs with. */
   config_revision: number;
   /** By name, as the app had them. */
@@ -2520,6 +2847,28 @@ export interface ValuesResealed {
   rows: string[];
 }
 
+/** Something to know before it is applied. */
+export interface WarningOut {
+  /** For programs. */
+  code: string;
+  /** Of which app; null: of the environment. */
+  app: string | null;
+  /** What of it. */
+  about: string | null;
+  /** For people. */
+  message: string;
+}
+
+/** A field of the file that cannot be. */
+export interface WrongOut {
+  /** Where (RFC 6901). */
+  pointer: string;
+  /** For programs. */
+  code: string;
+  /** For people. */
+  message: string;
+}
+
 export interface FactPayloads {
   "app.created": AppCreated;
   "app.deleted": AppDeleted;
@@ -2530,6 +2879,10 @@ export interface FactPayloads {
   "app_environment.drifted": AppEnvironmentDrifted;
   "app_environment.health_changed": AppEnvironmentHealthChanged;
   "app_environment.updated": AppEnvironmentUpdated;
+  "change_set.applied": ChangeSetApplied;
+  "change_set.created": ChangeSetCreated;
+  "change_set.failed": ChangeSetFailed;
+  "change_set.planned": ChangeSetPlanned;
   "cluster.credentials_opened": ClusterCredentialsOpened;
   "cluster.health_changed": ClusterHealthChanged;
   "cluster.registered": ClusterRegistered;
@@ -2544,6 +2897,7 @@ export interface FactPayloads {
   "cron_job.updated": CronJobUpdated;
   "deployment.cancel_requested": DeploymentCancelRequested;
   "deployment.finished": DeploymentFinished;
+  "deployment.image_copied": DeploymentImageCopied;
   "deployment.moved": DeploymentMoved;
   "deployment.progressed": DeploymentProgressed;
   "deployment.requested": DeploymentRequested;
@@ -2598,6 +2952,40 @@ export type UsualCode =
   | "unknown_parameter";
 
 export interface Operations {
+  /**
+   * Apply a change set as it was seen (`If-Match`): all of it at once, and then its deployments start.
+   *
+   * What was changed since it was planned makes it stale: 409 `change_set_stale` says what, and by whom, and
+   * nothing is done. Applied again it is the same, and nothing is done twice. Each change asks for the right that
+   * it asks for alone. Needs `apps:update`.
+   */
+  applyChangeSet: {
+    method: "POST";
+    path: "/v1/change-sets/{change_set_id}/actions/apply";
+    parameters: {
+      path: {
+        /** The id of a change set. */
+        change_set_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ChangeSetOut;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "change_set_expired" | "change_set_failed" | "change_set_planning"
+      | "change_set_stale" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
+      | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
+      | "if_match_required" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found"
+      | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking" | "project_full"
+      | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "too_many_cron_jobs" | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
+  };
   /** Stop a deployment; what served before is put back. Needs `deployments:create`. */
   cancelDeployment: {
     method: "POST";
@@ -2746,6 +3134,31 @@ export interface Operations {
       | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "project_full"
       | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
+  };
+  /**
+   * Say what is wanted of an environment, and learn what that changes, field by field; nothing is changed by it.
+   *
+   * It is planned in the background: wait here, or with `GET …?wait=30`. Apply it with the ETag of what you have
+   * seen. Needs `apps:update`.
+   */
+  createChangeSet: {
+    method: "POST";
+    path: "/v1/change-sets";
+    parameters: {
+      query?: {
+        /** Seconds to wait until it is planned. */
+        wait?: number;
+      };
+    };
+    body: ChangeSetIn;
+    answers: {
+      202: ChangeSetOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "duplicate_name" | "https_needed" | "invalid" | "length_invalid" | "narrowed_to_an_app"
+      | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
   };
   /** Run a command again and again, at the times of a schedule. Needs `runs:create`. */
   createCronJob: {
@@ -3095,6 +3508,64 @@ export interface Operations {
       | "login_needed" | "not_found" | "number_too_large" | "overloaded" | "rate_limited" | "request_timeout"
       | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
   };
+  /**
+   * What a kovra.yaml would say that describes the project as it is: applied again it changes nothing.
+   *
+   * Config vars are in it for who may read them, secrets by name alone. Needs `apps:read`.
+   */
+  exportProject: {
+    method: "GET";
+    path: "/v1/projects/{project_id}/export";
+    parameters: {
+      path: {
+        /** The id of a project. */
+        project_id: string;
+      };
+      query?: {
+        /** Only of this environment, by id or slug. */
+        environment?: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: KovraFile;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "export_too_large" | "https_needed" | "invalid" | "key_version_missing" | "not_found"
+      | "overloaded" | "permission_missing" | "rate_limited" | "token_expired" | "token_invalid" | "value_unreadable";
+  };
+  /** The same as the text of a kovra.yaml (RFC 9512). Needs `apps:read`. */
+  exportProjectAsYaml: {
+    method: "GET";
+    path: "/v1/projects/{project_id}/export.yaml";
+    parameters: {
+      path: {
+        /** The id of a project. */
+        project_id: string;
+      };
+      query?: {
+        /** Only of this environment, by id or slug. */
+        environment?: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: string;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "export_too_large" | "https_needed" | "invalid" | "key_version_missing" | "not_found"
+      | "overloaded" | "permission_missing" | "rate_limited" | "token_expired" | "token_invalid" | "value_unreadable";
+  };
   /** One app. One round trip, unless parents are embedded. Needs `apps:read`. */
   getApp: {
     method: "GET";
@@ -3143,6 +3614,33 @@ export interface Operations {
     body: undefined;
     answers: {
       200: AppEnvironmentOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
+      | "rate_limited" | "token_expired" | "token_invalid";
+  };
+  /** One change set; with `wait`, once it is planned or the time is over. Needs `apps:read`. */
+  getChangeSet: {
+    method: "GET";
+    path: "/v1/change-sets/{change_set_id}";
+    parameters: {
+      path: {
+        /** The id of a change set. */
+        change_set_id: string;
+      };
+      query?: {
+        /** Seconds to wait until it is planned. */
+        wait?: number;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ChangeSetOut;
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
@@ -3338,6 +3836,22 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
       | "rate_limited" | "token_expired" | "token_invalid";
+  };
+  /** What editors check a kovra.yaml with (JSON Schema 2020-12). */
+  getFileSchema: {
+    method: "GET";
+    path: "/docs/kovra.schema.json";
+    parameters: {
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: Record<string, unknown>;
+    };
+    codes: "busy" | "database_busy" | "database_unavailable" | "https_needed" | "overloaded" | "rate_limited";
   };
   /** A proof; of an environment the newest twenty are kept. Needs `environments:read`. */
   getIsolationProof: {
@@ -3710,6 +4224,38 @@ export interface Operations {
     body: undefined;
     answers: {
       200: ListOfAppOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
+  /**
+   * Change sets, newest first, without values of config vars; of an environment the newest fifty are kept. Needs
+   * `apps:read`.
+   */
+  listChangeSets: {
+    method: "GET";
+    path: "/v1/change-sets";
+    parameters: {
+      query?: {
+        /** A project's id or slug. */
+        project?: string;
+        /** An environment's id or slug. */
+        environment?: string;
+        /** Only those in this state. */
+        state?: "planning" | "ready" | "failed" | "applied";
+        /** How many at most. */
+        limit?: number;
+        /** `next` of the page before. */
+        cursor?: string;
+        /** The order; a minus: falling. */
+        sort?: "-created_at" | "created_at";
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ListOfChangeSetOut;
     };
     codes:
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
@@ -5213,6 +5759,7 @@ export interface Paths {
   "/.well-known/jwks.json": { GET: Operations["getJwks"] };
   "/.well-known/security.txt": { GET: Operations["getSecurityTxt"] };
   "/docs": { GET: Operations["getDocs"] };
+  "/docs/kovra.schema.json": { GET: Operations["getFileSchema"] };
   "/docs/problems/{code}": { GET: Operations["getProblemPage"] };
   "/healthz": { GET: Operations["health"] };
   "/readyz": { GET: Operations["ready"] };
@@ -5241,6 +5788,9 @@ export interface Paths {
   "/v1/auth/refresh": { POST: Operations["refreshTokens"] };
   "/v1/auth/signup": { POST: Operations["signUp"] };
   "/v1/auth/switch": { POST: Operations["switchOrganization"] };
+  "/v1/change-sets": { GET: Operations["listChangeSets"]; POST: Operations["createChangeSet"] };
+  "/v1/change-sets/{change_set_id}": { GET: Operations["getChangeSet"] };
+  "/v1/change-sets/{change_set_id}/actions/apply": { POST: Operations["applyChangeSet"] };
   "/v1/clusters": { GET: Operations["listClusters"]; POST: Operations["registerCluster"] };
   "/v1/clusters/{cluster_id}": { GET: Operations["getCluster"]; DELETE: Operations["removeCluster"]; PATCH: Operations["updateCluster"] };
   "/v1/clusters/{cluster_id}/actions/check": { POST: Operations["checkCluster"] };
@@ -5270,6 +5820,8 @@ export interface Paths {
   "/v1/projects": { GET: Operations["listProjects"]; POST: Operations["createProject"] };
   "/v1/projects/{project_id}": { GET: Operations["getProject"]; DELETE: Operations["deleteProject"]; PATCH: Operations["updateProject"] };
   "/v1/projects/{project_id}/actions/restore": { POST: Operations["restoreProject"] };
+  "/v1/projects/{project_id}/export": { GET: Operations["exportProject"] };
+  "/v1/projects/{project_id}/export.yaml": { GET: Operations["exportProjectAsYaml"] };
   "/v1/registry-credentials": { GET: Operations["listRegistryCredentials"]; POST: Operations["createRegistryCredential"] };
   "/v1/registry-credentials/{credential_id}": { GET: Operations["getRegistryCredential"]; DELETE: Operations["removeRegistryCredential"]; PATCH: Operations["updateRegistryCredential"] };
   "/v1/releases": { GET: Operations["listReleases"] };

@@ -19,9 +19,9 @@ from kovra.adapters.cluster.workload import Gateway, NodePool, Toleration
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
+from kovra.entrypoints.fleet import fleet_of, watching
 from kovra.entrypoints.mirrors import images
 from kovra.entrypoints.wiring import app_address, common, refusals
-from kovra.entrypoints.fleet import fleet_of, watching
 from kovra.features.changesets import handlers as changesets
 from kovra.features.changesets.messages import PlanChangeSet
 from kovra.features.clusters.handlers import at_cluster, check_cluster

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kovra.client.operations.app_environments import AppEnvironments
 from kovra.client.operations.apps import Apps
 from kovra.client.operations.auth import Auth
+from kovra.client.operations.change_sets import ChangeSets
 from kovra.client.operations.clusters import Clusters
 from kovra.client.operations.config import Config
 from kovra.client.operations.cron_jobs import CronJobs
@@ -40,6 +41,7 @@ class Client(
     Metrics,
     Shells,
     Isolation,
+    ChangeSets,
     Config,
     Secrets,
     Deployments,

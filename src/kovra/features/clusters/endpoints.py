@@ -113,6 +113,7 @@ async def remove_cluster(cluster_id: str, who: Manager, session: Session) -> Non
 
 
 @router.post("/v1/clusters/{cluster_id}/actions/check", operation_id="checkCluster", status_code=202)
-async def check_cluster(cluster_id: str, who: Manager, session: Session) -> ClusterOut:
+async def check_cluster(cluster_id: str, who: Manager, session: Session, response: Response) -> ClusterOut:
     """Look at a cluster now. `checked_at` tells when that was done; a change of health is an event."""
+    response.headers["Location"] = f"/v1/clusters/{cluster_id}"
     return ClusterOut.of(await registering.request_check(session, path_id("clu", cluster_id)))
