@@ -31,6 +31,11 @@ export interface AppEnvironmentHealthChanged {
   after: string;
 }
 
+/** The address of an app answers with the page for maintenance from now on, or no more. */
+export interface AppEnvironmentMaintenanceChanged {
+  maintenance: boolean;
+}
+
 /** An app in an environment. */
 export interface AppEnvironmentOut {
   /** Its id, for ever. */
@@ -66,6 +71,8 @@ export interface AppEnvironmentOut {
   exposure: "public" | "private";
   /** In force: whether instances reach the internet. */
   egress: "internet" | "none";
+  /** Whether its address answers 503 with a page; deployments go on and do not end it. */
+  maintenance: boolean;
   /** Whether nothing runs because somebody asked for that. */
   suspended: boolean;
   /** The newest; 0: none yet. */
@@ -113,6 +120,8 @@ export interface AppEnvironmentPatch {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
+  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
+  maintenance?: boolean | null;
 }
 
 /** null: as the environment says. */
@@ -146,6 +155,8 @@ export interface AppHere {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
+  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
+  maintenance?: boolean | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */
   config?: Record<string, string | null> | null;
   /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
@@ -252,6 +263,20 @@ export interface AppUpdated {
   changed: string[];
 }
 
+/** What an app needs at most, while its instances are being replaced. */
+export interface AppUsageOut {
+  /** Thousandths of a CPU. */
+  cpu_millis: number;
+  /** MiB of memory. */
+  memory_mib: number;
+  /** Instances. */
+  pods: number;
+  /** The app environment it belongs to. */
+  app_environment_id: string;
+  /** The app's slug. */
+  app: string;
+}
+
 /** What is wanted of an app. What is not named stays as it is. */
 export interface AppWanted {
   /** Instances by process; takes effect with the next deployment. To scale now: `actions/scale`. */
@@ -275,6 +300,8 @@ export interface AppWanted {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
+  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
+  maintenance?: boolean | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */
   config?: Record<string, string | null> | null;
   /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
@@ -1079,6 +1106,29 @@ export interface EnvironmentUpdated {
   changed: string[];
 }
 
+/**
+ * What an environment may use, and what it needs at most: every instance that may be there while all apps are
+ * replaced, autoscaled ones at their most, runs at work and one run of each cron job.
+ */
+export interface EnvironmentUsageOut {
+  /** What kind of object this is. */
+  object: "environment_usage";
+  /** The environment it belongs to. */
+  environment_id: string;
+  /** The organization's. */
+  plan: string;
+  /** What the plan allows here; the cluster enforces it. */
+  quota: QuotaOut;
+  /** What all of it needs at most; what would go beyond the quota is refused. */
+  used: NeedOut;
+  /** Of that, each app's; those that a narrowed credential does not see are missing. */
+  apps: AppUsageOut[];
+  /** Of that, what runs at work and cron jobs need. */
+  runs: NeedOut;
+  /** How large sizes are in this installation. */
+  sizes: Record<string, SizeOut>;
+}
+
 /** What is wanted of one environment alone. */
 export interface EnvironmentWanted {
   /** By slug. */
@@ -1670,6 +1720,16 @@ export interface NarrowingOut {
   environment_id: string | null;
 }
 
+/** So much at the same time. */
+export interface NeedOut {
+  /** Thousandths of a CPU. */
+  cpu_millis: number;
+  /** MiB of memory. */
+  memory_mib: number;
+  /** Instances. */
+  pods: number;
+}
+
 /** One field of an object. */
 export interface ObjectFieldOut {
   /** Within the object. */
@@ -1869,7 +1929,7 @@ export interface ProcessIn {
   instances?: number;
   /**
    * CPU and memory of an instance: nano 0.1 CPU and 128 MiB, micro 0.25 and 256 MiB, small 0.5 and 512 MiB, medium
-   * 1 and 1 GiB, large 2 and 4 GiB.
+   * 1 and 1 GiB, large 2 and 4 GiB, unless operators say otherwise (`usage` of an environment).
    */
   size?: "nano" | "micro" | "small" | "medium" | "large";
   /** Health checks; without any an instance is ready once it runs. */
@@ -1984,6 +2044,22 @@ export interface QuotaEffectOut {
   surge: DemandOut;
   /** What the plan gives to one environment. */
   limit: DemandOut;
+}
+
+/** What the plan allows. */
+export interface QuotaOut {
+  /** Thousandths of a CPU. */
+  cpu_millis: number;
+  /** MiB of memory. */
+  memory_mib: number;
+  /** Instances. */
+  pods: number;
+  /** Of one instance, at most: larger sizes are refused. */
+  instance_cpu_millis: number;
+  /** The same of memory. */
+  instance_memory_mib: number;
+  /** One-off and scheduled runs of one app at the same time; further ones wait. */
+  runs: number;
 }
 
 /** What was. */
@@ -2586,6 +2662,14 @@ export interface SignupOut {
   user: UserOut;
 }
 
+/** What an instance of a size may use. */
+export interface SizeOut {
+  /** Thousandths of a CPU. */
+  cpu_millis: number;
+  /** MiB of memory. */
+  memory_mib: number;
+}
+
 /** What is there now. */
 export interface Snapshot {
   app_environments: AppEnvironmentOut[];
@@ -2878,6 +2962,7 @@ export interface FactPayloads {
   "app_environment.drift_restored": AppEnvironmentDriftRestored;
   "app_environment.drifted": AppEnvironmentDrifted;
   "app_environment.health_changed": AppEnvironmentHealthChanged;
+  "app_environment.maintenance_changed": AppEnvironmentMaintenanceChanged;
   "app_environment.updated": AppEnvironmentUpdated;
   "change_set.applied": ChangeSetApplied;
   "change_set.created": ChangeSetCreated;
@@ -3178,9 +3263,9 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
-      | "name_taken" | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
-      | "request_timeout" | "schedule_invalid" | "time_zone_unknown" | "token_expired" | "token_invalid" | "too_deep"
-      | "too_large" | "too_many_cron_jobs" | "unsupported_media_type";
+      | "name_taken" | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing"
+      | "quota_exceeded" | "rate_limited" | "request_timeout" | "schedule_invalid" | "time_zone_unknown"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "too_many_cron_jobs" | "unsupported_media_type";
   };
   /**
    * Deploy an image, or a release's image again. The answer comes at once; wait with `GET …?wait=30`. Needs
@@ -3208,8 +3293,8 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "invalid" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large"
-      | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid"
-      | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired"
+      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** Make an environment; every app of the project gets its place in it. Needs `environments:create`. */
   createEnvironment: {
@@ -3230,8 +3315,8 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
       | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "project_full"
-      | "rate_limited" | "request_timeout" | "secrets_not_encrypted" | "slug_taken" | "token_expired" | "token_invalid"
-      | "too_deep" | "too_large" | "unsupported_media_type";
+      | "quota_exceeded" | "rate_limited" | "request_timeout" | "secrets_not_encrypted" | "slug_taken" | "token_expired"
+      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
   };
   /** Make another organization, as its owner; switch to it to work in it. */
   createOrganization: {
@@ -3273,8 +3358,8 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
-      | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
-      | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "narrowing_exceeded" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded"
+      | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
       | "unsupported_media_type";
   };
   /**
@@ -3324,8 +3409,8 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
       | "narrowing_exceeded" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
-      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
-      | "too_many_runs" | "unsupported_media_type";
+      | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "too_many_runs" | "unsupported_media_type";
   };
   /**
    * A one-use ticket of 30 seconds: open `/v1/ws` with the subprotocols `kovra.v1` and `ticket.<ticket>`. Needs
@@ -3836,6 +3921,29 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "https_needed" | "invalid" | "not_found" | "overloaded" | "permission_missing"
       | "rate_limited" | "token_expired" | "token_invalid";
+  };
+  /** What the plan lets an environment use, and what everything in it needs at most. Needs `environments:read`. */
+  getEnvironmentUsage: {
+    method: "GET";
+    path: "/v1/environments/{environment_id}/usage";
+    parameters: {
+      path: {
+        /** The id of an environment. */
+        environment_id: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: EnvironmentUsageOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
   };
   /** What editors check a kovra.yaml with (JSON Schema 2020-12). */
   getFileSchema: {
@@ -4951,8 +5059,8 @@ export interface Operations {
       | "credential_missing" | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name"
       | "https_needed" | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid"
       | "idempotency_key_reused" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found"
-      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired"
-      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /**
    * Exchange a refresh token for the next pair; the old one ends, and its reuse ends the whole login.
@@ -5117,8 +5225,8 @@ export interface Operations {
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "if_match_invalid" | "if_match_required" | "invalid" | "key_version_missing" | "length_invalid" | "name_in_use"
       | "narrowing_exceeded" | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
-      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
-      | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
+      | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
   };
   /** Replace every instance of what serves, one after the other. Needs `deployments:create`. */
   restart: {
@@ -5143,8 +5251,8 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "nothing_live"
-      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired"
-      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** Undo a deletion; what was live comes back. Needs `apps:delete`. */
   restoreApp: {
@@ -5195,8 +5303,8 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
       | "narrowing_exceeded" | "not_deleted" | "not_found" | "number_too_large" | "overloaded" | "parent_deleted"
-      | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
-      | "too_large" | "undo_window_over" | "unsupported_media_type";
+      | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid"
+      | "too_deep" | "too_large" | "undo_window_over" | "unsupported_media_type";
   };
   /** Undo a deletion; what was live comes back. Needs `projects:delete`. */
   restoreProject: {
@@ -5221,8 +5329,8 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
       | "narrowing_exceeded" | "not_deleted" | "not_found" | "number_too_large" | "overloaded" | "permission_missing"
-      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
-      | "undo_window_over" | "unsupported_media_type";
+      | "quota_exceeded" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep"
+      | "too_large" | "undo_window_over" | "unsupported_media_type";
   };
   /** Run the suspended release again. Needs `deployments:create`. */
   resume: {
@@ -5247,8 +5355,9 @@ export interface Operations {
       | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "not_suspended" | "nothing_live"
-      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout"
-      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
+      | "value_unreadable";
   };
   /** End an api token; the next request with it gets 401. Needs `tokens:manage`. */
   revokeToken: {
@@ -5355,8 +5464,8 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "invalid" | "length_invalid"
       | "narrowing_exceeded" | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing"
-      | "rate_limited" | "request_timeout" | "run_in_progress" | "token_expired" | "token_invalid" | "too_deep"
-      | "too_large" | "too_many_runs" | "unsupported_media_type";
+      | "quota_exceeded" | "rate_limited" | "request_timeout" | "run_in_progress" | "token_expired" | "token_invalid"
+      | "too_deep" | "too_large" | "too_many_runs" | "unsupported_media_type";
   };
   /** Run so many instances of each named process. Needs `deployments:create`. */
   scale: {
@@ -5381,8 +5490,8 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "invalid" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found" | "nothing_live"
-      | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired"
-      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout"
+      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
   };
   /** Make a person and their first organization, and log in. */
   signUp: {
@@ -5426,8 +5535,9 @@ export interface Operations {
       | "credential_missing" | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name"
       | "https_needed" | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid"
       | "idempotency_key_reused" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found"
-      | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout"
-      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "value_unreadable";
+      | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
+      | "value_unreadable";
   };
   /** A pair of the same login for another organization of the same person; the refresh token before it ends. */
   switchOrganization: {
@@ -5506,9 +5616,10 @@ export interface Operations {
       | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
-      | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
-      | "permission_missing" | "plan_lacks_private_networking" | "rate_limited" | "request_timeout" | "token_expired"
-      | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
+      | "length_invalid" | "maintenance_not_configured" | "narrowing_exceeded" | "not_found" | "not_routed"
+      | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking" | "rate_limited"
+      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
+      | "version_mismatch";
   };
   /**
    * Change a cluster, or replace its credentials. What runs there goes on; the next step uses the new ones. Needs
@@ -5572,9 +5683,9 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "if_match_invalid" | "invalid" | "key_version_missing" | "length_invalid" | "name_in_use" | "narrowing_exceeded"
-      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
-      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
-      | "value_unreadable" | "version_mismatch";
+      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded"
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
   };
   /** Change a cron job; what was due under another schedule is not made up for. Needs `runs:create`. */
   updateCronJob: {
@@ -5601,8 +5712,9 @@ export interface Operations {
       | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
       | "length_invalid" | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded"
-      | "permission_missing" | "rate_limited" | "request_timeout" | "schedule_invalid" | "time_zone_unknown"
-      | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type" | "version_mismatch";
+      | "permission_missing" | "quota_exceeded" | "rate_limited" | "request_timeout" | "schedule_invalid"
+      | "time_zone_unknown" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
+      | "version_mismatch";
   };
   /** Change an environment. Needs `environments:update`. */
   updateEnvironment: {
@@ -5748,9 +5860,9 @@ export interface Operations {
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
       | "if_match_invalid" | "invalid" | "key_version_missing" | "length_invalid" | "name_in_use" | "narrowing_exceeded"
-      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
-      | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type"
-      | "value_unreadable" | "version_mismatch";
+      | "not_found" | "nothing_live" | "number_too_large" | "overloaded" | "permission_missing" | "quota_exceeded"
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
   };
 }
 
@@ -5805,6 +5917,7 @@ export interface Paths {
   "/v1/environments/{environment_id}": { GET: Operations["getEnvironment"]; DELETE: Operations["deleteEnvironment"]; PATCH: Operations["updateEnvironment"] };
   "/v1/environments/{environment_id}/actions/prove-isolation": { POST: Operations["proveIsolation"] };
   "/v1/environments/{environment_id}/actions/restore": { POST: Operations["restoreEnvironment"] };
+  "/v1/environments/{environment_id}/usage": { GET: Operations["getEnvironmentUsage"] };
   "/v1/events": { GET: Operations["listEvents"] };
   "/v1/isolation": { GET: Operations["listIsolation"] };
   "/v1/isolation-proofs/{isolation_proof_id}": { GET: Operations["getIsolationProof"] };
