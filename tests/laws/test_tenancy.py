@@ -14,7 +14,7 @@ from tests.support.walls import TENANT_TABLES, USER_TABLES, expected, policies
 
 DOORS = {
     "due_work", "registered_clusters", "enter_token", "living_door", "login_door", "memberships_door", "needed_masters", "password_door",
-    "refresh_door", "replaced_keys", "stalled_rotations", "wrapped_keys",
+    "refresh_door", "replaced_keys", "stale_pulls", "stalled_rotations", "wrapped_keys",
 }  # fmt: skip
 """Whatever answers before a tenant is known. A new one needs its reason in review, and its place here."""
 

@@ -2094,14 +2094,21 @@ export interface RefreshIn {
   refresh_token?: string | null;
 }
 
-/** A new credential. */
+/** A new credential: user name and password, or a role. */
 export interface RegistryCredentialIn {
   /** The host name (and port) before the first `/` of an image reference; Docker Hub is `docker.io`. */
   registry: string;
+  /**
+   * `password`: a user name and a password. `ecr`: a role of your AWS account, by which passwords are made and
+   * renewed.
+   */
+  kind?: "password" | "ecr";
   /** As the registry knows it; for many kinds of tokens a fixed word. */
-  username: string;
+  username?: string | null;
   /** A password or, better, a token that may only pull. It is sealed, and shown to nobody again. */
-  password: string;
+  password?: string | null;
+  /** The role to assume. It must trust Kovra's account with the `external_id` that is your organization's id. */
+  role_arn?: string | null;
 }
 
 /** The worker opened a credential to ask its registry for an image, or to let a workload's nodes pull one. */
@@ -2119,8 +2126,17 @@ export interface RegistryCredentialOut {
   object: "registry_credential";
   /** The host name (and port) before the first `/` of an image reference; Docker Hub is `docker.io`. */
   registry: string;
+  /**
+   * `password`: a user name and a password. `ecr`: a role of your AWS account, by which passwords are made and
+   * renewed.
+   */
+  kind: "password" | "ecr";
   /** As the registry knows it; for many kinds of tokens a fixed word. */
   username: string;
+  /** The role that is assumed; null for `password`. */
+  role_arn: string | null;
+  /** What that role's trust policy must demand; null for `password`. */
+  external_id: string | null;
   /** Who set it last. */
   actor: string;
   /** When it was made. */
@@ -2135,6 +2151,8 @@ export interface RegistryCredentialPatch {
   username?: string | null;
   /** A password or, better, a token that may only pull. It is sealed, and shown to nobody again. */
   password?: string | null;
+  /** The role to assume. It must trust Kovra's account with the `external_id` that is your organization's id. */
+  role_arn?: string | null;
 }
 
 /** A credential for a private registry was removed. */
@@ -2146,6 +2164,7 @@ export interface RegistryCredentialRemoved {
 export interface RegistryCredentialSet {
   registry: string;
   username: string;
+  role_arn: string | null;
 }
 
 /** A release was written; it never changes. */
@@ -5797,8 +5816,8 @@ export interface Operations {
       | "too_large" | "unsupported_media_type" | "version_mismatch";
   };
   /**
-   * Change user name or password. The next deployment or restart uses them; what runs is left alone. Needs
-   * `registries:manage`.
+   * Change user name or password, or the role. The next deployment or restart uses them; what runs is left alone,
+   * but for pull Secrets of a role, which get a password of the new one. Needs `registries:manage`.
    */
   updateRegistryCredential: {
     method: "PATCH";

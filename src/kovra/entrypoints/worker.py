@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from kovra.adapters.aws.ecr import Ecr
 from kovra.adapters.cluster.customers import Reach, Reaching
 from kovra.adapters.cluster.workload import Gateway, NodePool, Toleration
 from kovra.adapters.oci.client import Endpoint, Platform, Registries
 from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
 from kovra.entrypoints.fleet import fleet_of, watching
-from kovra.entrypoints.mirrors import images
+from kovra.entrypoints.mirrors import EcrRoles, images
 from kovra.entrypoints.wiring import app_address, common, refusals
 from kovra.features.changesets import handlers as changesets
 from kovra.features.changesets.messages import PlanChangeSet
@@ -30,13 +31,14 @@ from kovra.features.clusters.queries import OF_APP_ENVIRONMENT, OF_DEPLOYMENT, O
 from kovra.features.clusters.service.fleet import Fleet
 from kovra.features.clusters.watchers import FleetWatcher
 from kovra.features.deployments.compose import Placing
-from kovra.features.deployments.handlers import advance, purging, routing, upkeep
+from kovra.features.deployments.handlers import advance, pulling, purging, routing, upkeep
 from kovra.features.deployments.handlers.steps import Steps
 from kovra.features.deployments.messages import (
     AdvanceDeployment,
     CancelDeployment,
     CheckHealth,
     ReapplyRelease,
+    RenewPull,
 )
 from kovra.features.deployments.service.mirroring import Images
 from kovra.features.deployments.watchers import ClusterWatcher
@@ -56,6 +58,8 @@ from kovra.features.projects.messages import (
     RouteAppEnvironment,
 )
 from kovra.features.projects.rules import ImageRules
+from kovra.features.registries.messages import RenewPulls
+from kovra.features.registries.service import Roles
 from kovra.features.runs.handlers import advance as running
 from kovra.features.runs.handlers.advance import RunSteps
 from kovra.features.runs.messages import AdvanceRun, CancelRun, FireCronJob, TidyRun
@@ -94,6 +98,8 @@ def handlers() -> HandlerTable:
     table.add(CancelDeployment, advancing, given_up=deployment_given_up)
     table.add(ReapplyRelease, at_cluster(OF_APP_ENVIRONMENT, upkeep.reapply))
     table.add(CheckHealth, at_cluster(OF_APP_ENVIRONMENT, upkeep.check_health))
+    table.add(RenewPulls, pulling.renew_all)
+    table.add(RenewPull, at_cluster(OF_APP_ENVIRONMENT, pulling.renew))
     table.add(RetireAppEnvironment, at_cluster(OF_APP_ENVIRONMENT, upkeep.retire))
     table.add(ReviveAppEnvironment, upkeep.revive)
     table.add(RouteAppEnvironment, at_cluster(OF_APP_ENVIRONMENT, routing.route))
@@ -143,6 +149,7 @@ async def sweep(runner: Runner, database: Database, rounds: Rounds) -> None:
             waiting = await runner.waiting(job, [due.id for due in found])
             found = [due for due in found if due.id not in waiting]
         await _enqueue_all(database, job, found)
+    await _enqueue_all(database, RenewPulls, await database.door("stale_pulls", Due, 200))
     await _enqueue_all(database, ResealValues, await database.door("stalled_rotations", Due, 200))
 
 
@@ -179,7 +186,9 @@ async def worker_registry(settings: Settings, *, reach: Reach | None = None) -> 
         resolver = Resolver(refusals(settings))
         outbound = registry.add(Outbound, Outbound(resolver))
         registry.add(Registries, registries(settings, outbound))
-        registry.add(Images, images(settings))
+        ecr = Ecr(endpoint_url=settings.aws_endpoint)
+        registry.add(Images, images(settings, ecr))
+        registry.add(Roles, Roles(EcrRoles(ecr)))
         registry.add(
             Steps,
             Steps(step_s=settings.step_s, deadline_s=settings.deploy_deadline_s, settling_s=settings.settling_s),
@@ -210,6 +219,7 @@ async def worker_registry(settings: Settings, *, reach: Reach | None = None) -> 
             ):
                 yield registry
         finally:
+            ecr.close()
             await outbound.close()
 
 

@@ -39,11 +39,16 @@ async def test_a_credential_is_stored_listed_and_never_read_back(product: Produc
     listed = await ada.send("GET", PATH)
     events = await ada.send("GET", "/v1/events?limit=200")
     assert one.json() == found == listed.json()["data"][0]
-    assert set(found) == {"id", "object", "registry", "username", "actor", "created_at", "updated_at"}
+    assert set(found) == {
+        "id", "object", "registry", "kind", "username", "role_arn", "external_id", "actor", "created_at", "updated_at"
+    }  # fmt: skip
     for answer in (made, one, listed, events):
         assert CANARY not in answer.text
     (told,) = await ada.events("registry_credential.set")
-    assert (told["subject"], told["payload"]) == (found["id"], {"registry": "ghcr.io", "username": "acme"})
+    assert (told["subject"], told["payload"]) == (
+        found["id"],
+        {"registry": "ghcr.io", "username": "acme", "role_arn": None},
+    )
 
 
 async def test_the_password_lies_sealed_and_the_api_cannot_open_it(product: Product) -> None:

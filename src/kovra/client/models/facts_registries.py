@@ -24,3 +24,4 @@ class RegistryCredentialSet(TypedDict):
 
     registry: str
     username: str
+    role_arn: str | None

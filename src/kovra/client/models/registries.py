@@ -17,14 +17,20 @@ class ListOfRegistryCredentialOut(TypedDict):
 
 
 class RegistryCredentialIn(TypedDict):
-    """A new credential."""
+    """A new credential: user name and password, or a role."""
 
     registry: str
     """The host name (and port) before the first `/` of an image reference; Docker Hub is `docker.io`."""
-    username: str
+    kind: NotRequired[Literal["password", "ecr"]]
+    """`password`: a user name and a password. `ecr`: a role of your AWS account, by which passwords are made and
+    renewed.
+    """
+    username: NotRequired[str | None]
     """As the registry knows it; for many kinds of tokens a fixed word."""
-    password: str
+    password: NotRequired[str | None]
     """A password or, better, a token that may only pull. It is sealed, and shown to nobody again."""
+    role_arn: NotRequired[str | None]
+    """The role to assume. It must trust Kovra's account with the `external_id` that is your organization's id."""
 
 
 class RegistryCredentialOut(TypedDict):
@@ -36,8 +42,16 @@ class RegistryCredentialOut(TypedDict):
     """What kind of object this is."""
     registry: str
     """The host name (and port) before the first `/` of an image reference; Docker Hub is `docker.io`."""
+    kind: Literal["password", "ecr"]
+    """`password`: a user name and a password. `ecr`: a role of your AWS account, by which passwords are made and
+    renewed.
+    """
     username: str
     """As the registry knows it; for many kinds of tokens a fixed word."""
+    role_arn: str | None
+    """The role that is assumed; null for `password`."""
+    external_id: str | None
+    """What that role's trust policy must demand; null for `password`."""
     actor: str
     """Who set it last."""
     created_at: str
@@ -53,3 +67,5 @@ class RegistryCredentialPatch(TypedDict):
     """As the registry knows it; for many kinds of tokens a fixed word."""
     password: NotRequired[str | None]
     """A password or, better, a token that may only pull. It is sealed, and shown to nobody again."""
+    role_arn: NotRequired[str | None]
+    """The role to assume. It must trust Kovra's account with the `external_id` that is your organization's id."""

@@ -105,8 +105,8 @@ class Registries(Session):
         if_match: str | None = None,
         answered: Answered | None = None,
     ) -> models.RegistryCredentialOut:
-        """Change user name or password. The next deployment or restart uses them; what runs is left alone. Needs
-        `registries:manage`.
+        """Change user name or password, or the role. The next deployment or restart uses them; what runs is left alone,
+        but for pull Secrets of a role, which get a password of the new one. Needs `registries:manage`.
         """
         headers = {"If-Match": if_match}
         found: models.RegistryCredentialOut = self.call(

@@ -15,7 +15,7 @@ from kovra.entrypoints.cli.output import Output, show, table
 
 if TYPE_CHECKING:
     from kovra.client import Client
-    from kovra.client.models import RegistryCredentialOut
+    from kovra.client.models import RegistryCredentialOut, RegistryCredentialPatch
 
 registries = typer.Typer(help="Credentials for private registries.", no_args_is_help=True)
 Registry = Annotated[str, typer.Argument(help="As image references begin, such as ghcr.io; Docker Hub is docker.io.")]
@@ -34,30 +34,58 @@ def _find(client: Client, registry: str) -> RegistryCredentialOut | None:
 def registries_list(output: Form = Output.text) -> None:
     """For which registries there is a credential; passwords are shown to nobody."""
     rows = list(kept.connect().iter_registry_credentials(limit=200))
-    show(rows, output, table(rows, "registry", "username", "updated_at", "id"))
+    show(rows, output, table(rows, "registry", "kind", "username", "updated_at", "id"))
 
 
 @registries.command("set")
 def registries_set(
     registry: Registry,
-    username: Annotated[str, typer.Option("--username", "-u", help="As the registry knows it.")],
+    username: Annotated[str | None, typer.Option("--username", "-u", help="As the registry knows it.")] = None,
+    role_arn: Annotated[
+        str | None,
+        typer.Option(
+            "--role-arn", help="ECR alone: a role of your AWS account that Kovra assumes; no password is needed."
+        ),
+    ] = None,
     output: Form = Output.text,
 ) -> None:
     """Store or replace a credential. Its password is read from stdin, so that it is in no history and no process list.
 
-    One newline at its end is taken off.
+    One newline at its end is taken off. With a role there is none: trust Kovra's account in it, with the external id that
+    is shown.
     """
+    if (username is None) == (role_arn is None):
+        raise typer.BadParameter("Give --username, or --role-arn.")
+    change = _change(registry, username, role_arn)
+    client = kept.connect()
+    there, kind = _find(client, registry), "ecr" if role_arn else "password"
+    if there is not None and there["kind"] != kind:
+        remedy = f"Remove it first: kovra registries remove {there['registry']}"
+        raise ApiRefused(409, {"detail": f"{there['registry']} has a credential of another kind.", "hint": remedy})
+    if there is not None:
+        made = client.update_registry_credential(there["id"], change)
+    elif role_arn:
+        made = client.create_registry_credential({"registry": registry, "kind": "ecr", "role_arn": role_arn})
+    else:
+        made = client.create_registry_credential(
+            {"registry": registry, "username": change["username"], "password": change["password"]}
+        )
+    more = f"; the role must trust Kovra with the external id {made['external_id']}" if role_arn else ""
+    show(made, output, f"{made['registry']}  {made['id']}, used from the next deployment on{more}")
+
+
+def _change(registry: str, username: str | None, role_arn: str | None) -> RegistryCredentialPatch:
+    if username is None:
+        return {"role_arn": role_arn or ""}
+    return {"username": username, "password": _password(registry, username)}
+
+
+def _password(registry: str, username: str) -> str:
     question = f"Password of {username} at {registry}: "
     password = getpass.getpass(question) if sys.stdin.isatty() else _given_password()
     if not password:
         raise typer.BadParameter("The password is empty: give it on stdin.")
-    client = kept.connect()
-    there = _find(client, registry)
-    if there is None:
-        made = client.create_registry_credential({"registry": registry, "username": username, "password": password})
-    else:
-        made = client.update_registry_credential(there["id"], {"username": username, "password": password})
-    show(made, output, f"{made['registry']}  {made['id']}, used from the next deployment on")
+    return password
 
 
 def _given_password() -> str:

@@ -188,3 +188,14 @@ class CheckHealth(Job):
     """Look at what serves: when something of it changes within its watch window, and when that ends."""
 
     name: ClassVar[str] = "deployments.check_health"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewPull(Job):
+    """Write the pull Secret of what runs in an app environment anew, if its password comes from a role."""
+
+    name: ClassVar[str] = "deployments.renew_pull"
+
+    def lock(self) -> str:
+        """In order with the deployments of the app environment, which write and remove the same Secret."""
+        return f"aev:{self.id}"

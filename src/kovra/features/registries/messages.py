@@ -1,4 +1,4 @@
-"""Facts about registry credentials: for which registry and under which name, never a password."""
+"""Facts about registry credentials: for which registry and under which name, never a password; and their renewal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kovra.foundation.events import Event, event
+from kovra.foundation.jobs.messages import Job
 
 
 @event
@@ -17,6 +18,7 @@ class RegistryCredentialSet(Event):
     prefix: ClassVar[str] = "reg"
     registry: str
     username: str
+    role_arn: str | None = None
 
 
 @event
@@ -39,3 +41,10 @@ class RegistryCredentialOpened(Event):
     registry: str
     deployment_id: str | None = None
     run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewPulls(Job):
+    """Have the pull Secrets of what runs from a registry written anew, before the password in them ends."""
+
+    name: ClassVar[str] = "registries.renew_pulls"

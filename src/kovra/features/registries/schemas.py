@@ -29,14 +29,21 @@ _USERNAME = "As the registry knows it; for many kinds of tokens a fixed word."
 _PASSWORD = "A password or, better, a token that may only pull. It is sealed, and shown to nobody again."  # noqa: S105
 
 
+_KIND = "`password`: a user name and a password. `ecr`: a role of your AWS account, by which passwords are made and renewed."
+_ROLE = "The role to assume. It must trust Kovra's account with the `external_id` that is your organization's id."
+RoleArn = Annotated[str, StringConstraints(min_length=20, max_length=600)]
+
+
 class RegistryCredentialIn(Input):
-    """A new credential."""
+    """A new credential: user name and password, or a role."""
 
     registry: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
         description=_REGISTRY, examples=["ghcr.io"]
     )
-    username: Username = Field(description=_USERNAME, examples=["acme-bot"])
-    password: Password = Field(description=_PASSWORD, examples=["a-token-that-may-pull"])
+    kind: Literal["password", "ecr"] = Field(default="password", description=_KIND)
+    username: Username | None = Field(default=None, description=_USERNAME, examples=["acme-bot"])
+    password: Password | None = Field(default=None, description=_PASSWORD, examples=["a-token-that-may-pull"])
+    role_arn: RoleArn | None = Field(default=None, description=_ROLE)
 
 
 class RegistryCredentialPatch(Input):
@@ -44,6 +51,7 @@ class RegistryCredentialPatch(Input):
 
     username: Username | None = Field(default=None, description=_USERNAME)
     password: Password | None = Field(default=None, description=_PASSWORD, examples=["another-token-that-may-pull"])
+    role_arn: RoleArn | None = Field(default=None, description=_ROLE)
 
 
 class RegistryCredentialOut(Output):
@@ -52,7 +60,10 @@ class RegistryCredentialOut(Output):
     id: Annotated[UUID, wire("reg")]
     object: Literal["registry_credential"] = "registry_credential"
     registry: str = Field(description=_REGISTRY, examples=["ghcr.io"])
+    kind: Literal["password", "ecr"] = Field(description=_KIND, examples=["password"])
     username: str = Field(description=_USERNAME, examples=["acme-bot"])
+    role_arn: str | None = Field(description="The role that is assumed; null for `password`.")
+    external_id: str | None = Field(description="What that role's trust policy must demand; null for `password`.")
     actor: str = Field(description="Who set it last.")
     created_at: Time
     updated_at: Time

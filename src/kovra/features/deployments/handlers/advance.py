@@ -21,6 +21,7 @@ from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service import progress, turn
 from kovra.features.deployments.service.progress import LeaseLost, Step
 from kovra.features.deployments.states import Outcome, Phase
+from kovra.features.registries.service import RoleRefused
 from kovra.foundation import clock
 from kovra.foundation.errors import KovraError, Retry, Unavailable
 from kovra.foundation.jobs.handling import JobContext, Overdue
@@ -109,6 +110,8 @@ async def _ending_of(context: JobContext, step: Step, steps: Steps) -> Ending | 
         return called_off
     except StepFailed as failed:
         return Outcome.failed, failed.why
+    except RoleRefused as refused:
+        return Outcome.failed, reason("registry_role_refused", phase, [refused.message])
     except ClusterRefused as refused:
         return Outcome.failed, reason(refused.kind, phase, [without_inner_names(refused.message)])
     except ClusterDenied as denied:

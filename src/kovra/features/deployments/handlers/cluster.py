@@ -6,18 +6,15 @@ from uuid import UUID
 
 from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, prune, refs_of, wall_in, workload_of
-from kovra.features.deployments.service.opening import open_release
+from kovra.features.deployments.service.acting import apply_all, opened_to_run, prune, refs_of, wall_in, workload_of
 from kovra.features.projects import queries as project_queries
-from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.jobs.handling import JobContext
 
 
 async def put_back(context: JobContext, app_environment_id: UUID, release_id: UUID, deployment_id: UUID) -> None:
     """Make the cluster run this release again: everything of it, and nothing that was recorded besides it."""
-    store = context.registry.get(HolderKeyStore)
+    opened = await opened_to_run(context, app_environment_id, release_id, for_deployment=deployment_id)
     async with context.session() as session:
-        opened = await open_release(session, store, app_environment_id, release_id, for_deployment=deployment_id)
         instances = progress.instances_seen(opened.row, opened.release.processes)
         workload = workload_of(
             context,

@@ -17,14 +17,12 @@ from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
 from kovra.features.deployments.rules.reasons import Reason
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, prune, refs_of, workload_of
-from kovra.features.deployments.service.opening import open_release
+from kovra.features.deployments.service.acting import apply_all, opened_to_run, prune, refs_of, workload_of
 from kovra.features.deployments.service.progress import LeaseLost, Step
 from kovra.features.deployments.states import Outcome
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
 from kovra.foundation import clock
-from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.errors import KovraError
 from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.jobs.messages import enqueue
@@ -117,11 +115,10 @@ async def _take_away(context: JobContext, row: AppEnvironmentRow, d: DeploymentR
 async def _scale_away(context: JobContext, step: Step, row: AppEnvironmentRow) -> None:
     """Nothing served before: the failed release stays recorded, with no instance running."""
     d = step.deployment
-    store = context.registry.get(HolderKeyStore)
+    opened = await opened_to_run(context, d.app_environment_id, release_id_of(d), for_deployment=d.id)
+    none = dict.fromkeys(opened.release.processes, 0)
+    documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, instances=none))
     async with context.session() as session:
-        opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
-        none = dict.fromkeys(opened.release.processes, 0)
-        documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, instances=none))
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
     await apply_all(context, documents, progress.inventory_of(opened.row))
     async with context.session() as session:

@@ -27,7 +27,7 @@ from kovra.features.deployments.service.room import require_for_rollout
 from kovra.features.deployments.states import Phase, Source
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
-from kovra.features.registries.service import OpenedCredential, opened_for
+from kovra.features.registries.service import OpenedCredential, Roles, opened_for, usable
 from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.queries import RevisionRow
 from kovra.foundation.db.holder_keys import HolderKeyStore
@@ -193,4 +193,5 @@ async def _resolved(context: JobContext, step: Step, text: str) -> tuple[Resolve
 async def _credential(context: JobContext, step: Step, registry: str) -> OpenedCredential | None:
     store = context.registry.get(HolderKeyStore)
     async with context.session() as session:
-        return await opened_for(session, store, registry, for_deployment=step.deployment.id)
+        stored = await opened_for(session, store, registry, for_deployment=step.deployment.id)
+    return await usable(stored, context.registry.get(Roles).passwords)

@@ -11,7 +11,7 @@ from kovra.features.deployments.compose import Placing, placement_of
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, release_id_of
 from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.service import progress
-from kovra.features.deployments.service.acting import apply_all, explained, refs_of, wall_in, workload_of
+from kovra.features.deployments.service.acting import apply_all, explained, opened_to_run, refs_of, wall_in, workload_of
 from kovra.features.deployments.service.opening import Opened, open_release
 from kovra.features.deployments.service.progress import Step
 from kovra.features.deployments.states import Phase
@@ -34,7 +34,7 @@ async def run_release_command(context: JobContext, step: Step) -> None:
 async def _start(context: JobContext, step: Step) -> None:
     """Killed after the Job was made, the next try finds it there."""
     d = step.deployment
-    opened = await _opened(context, step)
+    opened = await opened_to_run(context, d.app_environment_id, release_id_of(d), for_deployment=d.id)
     none = dict.fromkeys(opened.release.processes, 0)
     documents = release_job(workload_of(context, opened, deployment_id=d.id, instances=none))
     refs = refs_of(documents)

@@ -18,6 +18,7 @@ from kovra.features.deployments.service.acting import (
     ROUTES,
     apply_all,
     explained,
+    opened_to_run,
     prune,
     refs_of,
     routes_to,
@@ -41,9 +42,8 @@ from kovra.foundation.observability import logger
 async def roll_out(context: JobContext, step: Step) -> None:
     """Put the release into the cluster; what it replaces stays recorded until the verdict."""
     d = step.deployment
-    store = context.registry.get(HolderKeyStore)
+    opened = await opened_to_run(context, d.app_environment_id, release_id_of(d), for_deployment=d.id)
     async with context.session() as session:
-        opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
         # Fixed now: who asks for other numbers while this is judged does not move its goal.
         instances = instances_of(opened.row, opened.release.processes)
         restarted_at = _restarted_at(d, opened.row)
@@ -97,12 +97,12 @@ async def verify(context: JobContext, step: Step) -> None:
 
 async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
     """The same once more: the cluster has lost its state, or the namespace was still being removed. Returns what to keep."""
-    d, store = step.deployment, context.registry.get(HolderKeyStore)
+    d = step.deployment
     logger.warning("rollout_lost_by_cluster", deployment=str(d.id))
     facts = {"instances": d.progress["instances"], "restarted_at": d.progress.get("restarted_at")}
+    opened = await opened_to_run(context, d.app_environment_id, release_id_of(d), for_deployment=d.id)
+    documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, **facts))
     async with context.session() as session:
-        opened = await open_release(session, store, d.app_environment_id, release_id_of(d), for_deployment=d.id)
-        documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, **facts))
         # The credential for its registry may have changed since, and its Secret has another name then.
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
     await wall_in(context, opened)

@@ -44,6 +44,7 @@ __all__ = [
     "RELEASE_NUMBERED",
     "REMEMBER",
     "REQUEST_CANCEL",
+    "RUNNING_FROM",
     "SET_CURRENT",
     "SET_HEALTH",
     "SET_INVENTORY",
@@ -276,6 +277,18 @@ RELEASE = statement(_RELEASE.where(_r.id == bindparam("release_id")), ReleaseRow
 RELEASE_NUMBERED = statement(
     _RELEASE.where(_r.app_environment_id == bindparam("app_environment_id"), _r.number == bindparam("number")),
     ReleaseRow,
+)
+RUNNING_FROM = statement(
+    select(_x.id)
+    .join(releases, and_(_r.org_id == _x.org_id, _r.id == _x.current_release_id))
+    .where(
+        _x.org_id == bindparam("org_id"),
+        _x.deleted_at.is_(None),
+        func.starts_with(_r.pinned, bindparam("below", type_=SqlText)),
+    )
+    .order_by(_x.id)
+    .limit(5000),
+    Id,
 )
 # The newest one of another app of the organization that runs from below an address.
 OTHER_COPIED_APP = statement(

@@ -18,8 +18,9 @@ class Mask:
     """Replaces values, plain, in base64 and URL-encoded."""
 
     def __init__(self, values: Iterable[SecretValue]) -> None:
+        self._values = tuple(values)
         forms: set[str] = set()
-        for value in values:
+        for value in self._values:
             raw = value.reveal()
             if len(raw) < SHORTEST:
                 continue
@@ -27,6 +28,10 @@ class Mask:
             forms |= {text, quote(text, safe=""), base64.b64encode(raw).decode().rstrip("=")}
             forms |= {line for line in text.splitlines() if len(line) >= SHORTEST}
         self._forms = sorted(forms, key=len, reverse=True)
+
+    def and_of(self, values: Iterable[SecretValue]) -> Mask:
+        """One of these too."""
+        return Mask([*self._values, *values])
 
     def __repr__(self) -> str:
         return "Mask(***)"

@@ -33,6 +33,11 @@ REASONS: Final[dict[str, Meaning]] = {
         "Store a credential that may pull it (`kovra registries set`), or make the image public.",
         "The reference; or the instance that could not fetch it, with the node's words; and which credential was used.",
     ),
+    "registry_role_refused": Meaning(
+        "AWS does not let Kovra assume the role for the registry, or the role may not ask for a password.",
+        "Check the role's trust policy (Kovra's account, your external id) and that it may ecr:GetAuthorizationToken.",
+        "What AWS said.",
+    ),
     "image_too_large": Meaning(
         "The image is larger than the platform copies.",
         "Make it smaller: fewer files, a smaller base image, or several stages in its Dockerfile.",

@@ -20,9 +20,11 @@ from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.rules.masking import Mask
 from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service.mirroring import Images, is_mirrored
-from kovra.features.deployments.service.opening import Opened
+from kovra.features.deployments.service.opening import Opened, open_release, with_password
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects.queries import AppEnvironmentRow
+from kovra.features.registries.service import RoleRefused, Roles
+from kovra.foundation.db.holder_keys import HolderKeyStore
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.errors import Retry
 from kovra.foundation.jobs.handling import JobContext
@@ -32,6 +34,8 @@ ROUTES: Final = frozenset({"HTTPRoute", "Ingress"})
 """Kinds that lead to an app; which of them is there may change while a deployment is under way."""
 DENIED_AGAIN_S: Final = 30.0
 """Credentials of ours that the cluster refuses are mended by people."""
+ROLE_AGAIN_S: Final = 600.0
+"""A role that a customer has taken away."""
 
 
 def workload_of(
@@ -79,11 +83,31 @@ async def routes_to(
     return route_manifests(workload)
 
 
+async def opened_to_run(
+    context: JobContext,
+    app_environment_id: UUID,
+    release_id: UUID,
+    *,
+    for_deployment: UUID | None = None,
+    for_run: UUID | None = None,
+) -> Opened:
+    """A release with all that its pods need. AWS may be asked between the sessions of a step, never within one."""
+    store = context.registry.get(HolderKeyStore)
+    async with context.session() as session:
+        opened = await open_release(
+            session, store, app_environment_id, release_id, for_deployment=for_deployment, for_run=for_run
+        )
+    return await with_password(opened, context.registry.get(Roles))
+
+
 @contextmanager
 def denied_later() -> Iterator[None]:
-    """A job whose credentials the cluster refuses comes back now and then, and is no dead letter."""
+    """A job whose credentials the cluster refuses, or whose role AWS does, comes back now and then, and is no dead letter."""
     try:
         yield
+    except RoleRefused as refused:
+        logger.warning("registry_role_refused", code=refused.error_code)
+        raise Retry(after_s=ROLE_AGAIN_S, why="a registry's role is refused") from None
     except ClusterDenied as denied:
         logger.error("cluster_denied", code=denied.error_code)
         raise Retry(after_s=DENIED_AGAIN_S, why="the cluster refuses Kovra's credentials") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from kovra.adapters.cluster.workload import PullCredential
@@ -18,7 +18,7 @@ from kovra.features.deployments.service.mirroring import is_mirrored
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
 from kovra.features.projects.queries import AppEnvironmentRow
-from kovra.features.registries.service import OpenedCredential, opened_for
+from kovra.features.registries.service import OpenedCredential, RoleCredential, Roles, opened_for, usable
 from kovra.features.secrets import queries as secret_queries
 from kovra.features.secrets.service import revisions
 from kovra.foundation.db.holder_keys import HolderKeyStore
@@ -37,6 +37,8 @@ class Opened:
     environment: Mapping[str, SecretValue] = field(repr=False)
     pull: PullCredential | None
     """The organization's present credential for the image's registry, if it has one, and the image is not a copy."""
+    role: RoleCredential | None
+    """The role by which such a credential is made: ``with_password`` does."""
     mask: Mask
     asked_with: str
     """The evidence of which credential its nodes were given."""
@@ -74,16 +76,26 @@ async def open_release(
     registry, credential = parse(release.pinned).registry, None
     if not is_mirrored(release):
         credential = await opened_for(session, store, registry, for_deployment=for_deployment, for_run=for_run)
+    role, known = (credential, None) if isinstance(credential, RoleCredential) else (None, credential)
     return Opened(
         row=row,
         release=release,
         plan=plan,
         environment=values,
-        pull=_pull(credential) if credential else None,
+        pull=_pull(known) if known else None,
+        role=role,
         # Config vars are masked as well: they are sealed too, and people without config:read see evidence.
-        mask=Mask([*values.values(), *(_shapes_of(credential) if credential else ())]),
+        mask=Mask([*values.values(), *(_shapes_of(known) if known else ())]),
         asked_with=COPIED if is_mirrored(release) else asked_with(registry, credential.wire_id if credential else None),
     )
+
+
+async def with_password(opened: Opened, roles: Roles) -> Opened:
+    """The same, with the password that its role is given now; no session may be open. Raises RoleRefused or Unavailable."""
+    credential = await usable(opened.role, roles.passwords)
+    if credential is None:
+        return opened
+    return replace(opened, role=None, pull=_pull(credential), mask=opened.mask.and_of(_shapes_of(credential)))
 
 
 def _pull(credential: OpenedCredential) -> PullCredential:
@@ -92,6 +104,7 @@ def _pull(credential: OpenedCredential) -> PullCredential:
         username=credential.username,
         password=credential.password,
         version=credential.version,
+        renewed=credential.renewed,
     )
 
 

@@ -15,6 +15,7 @@ from kovra.features.deployments.rules.masking import without_inner_names
 from kovra.features.deployments.service.acting import denied_later
 from kovra.features.organizations import queries as organization_queries
 from kovra.features.projects import queries as project_queries
+from kovra.features.registries.service import RoleRefused
 from kovra.features.runs import queries
 from kovra.features.runs.handlers.command import look, lost, start, stopped
 from kovra.features.runs.messages import AdvanceRun, CancelRun, FireCronJob, TidyRun
@@ -107,6 +108,8 @@ async def _guarded(context: JobContext, step: Step) -> None:
     """Foreign failures become reasons."""
     try:
         await _step(context, step)
+    except RoleRefused as refused:
+        await _fail(context, step, reason("registry_role_refused", [refused.message]))
     except ClusterRefused as refused:
         await _fail(context, step, reason(refused.kind, [without_inner_names(refused.message)]))
     except ClusterDenied as denied:

@@ -11,7 +11,7 @@ from kovra.adapters.cluster.manifests.labels import bare
 from kovra.adapters.cluster.status import JobStatus, observe_job
 from kovra.adapters.cluster.workload import Placement, Run
 from kovra.features.deployments.compose import Placing, placement_of
-from kovra.features.deployments.service.acting import apply_all, last_lines, wall_in, workload_of
+from kovra.features.deployments.service.acting import apply_all, last_lines, opened_to_run, wall_in, workload_of
 from kovra.features.deployments.service.opening import Opened, open_release
 from kovra.features.projects import queries as project_queries
 from kovra.features.runs.rules.reasons import Reason, reason
@@ -36,7 +36,8 @@ async def start(context: JobContext, step: Step) -> None:
     if first is not None and datetime.fromisoformat(first) < clock.now() - ONCE_MORE:
         await lost(context, step)
         return
-    opened = await _opened(context, step)
+    assert run.release_id is not None
+    opened = await opened_to_run(context, run.app_environment_id, run.release_id, for_run=run.id)
     workload = workload_of(context, opened, deployment_id=run.id, instances=dict.fromkeys(opened.release.processes, 0))
     size = context.registry.get(Placing).plans.size_of(run.size)
     documents = run_job(

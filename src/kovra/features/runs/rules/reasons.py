@@ -11,8 +11,7 @@ from kovra.features.deployments.rules.reasons import REASONS, Meaning
 _SHARED: Final = (
     "image_not_found", "image_pull_denied", "image_user_not_allowed", "config_invalid", "value_unreadable",
     "quota_exceeded", "admission_refused", "unschedulable", "out_of_memory", "cluster_unreachable", "cluster_denied",
-    "secrets_not_encrypted",
-    "canceled_by", "gone",
+    "secrets_not_encrypted", "canceled_by", "gone", "registry_role_refused",
 )  # fmt: skip
 RUN_REASONS: Final[Mapping[str, Meaning]] = {name: REASONS[name] for name in _SHARED} | {
     "command_failed": Meaning("The command ended with an error.", "See its exit code and last lines.", "Its exit code and last lines."),
