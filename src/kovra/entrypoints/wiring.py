@@ -51,6 +51,11 @@ def refusals(settings: Settings) -> Refusals:
     return Refusals(names=frozenset(n.lower() for n in names if n), networks=settings.own_networks)
 
 
+def image_rules(settings: Settings) -> ImageRules:
+    """Which images tenants may name."""
+    return ImageRules(named=settings.named_registries(), refusals=refusals(settings), mirror=settings.mirror_place())
+
+
 @asynccontextmanager
 async def common(settings: Settings) -> AsyncIterator[Registry]:
     """What api and worker share: database, keyring, notices. Refuses to start on a database that does not protect."""
@@ -92,10 +97,7 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
         registry.add(Idempotency, Idempotency(settings.cursor_bytes(), registry.get(HolderKeyStore)))
         registry.add(LoginThrottle, LoginThrottle(registry.get(Database), settings.login_throttle()))
         registry.add(AccessTokens, AccessTokens(settings.access_tokens()))
-        rules = ImageRules(
-            named=settings.named_registries(), refusals=refusals(settings), mirror=settings.mirror_place()
-        )
-        images = registry.add(ImageRules, rules)
+        images = registry.add(ImageRules, image_rules(settings))
         registry.add(KnownPages, KnownPages(public_url=settings.public_url, others=settings.cors_origins))
         use = registry.add(TokenUse, TokenUse(partial(note_use, registry.get(Database))))
         registry.add(Canary, settings.canary())

@@ -22,7 +22,7 @@ from kovra.entrypoints import health
 from kovra.entrypoints.clusters import connected
 from kovra.entrypoints.fleet import fleet_of, watching
 from kovra.entrypoints.mirrors import EcrRoles, images
-from kovra.entrypoints.wiring import app_address, common, refusals
+from kovra.entrypoints.wiring import app_address, common, image_rules, refusals
 from kovra.features.changesets import handlers as changesets
 from kovra.features.changesets.messages import PlanChangeSet
 from kovra.features.clusters.handlers import at_cluster, check_cluster
@@ -193,7 +193,7 @@ async def worker_registry(settings: Settings, *, reach: Reach | None = None) -> 
             Steps,
             Steps(step_s=settings.step_s, deadline_s=settings.deploy_deadline_s, settling_s=settings.settling_s),
         )
-        registry.add(ImageRules, ImageRules(named=settings.named_registries(), refusals=refusals(settings)))
+        registry.add(ImageRules, image_rules(settings))
         registry.add(RunSteps, RunSteps(step_s=settings.step_s))
         registry.add(
             Placing,
