@@ -143,7 +143,8 @@ class ReleaseOut(Output):
     image: str = Field(description="The reference as it was given.")
     digest: str = Field(description="What that reference named.")
     runs_from: str = Field(
-        description="The reference that pods run, by digest: of the same repository, or of the platform's copy of it."
+        description="The reference that pods run, by digest: of the same repository, or of the platform's copy of it.",
+        examples=["docker.io/library/nginx@sha256:" + "0a" * 32],
     )
     config_revision: int = Field(description="The config it runs with.")
     processes: dict[str, Any] = Field(description="By name, as the app had them.")
