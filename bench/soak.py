@@ -75,7 +75,7 @@ class Soak:
         seconds = self._options.minutes * 60
         ends = time.monotonic() + seconds
         commands = dict(self._options.kill)
-        disturber = Disturber(self._product, self._admin, commands, self._chance)
+        disturber = Disturber(self._product, self._admin, commands, self._chance, self._tally)
         async with asyncio.TaskGroup() as group:
             for app in self._apps:
                 group.create_task(app.drive(ends))
@@ -117,6 +117,7 @@ class Soak:
         print(f"{self._tally.verdicts.total()} verdicts, each right:")
         for name, count in sorted(self._tally.verdicts.items()):
             print(f"  {count:5d}  {name}, the slowest after {self._tally.slowest_s[name]:.0f} s")
+        print(f"  {self._tally.without_lines} without last lines, their pods having been taken away meanwhile")
 
     def _say_memory(self) -> None:
         for name in self._held[0]:
@@ -198,7 +199,7 @@ async def _product(folder: Path, options: argparse.Namespace) -> AsyncIterator[t
         made = [generate(MasterSet.edge, 1), generate(MasterSet.core, 1)]
         write_file(folder / "api.json", made, private=False)
         write_file(folder / "worker.json", made)
-        settings = {
+        settings: dict[str, str] = {
             "KOVRA_UNLIMITED": "true", "KOVRA_CLUSTER_USER": USER, "KOVRA_SETTLING_S": "2", "KOVRA_MIN_READY_S": "1",
             "KOVRA_PROGRESS_DEADLINE_S": str(options.progress), "KOVRA_SWEEP_S": "2", "KOVRA_LOG_LEVEL": "info",
         }  # fmt: skip

@@ -7,10 +7,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.support.installation import Parts
 
+from bench.soaking.driving import Tally
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.foundation.errors import KovraError
@@ -24,9 +26,15 @@ class Disturber:
     """One disturbance after the other, in turn."""
 
     def __init__(
-        self, product: Parts, admin: ClusterClient, commands: dict[str, Sequence[str]], chance: random.Random
+        self,
+        product: Parts,
+        admin: ClusterClient,
+        commands: dict[str, Sequence[str]],
+        chance: random.Random,
+        tally: Tally,
     ) -> None:
         self._product, self._admin, self._commands, self._chance = product, admin, commands, chance
+        self._tally = tally
         self.done: Counter[str] = Counter()
         self.evictions: Counter[str] = Counter()
 
@@ -41,6 +49,7 @@ class Disturber:
 
     async def _one(self, kind: str) -> None:
         self.done[kind] += 1
+        print(f"  {datetime.now(tz=UTC):%H:%M:%S} {kind}", flush=True)
         match kind:
             case "worker":
                 # The first is left alive: its memory is what is compared.
@@ -49,8 +58,10 @@ class Disturber:
                 await asyncio.sleep(self._chance.uniform(0, 3))
                 await victim.start()
             case "drain":
+                self._tally.pods_taken_at = time.monotonic()
                 await self._drain()
             case "pod":
+                self._tally.pods_taken_at = time.monotonic()
                 pods = await self._pods()
                 if pods:
                     one = self._chance.choice(pods)

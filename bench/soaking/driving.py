@@ -18,6 +18,8 @@ from kovra.adapters.cluster.client import ClusterClient
 
 _SERVES_S: Final = 120.0
 """Within so long what should serve is there, also after a node was drained."""
+_TAKEN_S: Final = 60.0
+"""So long after pods were taken away, their lines may be missing."""
 _WEIGHTS: Final = {
     "good": 8, "crash:1": 2, "oom:1": 1, "never-ready:1": 1, "missing:1": 2, "release_command": 1, "rollback": 3,
     "restart": 2, "scale": 2, "config": 2, "together": 2, "cancel": 2, "suspend": 1,
@@ -30,6 +32,9 @@ class Tally:
 
     verdicts: Counter[str] = field(default_factory=Counter)
     slowest_s: dict[str, float] = field(default_factory=dict)
+    pods_taken_at: float = 0.0
+    """When pods were last taken away by somebody else."""
+    without_lines: int = 0
 
     def add(self, found: dict[str, Any], took_s: float) -> None:
         """One more verdict."""
@@ -141,6 +146,10 @@ class Driven:
     async def _fails(self, started: dict[str, Any], legal: oracle.Legal) -> None:
         found = await self._ended(started)
         check(found, legal)
+        if legal.lines and len(found["reason"]["evidence"]) < 2:
+            self._tally.without_lines += 1
+            if time.monotonic() - self._tally.pods_taken_at > _TAKEN_S:
+                raise WrongVerdict(f"no last lines: {found}")
         # What was begun in the cluster was put right; what never came so far has changed nothing.
         restored = self.serves["id"] if self.serves and found["reason"]["phase"] == "verifying" else None
         if found["restored_release"] != restored:

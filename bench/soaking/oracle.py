@@ -17,6 +17,8 @@ class Legal:
     """In which the reason may have come up."""
     evidence: str = ""
     """Searched in the evidence."""
+    lines: bool = False
+    """The evidence ends with lines the app wrote, unless its pod was taken away meanwhile."""
 
     def allows(self, found: dict[str, Any]) -> bool:
         """Whether it ended so."""
@@ -36,7 +38,7 @@ CANCELED: Final = Legal(outcome="canceled", code="canceled_by")
 _VERIFYING: Final = frozenset({"verifying"})
 FAILING: Final = {
     "crash:1": Legal(
-        outcome="failed", code="crash_loop", phases=_VERIFYING, evidence=r"exit code 3, \d+ restarts(?s:.)*\n\S+"
+        outcome="failed", code="crash_loop", phases=_VERIFYING, evidence=r"exit code 3, \d+ restarts", lines=True,
     ),
     "oom:1": Legal(outcome="failed", code="out_of_memory", phases=_VERIFYING, evidence="killed for memory"),
     "never-ready:1": Legal(outcome="failed", code="never_ready", phases=_VERIFYING, evidence="ready False"),
@@ -46,7 +48,11 @@ FAILING: Final = {
 }  # fmt: skip
 """Image → how a deployment of it ends."""
 REFUSED_COMMAND: Final = Legal(
-    outcome="failed", code="release_command_failed", phases=frozenset({"releasing"}), evidence=r"exit code 3\n\S+"
+    outcome="failed",
+    code="release_command_failed",
+    phases=frozenset({"releasing"}),
+    evidence=r"exit code 3",
+    lines=True,
 )
 GOOD: Final = ("ok:1", "ok:2", "drain:1", "slow:1")
 """Images that go live."""

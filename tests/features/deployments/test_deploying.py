@@ -34,6 +34,25 @@ async def test_a_first_deployment_that_cannot_work_says_why(
     assert (await app.now())["current_release"] is None
 
 
+@pytest.mark.parametrize(("status", "image"), [(404, "crash:1"), (400, "ok:1")])
+async def test_a_log_out_of_reach_leaves_the_last_words(running: Product, status: int, image: str) -> None:
+    """A kubelet that has just come back knows no log: found by killing a real one. The pod's status keeps some lines,
+    of which known values are masked as ever.
+    """
+    assert running.simulator is not None
+    app = await (await running.sign_up()).app(release_command=["/testapp", "crash"] if image == "ok:1" else None)
+    await app.caller.patch(f"{app.path}/secrets", {"secrets": {"API_KEY": "crashing as asked"}})
+    namespace = "kv-" + str(app.environment["id"])[4:]
+    fault = running.simulator.faults.add(Fault(path=f"/namespaces/{namespace}/pods/.*/log$", times=9, status=status))
+    failed = await app.deploy(image=f"registry.test/kovra/{image}")
+    fault.times = fault.met
+    assert fault.met
+    first, *lines = failed["reason"]["evidence"]
+    assert "exit code 3" in first
+    assert lines
+    assert "crashing as asked" not in str(lines)
+
+
 async def test_an_image_that_runs_as_root_works_with_a_numeric_user(running: Product) -> None:
     processes = {"web": {"port": 8080, "run_as_user": 1000}}
     app = await (await running.sign_up()).app("registry.test/kovra/root:1", processes=processes)

@@ -42,6 +42,8 @@ class PodFacts:
     """By the cluster's clock."""
     disrupted: bool = False
     """Its node was drained, lost or needed for something else (``DisruptionTarget``)."""
+    last_words: str = ""
+    """Its last lines as its status keeps them (``FallbackToLogsOnError``): its log may be out of reach, or it gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def read_pod(pod: Mapping[str, Any]) -> PodFacts:
         cannot_start=str(ended.get("message") or "") if ended.get("reason") in _NOT_STARTED else None,
         overdue=status.get("reason") == "DeadlineExceeded",
         unschedulable_since=_time(scheduled.get("lastTransitionTime")) if unschedulable else None,
+        last_words="" if ended.get("reason") in _NOT_STARTED else str(ended.get("message") or ""),
         disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
     )
 

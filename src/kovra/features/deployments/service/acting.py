@@ -32,6 +32,8 @@ from kovra.foundation.observability import logger
 
 ROUTES: Final = frozenset({"HTTPRoute", "Ingress"})
 """Kinds that lead to an app; which of them is there may change while a deployment is under way."""
+_CUT_BYTES: Final = 2000
+"""A kubelet keeps the last 2048 bytes, as whole characters."""
 DENIED_AGAIN_S: Final = 30.0
 """Credentials of ours that the cluster refuses are mended by people."""
 ROLE_AGAIN_S: Final = 600.0
@@ -153,14 +155,23 @@ async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterab
 
 
 async def last_lines(context: JobContext, namespace: str, pod: PodFacts | None, mask: Mask) -> list[str]:
-    """A pod's last lines as evidence: of the run that ended, when it was restarted; masked."""
+    """A pod's last lines as evidence: of the run that ended, when it was restarted; masked. A kubelet that has just come
+    back, and a pod that was taken away meanwhile, have no log to show: then what the pod's status keeps of it.
+    """
     if pod is None:
         return []
     client = context.registry.get(ClusterClient)
     text = await client.logs(namespace, pod.name, lines=30, previous=pod.restarts > 0)
     if not text and pod.restarts > 0:
         text = await client.logs(namespace, pod.name, lines=30)
-    return [mask(line) for line in text.splitlines()[-30:]]
+    lines = text.splitlines() or _whole(pod.last_words)
+    return [mask(line) for line in lines[-30:]]
+
+
+def _whole(last_words: str) -> list[str]:
+    """Lines that are surely whole: of one whose beginning was cut off, a value would not be known and masked."""
+    lines = last_words.splitlines()
+    return lines[1:] if len(last_words.encode()) >= _CUT_BYTES else lines
 
 
 async def explained(

@@ -300,10 +300,19 @@ class Container:
         self.ended = {
             "exitCode": how.code, "reason": how.reason, "startedAt": self._began_at, "finishedAt": now(),
             "containerID": self.identity(),
-        } | ({"message": how.message} if how.message else {})  # fmt: skip
+        }  # fmt: skip
+        message = how.message or (self._last_words() if how.code else "")
+        self.ended |= {"message": message} if message else {}
         if at - self._began >= FORGIVEN_S:
             self._pause_s = 0.0
         self.next_at = at + SETTLES_S
+
+    def _last_words(self) -> str:
+        """What its status keeps of its log, where that was asked for."""
+        if self.spec.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            return ""
+        text = "".join(f"{line.text}\n" for line in list(self.log.lines)[-80:])
+        return text.encode()[-2048:].decode("utf-8", "ignore")
 
     def come_again(self, at: float) -> None:
         """It ended and is to run again: at once the first time, then after growing pauses."""
