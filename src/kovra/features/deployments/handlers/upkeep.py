@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.status import observe
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import autoscaled, placement_of
+from kovra.features.deployments.compose import Placing, autoscaled, placement_of
 from kovra.features.deployments.handlers.cluster import put_back, take_out
 from kovra.features.deployments.messages import CheckHealth, ReapplyRelease
 from kovra.features.deployments.queries import Open
@@ -91,7 +92,9 @@ async def _is_left_as_it_is(context: JobContext, row: AppEnvironmentRow) -> bool
 
 
 async def check_health(context: JobContext, job: CheckHealth) -> None:
-    """In the watch window: degraded as soon as it is seen to be; stable when the window ends well."""
+    """In the watch window: degraded as soon as it is seen to be; stable when the window ends well. What is only incomplete
+    at its end, as while a node is drained, is looked at again for as long as a rollout may make no progress.
+    """
     async with context.session() as session:
         row = await _alive(session, job.id)
         if row is None or row.health != "watching" or row.current_release_id is None or await _open(session, job.id):
@@ -102,10 +105,14 @@ async def check_health(context: JobContext, job: CheckHealth) -> None:
         status = await observe(client, placement_of(context.org_id, row), row.id)
     wanted, scaled = progress.instances_seen(row, release.processes), autoscaled(release.processes)
     verdict = judge(status, release.number, wanted, phase="done", autoscaled=scaled)
-    is_over = row.watch_until is None or row.watch_until <= clock.now()
-    if verdict.reason is None and not is_over:
+    if verdict.reason is None and not _is_over(context, row, good=verdict.good):
         return
     await _record_health(context, row, "stable" if verdict.good else "degraded")
+
+
+def _is_over(context: JobContext, row: AppEnvironmentRow, *, good: bool) -> bool:
+    patience = timedelta(seconds=0 if good else context.registry.get(Placing).progress_deadline_s)
+    return row.watch_until is None or row.watch_until + patience <= clock.now()
 
 
 async def _record_health(context: JobContext, seen: AppEnvironmentRow, health: str) -> None:
