@@ -63,6 +63,8 @@ class ProcessFacts:
     deadline_exceeded: bool
     replica_failure: str | None
     pods: tuple[PodFacts, ...]
+    generation: int = 0
+    """Counts changes of what is wanted, whoever makes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,7 @@ def read_process(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status") or {}
     template = spec["template"]["metadata"].get("labels") or {}
     name, release = metadata["labels"]["kovra.io/process"], template.get("kovra.io/release", "")
+    program = _program(spec["template"])
     stamp = (spec["template"]["metadata"].get("annotations") or {}).get("kovra.io/restarted-at")
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     progressing, failure = conditions.get("Progressing") or {}, conditions.get("ReplicaFailure") or {}
@@ -140,8 +143,15 @@ def read_process(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]
         replicas=int(status.get("replicas") or 0),
         deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
         replica_failure=_refusal(failure),
-        pods=tuple(read_pod(p) for p in pods if _is_of(p, name, release, stamp)),
+        pods=tuple(read_pod(p) for p in pods if _is_of(p, name, release, stamp) and _program(p) == program),
+        generation=int(metadata.get("generation") or 0),
     )
+
+
+def _program(described: Mapping[str, Any]) -> list[Any]:
+    """What a pod, or a template, runs: pods of a template that somebody changed carry the release's labels all the same."""
+    containers = (described.get("spec") or {}).get("containers") or []
+    return [[c.get("image"), c.get("command"), c.get("args")] for c in containers]
 
 
 def _refusal(condition: Mapping[str, Any]) -> str | None:

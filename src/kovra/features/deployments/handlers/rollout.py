@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kovra.adapters.cluster.client import ClusterClient
 from kovra.adapters.cluster.manifests import workload_manifests
-from kovra.adapters.cluster.status import observe
+from kovra.adapters.cluster.status import WorkloadStatus, observe
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
 from kovra.features.deployments.compose import Placing, autoscaled, instances_of, placement_of
@@ -38,6 +38,9 @@ from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.jobs.messages import enqueue
 from kovra.foundation.observability import logger
 
+MOST_PUT_RIGHT: Final = 10
+"""So often what others change is put right within one deployment."""
+
 
 async def roll_out(context: JobContext, step: Step) -> None:
     """Put the release into the cluster; what it replaces stays recorded until the verdict."""
@@ -51,11 +54,13 @@ async def roll_out(context: JobContext, step: Step) -> None:
         documents = workload_manifests(workload)
         await progress.add_to_inventory(session, opened.row, refs_of(documents), begins=True)
     await wall_in(context, opened)
-    await apply_all(context, documents, progress.inventory_of(opened.row))
+    generations = await apply_all(context, documents, progress.inventory_of(opened.row))
     async with context.session() as session:
         applied = [ref.as_dict() for ref in refs_of(documents)]
-        reach = opened.row.reach
-        facts = {"applied": applied, "instances": instances, "restarted_at": restarted_at, "reach": reach}
+        facts = {
+            "applied": applied, "instances": instances, "restarted_at": restarted_at, "reach": opened.row.reach,
+            "generations": generations,
+        }  # fmt: skip
         await progress.move(session, step, Phase.verifying, progress=facts)
 
 
@@ -79,7 +84,9 @@ async def verify(context: JobContext, step: Step) -> None:
     placement = placement_of(context.org_id, row)
     status = await observe(client, placement, row.id)
     scaled = autoscaled(release.processes)
-    verdict = judge(status, release.number, d.progress["instances"], phase=d.phase, autoscaled=scaled)
+    verdict = _changed(d, status) or judge(
+        status, release.number, d.progress["instances"], phase=d.phase, autoscaled=scaled
+    )
     if verdict.reason is not None:
         store = context.registry.get(HolderKeyStore)
         async with context.session() as session:
@@ -95,8 +102,21 @@ async def verify(context: JobContext, step: Step) -> None:
         progress.again(session, d, after_s=POLL_S)
 
 
+def _changed(d: DeploymentRow, status: WorkloadStatus) -> Verdict | None:
+    """Somebody has changed what was applied: that is put right, and judged by nobody. Not for ever: what goes on being
+    changed is judged as it is found.
+    """
+    known: dict[str, int] = d.progress.get("generations") or {}
+    changed = sorted(p.name for p in status.processes if p.generation != known.get(p.name, p.generation))
+    if not changed or int(d.progress.get("put_right") or 0) >= MOST_PUT_RIGHT:
+        return None
+    return Verdict(is_lost=True, waiting_for=f"{changed[0]}: changed in the cluster by somebody else, and put right")
+
+
 async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
-    """The same once more: the cluster has lost its state, or the namespace was still being removed. Returns what to keep."""
+    """The same once more: the cluster has lost its state, the namespace was still being removed, or somebody has changed
+    what was applied. Returns what to keep.
+    """
     d = step.deployment
     logger.warning("rollout_lost_by_cluster", deployment=str(d.id))
     facts = {"instances": d.progress["instances"], "restarted_at": d.progress.get("restarted_at")}
@@ -106,8 +126,11 @@ async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
         # The credential for its registry may have changed since, and its Secret has another name then.
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
     await wall_in(context, opened)
-    await apply_all(context, documents, progress.inventory_of(opened.row))
-    return {"applied": [ref.as_dict() for ref in refs_of(documents)], "reach": opened.row.reach}
+    generations = await apply_all(context, documents, progress.inventory_of(opened.row))
+    return {
+        "applied": [ref.as_dict() for ref in refs_of(documents)], "reach": opened.row.reach, "generations": generations,
+        "put_right": int(d.progress.get("put_right") or 0) + 1,
+    }  # fmt: skip
 
 
 async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:

@@ -126,13 +126,16 @@ def refs_of(documents: list[dict[str, Any]]) -> list[ObjectRef]:
     return [ObjectRef.of(document) for document in documents]
 
 
-async def apply_all(context: JobContext, documents: list[dict[str, Any]], recorded: Iterable[ObjectRef] = ()) -> None:
-    """Apply in order, while this run's time lasts: afterwards another worker may be at it.
+async def apply_all(
+    context: JobContext, documents: list[dict[str, Any]], recorded: Iterable[ObjectRef] = ()
+) -> dict[str, int]:
+    """Apply in order, while this run's time lasts: afterwards another worker may be at it. Process → the generation of its
+    Deployment, which any later change of what is wanted counts up; not of what an autoscaler changes.
 
     ``recorded``: what may be in the cluster already. Autoscalers among it that are wanted no more go first: they would
     undo what is said of replicas.
     """
-    client, wanted = context.registry.get(ClusterClient), set(refs_of(documents))
+    client, wanted, generations = context.registry.get(ClusterClient), set(refs_of(documents)), dict[str, int]()
     for ref in recorded:
         if ref.kind == AUTOSCALER and ref not in wanted:
             context.check_time()
@@ -142,8 +145,11 @@ async def apply_all(context: JobContext, documents: list[dict[str, Any]], record
         context.check_time()
         if document["kind"] == "Deployment" and (least := scaled.get(document["metadata"]["name"])):
             await apply_scaled(client, document, least)
-        else:
-            await client.apply(document)
+            continue
+        metadata = (await client.apply(document))["metadata"]
+        if document["kind"] == "Deployment":
+            generations[document["metadata"]["labels"]["kovra.io/process"]] = int(metadata.get("generation") or 0)
+    return generations
 
 
 async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:
