@@ -74,6 +74,18 @@ def test_of_an_autoscaled_process_as_many_are_wanted_as_the_cluster_says(
     assert (stopped.good, stopped.wanted) == (False, {"web": 0})
 
 
+def test_a_deadline_that_another_release_missed_is_not_this_ones() -> None:
+    """Found by a soak: put back after a release that was never ready, a good one was called degraded, and rolled back."""
+    stale = replace(GOOD, deadline_exceeded=True, replicas=2)
+    found = judge(WorkloadStatus(processes=(stale,)), 3, {"web": 1}, phase="verifying")
+    assert (found.good, found.reason) == (False, None)
+    missing = replace(stale, pods=(replace(POD, ready=False),), available=0)
+    late = judge(WorkloadStatus(processes=(missing,)), 3, {"web": 1}, phase="verifying")
+    assert late.reason is not None and late.reason.code == "never_ready"
+    watched = judge(WorkloadStatus(processes=(missing,)), 3, {"web": 1}, phase="done", rolling=False)
+    assert (watched.good, watched.reason) == (False, None)
+
+
 def test_a_process_that_is_not_there_is_not_yet() -> None:
     assert judge(WorkloadStatus(processes=()), 3, {"web": 1}, phase="verifying").waiting_for == "web: not there yet"
 

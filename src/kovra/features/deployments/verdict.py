@@ -44,19 +44,23 @@ class Verdict:
 
 def judge(
     status: WorkloadStatus, release_number: int, wanted: Mapping[str, int], *, phase: str,
-    autoscaled: Collection[str] = (),
+    autoscaled: Collection[str] = (), rolling: bool = True,
 ) -> Verdict:  # fmt: skip
     """Judge the processes of one release. ``autoscaled``: of these the cluster wants as many as it says, and at least
-    ``wanted``; none where that is 0.
+    ``wanted``; none where that is 0. Not ``rolling``: it went live before, and a deadline that a rollout has missed since
+    then was another release's.
     """
     found = {p.name: p for p in status.processes}
     scaled = {
         name: max(n, found[name].wanted) for name, n in wanted.items() if n and name in found and name in autoscaled
     }
-    return replace(_judged(found, release_number, {**wanted, **scaled}, phase), wanted={**wanted, **scaled})
+    aim = {**wanted, **scaled}
+    return replace(_judged(found, release_number, aim, phase, rolling=rolling), wanted=aim)
 
 
-def _judged(found: Mapping[str, ProcessFacts], release_number: int, wanted: Mapping[str, int], phase: str) -> Verdict:
+def _judged(
+    found: Mapping[str, ProcessFacts], release_number: int, wanted: Mapping[str, int], phase: str, *, rolling: bool
+) -> Verdict:
     ready = {
         name: min(_ready(found[name], str(release_number)), wanted[name]) for name in sorted(wanted.keys() & found)
     }
@@ -67,6 +71,8 @@ def _judged(found: Mapping[str, ProcessFacts], release_number: int, wanted: Mapp
     for name in sorted(wanted):
         process = found[name]
         failed = _failed(process, phase)
+        if failed is None and rolling and _is_late(process, wanted[name], str(release_number)):
+            failed = Verdict(reason=_too_late(process, phase), look_at=process.pods[0] if process.pods else None)
         if failed is not None:
             return failed
         waiting = waiting or _missing(process, wanted[name], str(release_number))
@@ -100,9 +106,15 @@ def _failed(process: ProcessFacts, phase: str) -> Verdict | None:
         found = _pod_failed(pod, phase)
         if found is not None:
             return Verdict(reason=found, look_at=pod)
-    if process.observed and process.deadline_exceeded:
-        return Verdict(reason=_too_late(process, phase), look_at=process.pods[0] if process.pods else None)
     return None
+
+
+def _is_late(process: ProcessFacts, wanted: int, release: str) -> bool:
+    """Whether its own rollout made no progress for too long. A Deployment goes on saying so for a moment after the release
+    before was put back; where every instance is there, it means the other one.
+    """
+    there = min(process.updated, process.available, _ready(process, release))
+    return process.observed and process.deadline_exceeded and (there < wanted or process.release != release)
 
 
 def _refused(message: str, phase: str) -> Reason:

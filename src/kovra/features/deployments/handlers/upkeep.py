@@ -104,7 +104,7 @@ async def check_health(context: JobContext, job: CheckHealth) -> None:
     with denied_later():
         status = await observe(client, placement_of(context.org_id, row), row.id)
     wanted, scaled = progress.instances_seen(row, release.processes), autoscaled(release.processes)
-    verdict = judge(status, release.number, wanted, phase="done", autoscaled=scaled)
+    verdict = judge(status, release.number, wanted, phase="done", autoscaled=scaled, rolling=False)
     if verdict.reason is None and not _is_over(context, row, good=verdict.good):
         return
     await _record_health(context, row, "stable" if verdict.good else "degraded")
