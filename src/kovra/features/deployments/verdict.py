@@ -176,4 +176,6 @@ def _ended(status: JobStatus, pod: PodFacts | None) -> str:
         return "it ran longer than allowed"
     if pod is not None and pod.oom_killed:
         return f"killed for memory, exit code {pod.exit_code}"
-    return f"exit code {pod.exit_code if pod else 'unknown'}"
+    if pod is None:
+        return "its instance was taken away before its end was seen"
+    return f"exit code {'unknown' if pod.exit_code is None else pod.exit_code}"

@@ -303,7 +303,7 @@ async def running(place: Place) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def run(one: Case) -> None:
-        async with turns, asyncio.timeout(3 * LIMIT_S):
+        async with turns, asyncio.timeout(2 * LIMIT_S):
             await one(place)
 
     tasks = {name: asyncio.create_task(run(one)) for name, one in CASES.items()}  # type: ignore[arg-type]
