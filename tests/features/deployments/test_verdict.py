@@ -74,6 +74,30 @@ def test_of_an_autoscaled_process_as_many_are_wanted_as_the_cluster_says(
     assert (stopped.good, stopped.wanted) == (False, {"web": 0})
 
 
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {"cannot_start": "failed to create containerd task: failed to create shim task: context canceled: unknown"},
+        {"waiting_reason": "CreateContainerError", "waiting_message": "context deadline exceeded"},
+        {
+            "waiting_reason": "ErrImagePull",
+            "waiting_message": 'Head "https://r.test/v2/": dial tcp: connection refused',
+        },
+        {"waiting_reason": "ImagePullBackOff", "waiting_message": "unexpected status: 503 Service Unavailable"},
+    ],
+)
+def test_a_node_that_was_interrupted_is_no_reason(pod: dict[str, str]) -> None:
+    """Found by killing a kubelet in the middle: a good release was called wrongly configured."""
+    process = replace(GOOD, pods=(replace(POD, ready=False, **pod),), available=0)  # type: ignore[arg-type]
+    assert verdict(process) == replace(verdict(process), reason=None)  # type: ignore[type-var]
+    late = judge(
+        WorkloadStatus(processes=(replace(process, deadline_exceeded=True),)), 3, {"web": 1}, phase="verifying"
+    )
+    assert late.reason is not None
+    pulls = str(pod.get("waiting_reason")).endswith(("Pull", "BackOff"))
+    assert late.reason.code == ("registry_unavailable" if pulls else "never_ready")
+
+
 def test_a_deadline_that_another_release_missed_is_not_this_ones() -> None:
     """Found by a soak: put back after a release that was never ready, a good one was called degraded, and rolled back."""
     stale = replace(GOOD, deadline_exceeded=True, replicas=2)

@@ -111,7 +111,10 @@ def read_pod(pod: Mapping[str, Any]) -> PodFacts:
         image_id=str(first.get("imageID") or ""),
         unschedulable=str(scheduled.get("message") or "") if unschedulable else None,
         terminating="deletionTimestamp" in metadata,
-        cannot_start=str(ended.get("message") or "") if ended.get("reason") in _NOT_STARTED else None,
+        # One that runs by now could be started after all: its node was interrupted.
+        cannot_start=str(ended.get("message") or "")
+        if ended.get("reason") in _NOT_STARTED and "running" not in state
+        else None,
         overdue=status.get("reason") == "DeadlineExceeded",
         unschedulable_since=_time(scheduled.get("lastTransitionTime")) if unschedulable else None,
         last_words="" if ended.get("reason") in _NOT_STARTED else str(ended.get("message") or ""),

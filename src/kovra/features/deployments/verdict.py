@@ -21,6 +21,13 @@ _DENIED: Final = re.compile(
 )
 """Whole words: the digest in a node's message is made of any digits."""
 _CONFIG: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_PASSING: Final = re.compile(
+    r"context (canceled|deadline exceeded)|connection (refused|reset)|(i/o|handshake) timeout|Client\.Timeout"
+    r"|no such host|server misbehaving|\bEOF\b"
+    r"|transport is closing|too many requests|code = Unavailable|(500 Internal|502 Bad|503 Service|504 Gateway)",
+    re.IGNORECASE,
+)
+"""A node's words for what may well go right at its next try: it was interrupted, or a registry or its runtime was away."""
 CRASHES: Final = 3
 """So many exits are a crash loop; one may be a race at start."""
 
@@ -126,6 +133,8 @@ def _refused(message: str, phase: str) -> Reason:
 
 def _pod_failed(pod: PodFacts, phase: str) -> Reason | None:
     where = f"{pod.process} ({pod.name})"
+    if _PASSING.search(pod.cannot_start or pod.waiting_message or ""):
+        return None
     if pod.cannot_start is not None:
         return reason("config_invalid", phase, [f"{where}: {pod.cannot_start}"])
     if pod.waiting_reason in _PULL:
@@ -149,6 +158,8 @@ def _too_late(process: ProcessFacts, phase: str) -> Reason:
     for pod in process.pods:
         if pod.unschedulable is not None:
             return reason("unschedulable", phase, [f"{pod.name}: {pod.unschedulable}"])
+        if pod.waiting_reason in _PULL:  # for good reasons it would have been told before
+            return reason("registry_unavailable", phase, [f"{pod.process} ({pod.name}): {pod.waiting_message}"])
     seen = [f"{pod.name}: {pod.phase}, ready {pod.ready}, restarts {pod.restarts}" for pod in process.pods]
     return reason("never_ready", phase, seen)
 

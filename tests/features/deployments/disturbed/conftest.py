@@ -162,7 +162,7 @@ async def idle(
 ) -> AsyncIterator[Place]:
     """The product without a worker."""
     kubeconfig = tmp_path_factory.mktemp("cluster") / "kubeconfig"
-    often = {"kubeconfig": kubeconfig, "sweep_s": 0.3, "drift_check_s": 2.0, "worker_port": 0}
+    often = {"kubeconfig": kubeconfig, "sweep_s": 1.0, "worker_port": 0}
     keyring = keyrings / "worker.json"
     if api_server == "simulator":
         simulator = Simulator(SimulatorOptions(speed=20))
