@@ -350,6 +350,17 @@ async def test_no_more_blobs_are_copied_at_a_time_than_allowed(place: Place) -> 
     assert most == 2
 
 
+async def test_another_copy_of_the_same_image_may_be_quicker(place: Place) -> None:
+    """Where tags never move, the second one is refused its tag."""
+    digest = place.source.make(layer("a"))
+    target = place.target()
+    assert (await place.copy(digest)).done
+    place.simulator.faults.add(Fault(method="PUT", path="/manifests/", status=400, body=b"{}", times=2))
+    await target.put_manifest(digest, place.source.manifest, "application/vnd.oci.image.manifest.v1+json")
+    with pytest.raises(MirrorRefused):
+        await target.put_manifest(digest_of(b"{}"), b"{}", "application/vnd.oci.image.manifest.v1+json")
+
+
 async def test_a_repository_is_emptied(place: Place) -> None:
     for text in ("a", "b"):
         await place.copy(place.source.make(layer(text)))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from kovra.adapters.oci.repository import (
+    MANIFESTS,
     ImageInvalid,
     ImageNotFound,
     ImagePullDenied,
@@ -127,6 +128,9 @@ class Target:
         answer = await self._send(
             "PUT", f"manifests/{tag_of(digest)}", {"Content-Type": content_type}, content=manifest
         )
+        # Tags that never move are refused the second time: another copy of the same image may have been quicker.
+        if answer.status == 400 and await self.has_manifest(digest):
+            return
         self._expect(answer, 201)
         if answer.headers.get("docker-content-digest", digest) != digest:
             raise MirrorRefused("The mirror keeps the image under another digest.")
@@ -149,7 +153,8 @@ class Target:
         return [tag for tag in found if isinstance(tag, str) and re.fullmatch(r"[0-9a-f]{64}", tag)]
 
     async def _has(self, path: str) -> bool:
-        answer = await self._send("HEAD", path)
+        # Registries deny manifests of kinds that were not asked for.
+        answer = await self._send("HEAD", path, {"Accept": MANIFESTS} if path.startswith("manifests/") else None)
         # Some send to the storage behind them instead of saying yes.
         if answer.status in (200, 307):
             return True
