@@ -9,6 +9,7 @@ import pytest
 
 from kovra.entrypoints.cli.shapes import OUTPUTS
 from tests.support.commands import Said, kovra
+from tests.support.customers import kubeconfig
 from tests.support.product import App, Product
 
 OPERATORS = {"jobs list", "keys expire", "keys list", "keys rewrap", "keys status", "ledger verify"}
@@ -76,6 +77,10 @@ async def test_every_command_prints_what_its_page_tells(
     await ok("registries set ghcr.io -u acme", "may-pull\n")
     await ok("registries list")
     await ok("registries remove ghcr.io")
+    await ok("clusters add ours -", kubeconfig("https://k8s.example.com"))
+    await ok("clusters add-eks theirs --region us-east-1 --role arn:aws:iam::123456789012:role/kovra")
+    for words in ("list", "show ours", "check ours", "consent ours", "credentials ours -", "remove ours"):
+        await ok(f"clusters {words}", kubeconfig("https://k8s.example.com") if words.endswith("-") else "")
     await ok("encryption show")
     await ok("encryption rotate config")
     for words in (

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kovra.entrypoints.cli import (
+    clusters,
     completing,
     cron,
     drifting,
@@ -62,6 +63,7 @@ watching.add_to(app)
 drifting.add_to(app)
 organization.add_to(app)
 registries.add_to(app)
+clusters.add_to(app)
 switching.add_to(app)
 linking.add_to(app)
 routing.add_to(app)

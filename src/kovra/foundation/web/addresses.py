@@ -19,8 +19,10 @@ class AppAddresses:
         """The host name."""
         return f"{label}.{self.domain}"
 
-    def url(self, label: str) -> str:
-        """The address people open."""
+    def url(self, label: str, domain: str | None = None) -> str:
+        """The address people open; ``domain``: of a customer's own cluster, which answers at https."""
+        if domain is not None:
+            return f"https://{label}.{domain}"
         return f"{self.scheme}://{self.host(label)}" + (f":{self.port}" if self.port else "")
 
 

@@ -178,6 +178,10 @@ class Fleet:
                 registry = self._overlay(context.registry, connection.client, connection.row)
                 yield replace(context, registry=registry)
 
+    def at_work(self) -> dict[UUID, int]:
+        """How many jobs are at work at each customer's cluster."""
+        return dict(self._lanes.each)
+
     def _room(self, cluster_id: UUID) -> _Room:
         lanes, most = self._lanes, self._bulkheads
         if lanes.each[cluster_id] >= most.each or lanes.together >= most.together:

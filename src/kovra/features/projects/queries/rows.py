@@ -89,6 +89,8 @@ class AppEnvironmentRow:
     environment_slug: str
     has_web: bool
     environment_kind: str
+    cluster_domain: str | None
+    """Below which apps on a cluster of the organization's own answer, where that has a domain."""
     protected: bool
     environment_overlap_policy: str
     scale: dict[str, int]

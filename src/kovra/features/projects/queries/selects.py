@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, select
 
+from kovra.models.clusters import clusters
 from kovra.models.deployments import releases
 from kovra.models.projects import app_environments, apps, environments, projects
 
-_p, _e, _a, _x, _r = projects.c, environments.c, apps.c, app_environments.c, releases.c
+_p, _e, _a, _x, _r, _k = projects.c, environments.c, apps.c, app_environments.c, releases.c, clusters.c
 
 PROJECT = select(
     _p.id, _p.name, _p.slug, _p.description, _p.created_at, _p.updated_at, _p.deleted_at, _p.purge_at
@@ -30,7 +31,8 @@ def _app_environment() -> Select[Any]:
             _x.id, _x.project_id, _x.app_id, _x.environment_id, _a.slug.label("app_slug"),
             _a.image.label("app_image"), _e.slug.label("environment_slug"),
             _a.processes.has_key("web").label("has_web"),
-            _e.kind.label("environment_kind"), _e.protected, _e.overlap_policy.label("environment_overlap_policy"),
+            _e.kind.label("environment_kind"), _k.apps_domain.label("cluster_domain"),
+            _e.protected, _e.overlap_policy.label("environment_overlap_policy"),
             _x.scale, _x.overlap_policy, _x.watch_window_s, _x.auto_rollback, _x.suspended, _x.auto_deploy_paused,
             _x.drift_policy, _x.exposure, _x.egress, _x.maintenance,
             _x.last_config_number, _x.last_release_number, _x.last_deployment_number, _x.current_release_id,
@@ -40,6 +42,7 @@ def _app_environment() -> Select[Any]:
         )
         .join(apps, and_(_a.org_id == _x.org_id, _a.id == _x.app_id))
         .join(environments, and_(_e.org_id == _x.org_id, _e.id == _x.environment_id))
+        .outerjoin(clusters, and_(_k.org_id == _e.org_id, _k.id == _e.cluster_id))
         .outerjoin(releases, and_(_r.org_id == _x.org_id, _r.id == _x.current_release_id))
         .where(_x.org_id == bindparam("org_id"))
     )  # fmt: skip

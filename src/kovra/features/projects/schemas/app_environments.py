@@ -126,7 +126,8 @@ class AppEnvironmentOut(Output):
     ) -> AppEnvironmentOut:
         """The app environment as it is shown."""
         is_reached = row.has_web and row.exposure == "public"
-        url = addresses.url(host_label(row.app_slug, row.environment_slug, row.id)) if is_reached else None
+        label = host_label(row.app_slug, row.environment_slug, row.id)
+        url = addresses.url(label, row.cluster_domain) if is_reached else None
         return cls(
             id=row.id, project_id=row.project_id, app_id=row.app_id, environment_id=row.environment_id, url=url,
             scale=row.scale, overlap_policy=row.overlap_policy or row.environment_overlap_policy,
