@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from kovra.features.clusters import queries
-from kovra.features.clusters.messages import ClusterHealthChanged
+from kovra.features.clusters.messages import CheckCluster, ClusterHealthChanged
 from kovra.features.clusters.queries import ClusterRow
 from kovra.features.clusters.rules.findings import Finding
 from kovra.foundation import clock
 from kovra.foundation.db.session import TenantSession
 from kovra.foundation.events import record
+from kovra.foundation.jobs.messages import enqueue
 from kovra.foundation.observability import CLUSTER_CHECKS
 
 EVERY_S: Final = 60.0
@@ -35,9 +36,12 @@ async def write(
     server: str | None = None,
     encrypts_secrets: Literal["yes", "no", "unknown"] | None = None,
 ) -> None:
-    """Write a finding, unless the cluster has been changed since; a passing refusal never unsays what was known."""
+    """Write a finding, or look again where the cluster has been changed since; a passing refusal never unsays what was known."""
     row = await session.find(queries.CLUSTER_FOR_UPDATE, org_id=session.org_id, cluster_id=seen.id)
-    if row is None or row.revision != seen.revision:
+    if row is None:
+        return
+    if row.revision != seen.revision:
+        enqueue(session, CheckCluster(id=row.id))
         return
     username, encrypts = found.username or row.username, encrypts_secrets or row.encrypts_secrets
     at = server or row.server
