@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from kovra.entrypoints.api import create_app
 from kovra.entrypoints.streamer import streaming
 from kovra.entrypoints.worker import working
 from kovra.foundation.db.embedded import free_port
+from kovra.foundation.ids import decode
 from tests.conftest import settings_for
 from tests.features.logs.conftest import Streamed, lower
 from tests.features.logs.serving import served
@@ -329,3 +331,47 @@ async def test_isolation_is_proven_by_connecting(product: OnNode) -> None:
         "dns": "open", "api_server": "closed", "api_server_node": "closed", "kubelet": "closed",
         "metadata_service": "closed", "platform_service": "closed", "other_organization": "closed",
     }  # fmt: skip
+
+
+async def _beside_the_gateway(product: OnNode, *targets: str) -> dict[str, bool]:
+    """Which of these host:port a pod in the gateway's namespace gets a connection to."""
+    assert product.admin is not None
+    place = {"name": f"outside-{secrets.token_hex(4)}", "namespace": "kovra-gateway"}
+    await product.admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place["namespace"]}})
+    container = {"name": "app", "image": CANARY, "command": ["/testapp", "connect", *targets]}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    await product.admin.apply({"apiVersion": "v1", "kind": "Pod", "metadata": place, "spec": spec})
+    ref = ObjectRef(api_version="v1", kind="Pod", **place)
+
+    async def ended() -> bool:
+        assert product.admin is not None
+        return bool(((await product.admin.get(ref)).get("status") or {}).get("phase") in ("Succeeded", "Failed"))
+
+    await _until(ended, bool, 120)
+    lines = (await product.admin.logs(place["namespace"], place["name"])).splitlines()
+    await product.admin.delete(ref, grace_s=0)
+    return {target: any(line.startswith(f"open {target}") for line in lines) for target in targets}
+
+
+async def test_a_private_app_is_reached_inside_its_organization_alone(product: OnNode) -> None:
+    """T137: by connecting: from its environment, from another of its organization, from another organization, from where
+    routes lead, and from outside of the cluster.
+    """
+    ada, eve = await product.sign_up(), await product.sign_up("Eve")
+    await product.sql("update organizations set plan = 'business' where id = $1", decode("org", ada.organization["id"]))
+    private, public, theirs = [await who.app() for who in (ada, ada, eve)]
+    await ada.patch(private.path, {"exposure": "private"})
+    for one in (private, public, theirs):
+        done = await one.deploy()
+        assert done["outcome"] == "live", json.dumps(done["reason"])
+    assert await product.list("HTTPRoute", private, "gateway.networking.k8s.io/v1") == []
+    host = f"{(await private.now())['internal_host']}:8080"
+    hidden, open_one = [f"{await product.pod_address(one)}:8080" for one in (private, public)]
+    assert await reached(product, private, "web:8080", "203.0.113.10:80") == {
+        "web:8080": True, "203.0.113.10:80": False,
+    }  # fmt: skip
+    assert await reached(product, public, host, "203.0.113.10:80") == {host: True, "203.0.113.10:80": True}
+    assert await reached(product, private, open_one) == {open_one: False}
+    assert await reached(product, theirs, host, hidden) == {host: False, hidden: False}
+    assert await _beside_the_gateway(product, hidden, open_one) == {hidden: False, open_one: True}
+    assert not await _opens(hidden)
