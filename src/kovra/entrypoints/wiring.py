@@ -109,6 +109,7 @@ async def api_registry(settings: Settings) -> AsyncIterator[Registry]:
                 domain=settings.apps_domain,
                 scheme=settings.apps_scheme,
                 port=settings.apps_port,
+                shares=settings.routing == "gateway",
                 has_page=settings.maintenance_service is not None,
             ),
         )

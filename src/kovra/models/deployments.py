@@ -81,6 +81,7 @@ deployments = Table(
     document("progress", default="{}"),
     moment("cancel_requested_at"),
     text("cancel_requested_by", nullable=True),
+    moment("promote_requested_at"),
     moment("deadline_at"),
     created(),
     updated(),

@@ -107,6 +107,7 @@ app_environments = Table(
     # Null: what is public reaches the internet, what is private does not.
     text("egress", nullable=True),
     _flag("maintenance"),
+    document("rollout", default='{"strategy": "rolling"}'),
     # Counters under this row's lock.
     number("last_config_number", default="0"),
     number("last_release_number", default="0"),

@@ -81,6 +81,16 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a new release gets of the requests while it is tried beside the old one."""
+
+    process: str
+    port: int
+    weight: int
+    """Of a hundred."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     """The shared gateway that HTTPRoutes attach to."""
 
@@ -148,6 +158,8 @@ class Workload:
     """Reached by other environments of its organization, where their walls let it, and not by the gateway."""
     maintenance: str | None = None
     """The Service in the gateway's namespace that its address leads to instead of to the app; None: to the app."""
+    canary: Share | None = None
+    """What of its requests goes to the process of this name instead."""
     internet: bool = True
     """Whether its pods reach what is outside."""
     drain_s: int = 10

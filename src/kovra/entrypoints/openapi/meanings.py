@@ -61,6 +61,8 @@ MEANINGS: Final[dict[str, str]] = {
     "last_owner": "An organization keeps at least one owner.",
     "name_taken": "The name is taken.",
     "not_deleted": "It is not deleted.",
+    "canary_needs_gateway": "Canary steps need Gateway API routes; this installation's are Ingresses.",
+    "not_a_canary": "No canary is under way in this deployment.",
     "maintenance_not_configured": "This installation has no page for apps in maintenance.",
     "not_routed": "No address leads to it: it is private, or has no process called `web`.",
     "not_suspended": "It is not suspended.",

@@ -64,6 +64,8 @@ REMEDIES: Final[dict[str, str]] = {
     "change_set_stale": "Make a new one and look at it: `facts.changed` says which parts differ, `facts.by` who changed things.",
     "export_too_large": "Name one environment with `?environment=`.",
     "not_deleted": "Nothing to restore.",
+    "canary_needs_gateway": "Use `rolling`; or ask the operator for Gateway API routes (`KOVRA_ROUTING=gateway`).",
+    "not_a_canary": "Nothing; only a deployment between its first canary step and its rollout can be promoted.",
     "maintenance_not_configured": "Ask the operator of the installation to set `KOVRA_MAINTENANCE_SERVICE`.",
     "not_routed": "Make it public first, or give it a process `web` with a port.",
     "not_suspended": "Nothing to resume.",

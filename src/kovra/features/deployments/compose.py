@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from kovra.adapters.cluster.workload import (
     Process,
     PullCredential,
     Quota,
+    Share,
     Workload,
 )
 from kovra.features.deployments.queries import ReleaseRow
@@ -133,6 +135,23 @@ def compose(
         pull=pull,
         restarted_at=restarted_at,
     )
+
+
+def canary_of(workload: Workload, name: str, weight: int) -> Workload:
+    """The process ``web`` of a release alone, under another name, with the instances that so many of a hundred requests
+    need; nothing leads to it yet.
+    """
+    web = next(process for process in workload.processes if process.name == "web")
+    few = max(1, ceil(web.instances * weight / 100))
+    return replace(workload, processes=(replace(web, name=name, instances=few, autoscale=None),), hostname=None)
+
+
+def canary_in(progress: Mapping[str, Any]) -> Share | None:
+    """The share that a deployment's canary has of the requests; None: there is none, or none yet."""
+    canary = progress.get("canary")
+    if not canary or not canary["weight"]:
+        return None
+    return Share(process="web--canary", port=canary["port"], weight=canary["weight"])
 
 
 def _hostname(row: AppEnvironmentRow, placing: Placing) -> str | None:

@@ -83,6 +83,29 @@ class DeploymentCancelRequested(Event):
 
 @event
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryStepped(Event):
+    """A canary gets its share of the requests: step ``step`` of ``steps``, ``weight`` of a hundred."""
+
+    type: ClassVar[str] = "deployment.canary_stepped"
+    prefix: ClassVar[str] = "dep"
+    app_environment_id: str
+    step: int
+    steps: int
+    weight: int
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentPromoteRequested(Event):
+    """Somebody asked for a canary to take over without its further steps."""
+
+    type: ClassVar[str] = "deployment.promote_requested"
+    prefix: ClassVar[str] = "dep"
+    app_environment_id: str
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseCreated(Event):
     """A release was written; it never changes."""
 

@@ -82,6 +82,16 @@ class QueueOut(Output):
     blocked_by: Annotated[UUID | None, wire("dep")] = Field(description="The deployment whose end it waits for.")
 
 
+class CanaryOut(Output):
+    """How far a canary has come."""
+
+    step: int = Field(description="Which of its steps, from 1.")
+    steps: int = Field(description="How many there are.")
+    weight: int = Field(
+        description="Of a hundred requests, so many go to the new release now; to no instance of it once it ended."
+    )
+
+
 class DeploymentOut(Output):
     """A deployment."""
 
@@ -116,6 +126,7 @@ class DeploymentOut(Output):
         description="By process, as the cluster last showed them; null before `verifying`.",
         examples=[{"web": {"ready": 2, "wanted": 3}}],
     )
+    canary: CanaryOut | None = Field(description="How far a canary has come; null: there is none.")
     queue: QueueOut | None = Field(description="null: it is its turn, or over.")
     deadline_at: Time | None = Field(description="It fails then; null: it is not its turn yet.")
     created_at: Time

@@ -12,6 +12,8 @@ class AppAddresses:
     domain: str
     scheme: str
     port: int | None = None
+    shares: bool = False
+    """Whether a route can lead to two releases, each with a share."""
     has_page: bool = False
     """Whether there is a page for apps in maintenance."""
 

@@ -110,8 +110,10 @@ def _network_policies(isolation: Isolation) -> list[dict[str, Any]]:
             "allow-gateway",
             {
                 "podSelector": {
-                    "matchLabels": {"kovra.io/process": "web"},
-                    "matchExpressions": [{"key": EXPOSURE, "operator": "NotIn", "values": ["private"]}],
+                    "matchExpressions": [
+                        {"key": "kovra.io/process", "operator": "In", "values": ["web", "web--canary"]},
+                        {"key": EXPOSURE, "operator": "NotIn", "values": ["private"]},
+                    ],
                 },
                 "policyTypes": ["Ingress"],
                 # By the port's name: during a rollout that changes the number, old and new pods are both reached.

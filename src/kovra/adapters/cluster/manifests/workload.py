@@ -263,7 +263,7 @@ def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
 
 def _service(workload: Workload, process: Process) -> dict[str, Any]:
     """Siblings reach the app at ``<app>:<port>``, further processes at ``<app>--<process>`` (no slug holds ``--``)."""
-    name = workload.app_slug if process.name == WEB else f"{workload.app_slug}--{process.name}"
+    name = _service_name(workload, process.name)
     return document(
         "v1",
         "Service",
@@ -303,7 +303,7 @@ def _route(workload: Workload, process: Process) -> dict[str, Any]:
         spec: dict[str, Any] = {
             "hostnames": [workload.hostname],
             "parentRefs": [{"namespace": workload.gateway.namespace, "name": workload.gateway.name}],
-            "rules": [{"backendRefs": [to]}],
+            "rules": [{"backendRefs": _shared(workload, to) if inside else [to]}],
         }
         return document("gateway.networking.k8s.io/v1", "HTTPRoute", name, namespace, labels, spec=spec)
     service = (
@@ -314,3 +314,16 @@ def _route(workload: Workload, process: Process) -> dict[str, Any]:
     paths = [{"path": "/", "pathType": "Prefix", "backend": {"service": service}}]
     rules = [{"host": workload.hostname, "http": {"paths": paths}}]
     return document("networking.k8s.io/v1", "Ingress", name, namespace, labels, spec={"rules": rules})
+
+
+def _shared(workload: Workload, to: dict[str, Any]) -> list[dict[str, Any]]:
+    """Weights are proportions (Gateway API, HTTPBackendRef): of a hundred here."""
+    share = workload.canary
+    if share is None:
+        return [to]
+    beside = {"name": _service_name(workload, share.process), "port": share.port, "weight": share.weight}
+    return [{**to, "weight": 100 - share.weight}, beside]
+
+
+def _service_name(workload: Workload, process: str) -> str:
+    return workload.app_slug if process == WEB else f"{workload.app_slug}--{process}"

@@ -175,6 +175,25 @@ async def cancel_deployment(
 
 
 @router.post(
+    "/v1/deployments/{deployment_id}/actions/promote", tags=["deployments"], operation_id="promote", status_code=202
+)
+@refuses("409 not_a_canary")
+async def promote(
+    deployment_id: str,
+    who: Annotated[Principal, requires(Permission.deployments_create)],
+    session: Session,
+    response: Response,
+) -> DeploymentOut:
+    """Let a canary take over now, without its further steps; its rollout is judged as every other."""
+    found = path_id("dep", deployment_id)
+    deployment = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=found)
+    locked = await starting.lock(session, deployment.app_environment_id)
+    deployment = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=found)
+    await starting.request_promote(session, locked, deployment)
+    return accepted(await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=found), response)
+
+
+@router.post(
     "/v1/deployments/{deployment_id}/actions/redeploy", tags=["deployments"], operation_id="redeploy", status_code=202
 )
 @refuses(

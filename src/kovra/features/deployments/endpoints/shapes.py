@@ -7,6 +7,7 @@ from uuid import UUID
 
 from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
 from kovra.features.deployments.schemas import (
+    CanaryOut,
     DeploymentOut,
     InstancesOut,
     PhaseOut,
@@ -57,6 +58,7 @@ def deployment_out(row: DeploymentRow, parents: Parents = NONE, addresses: AppAd
         waiting_for=waiting if row.outcome is None else None,
         phases=[PhaseOut(**p) for p in row.phases],
         instances=_instances(row),
+        canary=_canary(row),
         queue=queue,
         deadline_at=row.deadline_at,
         created_at=row.created_at,
@@ -74,6 +76,13 @@ def _instances(row: DeploymentRow) -> dict[str, InstancesOut] | None:
         return None
     ready = row.progress.get("ready") or {}
     return {name: InstancesOut(ready=ready.get(name, 0), wanted=wanted[name]) for name in sorted(wanted)}
+
+
+def _canary(row: DeploymentRow) -> CanaryOut | None:
+    found = row.progress.get("canary")
+    if found is None:
+        return None
+    return CanaryOut(step=found["step"] + 1, steps=len(found["steps"]), weight=found["weight"])
 
 
 def _pair(app_environment_id: UUID, parents: Parents, addresses: AppAddresses | None) -> AppEnvironmentOut | None:

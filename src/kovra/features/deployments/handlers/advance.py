@@ -10,6 +10,7 @@ from kovra.adapters.cluster.errors import ClusterDenied, ClusterRefused, Cluster
 from kovra.adapters.oci.client import RegistryUnavailable
 from kovra.adapters.oci.pushing import MirrorUnavailable
 from kovra.features.deployments import queries
+from kovra.features.deployments.handlers import canary
 from kovra.features.deployments.handlers.ending import end
 from kovra.features.deployments.handlers.preparing import prepare
 from kovra.features.deployments.handlers.releasing import run_release_command
@@ -148,7 +149,8 @@ async def _step(context: JobContext, step: Step, steps: Steps) -> None:
         case Phase.releasing:
             await run_release_command(context, step)
         case Phase.rolling_out:
-            await roll_out(context, step)
+            if await canary.is_over(context, step):
+                await roll_out(context, step)
         case Phase.verifying:
             await verify(context, step)
         case Phase.done:

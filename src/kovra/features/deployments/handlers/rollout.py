@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from kovra.adapters.cluster.client import ClusterClient
@@ -9,7 +10,7 @@ from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.status import WorkloadStatus, observe
 from kovra.adapters.cluster.workload import ObjectRef
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import Placing, autoscaled, instances_of, placement_of
+from kovra.features.deployments.compose import Placing, autoscaled, canary_in, instances_of, placement_of
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
@@ -51,7 +52,8 @@ async def roll_out(context: JobContext, step: Step) -> None:
         instances = instances_of(opened.row, opened.release.processes)
         restarted_at = _restarted_at(d, opened.row)
         workload = workload_of(context, opened, deployment_id=d.id, instances=instances, restarted_at=restarted_at)
-        documents = workload_manifests(workload)
+        # What was tried on a few goes on serving them until the release serves all.
+        documents = workload_manifests(replace(workload, canary=canary_in(d.progress)))
         await progress.add_to_inventory(session, opened.row, refs_of(documents), begins=True)
     await wall_in(context, opened)
     generations = await apply_all(context, documents, progress.inventory_of(opened.row))
@@ -121,7 +123,8 @@ async def _apply_again(context: JobContext, step: Step) -> dict[str, Any]:
     logger.warning("rollout_lost_by_cluster", deployment=str(d.id))
     facts = {"instances": d.progress["instances"], "restarted_at": d.progress.get("restarted_at")}
     opened = await opened_to_run(context, d.app_environment_id, release_id_of(d), for_deployment=d.id)
-    documents = workload_manifests(workload_of(context, opened, deployment_id=d.id, **facts))
+    workload = workload_of(context, opened, deployment_id=d.id, **facts)
+    documents = workload_manifests(replace(workload, canary=canary_in(d.progress)))
     async with context.session() as session:
         # The credential for its registry may have changed since, and its Secret has another name then.
         await progress.add_to_inventory(session, opened.row, refs_of(documents))
@@ -145,6 +148,8 @@ async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:
                 await progress.seen(session, step, verdict, facts)
             progress.again(session, d, after_s=max(needed - (now - float(since or now)), 0.02))
         return
+    if canary_in(d.progress) is not None:
+        await _lead_back(context, step)
     async with context.session() as session:
         row = await session.one(
             project_queries.APP_ENVIRONMENT_FOR_UPDATE, org_id=context.org_id, app_environment_id=d.app_environment_id
@@ -158,6 +163,18 @@ async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:
         await progress.went_live(session, step, row, release, recorded)
         await progress.finish(session, step, Outcome.live)
     await _clean_up(context, row, recorded, applied)
+
+
+async def _lead_back(context: JobContext, step: Step) -> None:
+    """All requests to the release itself, before what was tried beside it goes."""
+    d = step.deployment
+    async with context.session() as session:
+        row = await session.one(
+            project_queries.ANY_APP_ENVIRONMENT, org_id=context.org_id, app_environment_id=d.app_environment_id
+        )
+        release = await session.one(queries.RELEASE, org_id=context.org_id, release_id=release_id_of(d))
+        documents = await routes_to(session, context.registry.get(Placing), row, release, d.id)
+    await apply_all(context, documents)
 
 
 async def _clean_up(

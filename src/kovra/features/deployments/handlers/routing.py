@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kovra.adapters.cluster.errors import ClusterNotFound
 from kovra.features.deployments import queries
-from kovra.features.deployments.compose import Placing
+from kovra.features.deployments.compose import Placing, canary_in
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.acting import ROUTES, apply_all, denied_later, prune, refs_of, routes_to
@@ -48,15 +48,19 @@ async def _alive(session: TenantSession, app_environment_id: UUID) -> AppEnviron
 async def _routes(context: JobContext, session: TenantSession, row: AppEnvironmentRow) -> list[dict[str, Any]] | None:
     """To what is in the cluster: of a deployment that has begun there, else what serves. None: nothing is there."""
     here = {"org_id": session.org_id, "app_environment_id": row.id}
-    release_id, deployment_id = row.current_release_id, row.current_deployment_id
+    release_id, deployment_id, canary = row.current_release_id, row.current_deployment_id, None
     for deployment in await session.all(queries.OPEN_DEPLOYMENTS, **here):
         if deployment.phase in (Phase.rolling_out, Phase.verifying):
             begun = await session.one(queries.DEPLOYMENT, org_id=session.org_id, deployment_id=deployment.id)
-            release_id, deployment_id = begun.release_id, begun.id
+            tried = begun.progress.get("canary")
+            canary = canary_in(begun.progress)
+            # Until the last of its steps is over, what served before serves.
+            release_id = begun.release_id if tried is None or tried["over"] else row.current_release_id
+            deployment_id = begun.id
     if release_id is None or deployment_id is None:
         return None
     release = await session.one(queries.RELEASE, org_id=session.org_id, release_id=release_id)
-    return await routes_to(session, context.registry.get(Placing), row, release, deployment_id)
+    return await routes_to(session, context.registry.get(Placing), row, release, deployment_id, canary)
 
 
 async def _align(context: JobContext, row: AppEnvironmentRow, documents: list[dict[str, Any]]) -> None:

@@ -107,6 +107,10 @@ REASONS: Final[dict[str, Meaning]] = {
         "Choose a larger size, or use less.",
         "The instance, how often it was started anew; its last 30 lines.",
     ),
+    "canary_needs_gateway": Meaning(
+        "Canary steps need Gateway API routes, and this installation's are Ingresses.",
+        "Set the app environment's `rollout` to rolling.",
+    ),
     "never_ready": Meaning(
         "The instances started and never became ready.",
         "Check that the app listens on $PORT and its health check.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from kovra.adapters.cluster.manifests.workload import route_manifests
 from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.status import PodFacts
 from kovra.adapters.cluster.walls import raise_walls
-from kovra.adapters.cluster.workload import ObjectRef, PullCredential, Workload
+from kovra.adapters.cluster.workload import ObjectRef, PullCredential, Share, Workload
 from kovra.features.deployments.compose import Placing, compose, instances_of, isolation_of
 from kovra.features.deployments.queries import ReleaseRow
 from kovra.features.deployments.rules.masking import Mask
@@ -68,7 +69,12 @@ def _pull_of(context: JobContext, opened: Opened) -> PullCredential | None:
 
 
 async def routes_to(
-    session: TenantSession, placing: Placing, row: AppEnvironmentRow, release: ReleaseRow, deployment_id: UUID
+    session: TenantSession,
+    placing: Placing,
+    row: AppEnvironmentRow,
+    release: ReleaseRow,
+    deployment_id: UUID,
+    canary: Share | None = None,
 ) -> list[dict[str, Any]]:
     """What leads to a release from outside, as is wanted now; opens none of its values."""
     plan = (await session.one(organization_queries.ORGANIZATION, org_id=session.org_id)).plan
@@ -82,7 +88,7 @@ async def routes_to(
         plan=plan,
         instances=instances_of(row, release.processes),
     )
-    return route_manifests(workload)
+    return route_manifests(replace(workload, canary=canary))
 
 
 async def opened_to_run(

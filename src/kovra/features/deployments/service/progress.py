@@ -129,6 +129,19 @@ async def remember(session: TenantSession, step: Step, progress: Mapping[str, An
         raise LeaseLost("The step was taken over.")
 
 
+async def extend(session: TenantSession, step: Step, *, lasts_s: float) -> None:
+    """From now on it has so long."""
+    extended = await session.execute(
+        queries.EXTEND,
+        org=session.org_id,
+        deployment_id=step.deployment.id,
+        fence_is=step.fence,
+        deadline_at=clock.now() + timedelta(seconds=lasts_s),
+    )
+    if not extended:
+        raise LeaseLost("The step was taken over.")
+
+
 async def seen(session: TenantSession, step: Step, verdict: Verdict, facts: Mapping[str, Any]) -> None:
     """Keep how many instances are ready, and tell it when they are more than ever in this deployment.
 

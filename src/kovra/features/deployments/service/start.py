@@ -13,6 +13,7 @@ from kovra.features.deployments.messages import (
     CancelDeployment,
     DeploymentCancelRequested,
     DeploymentFinished,
+    DeploymentPromoteRequested,
     DeploymentRequested,
 )
 from kovra.features.deployments.queries import DeploymentRow, Open
@@ -184,6 +185,17 @@ async def request_cancel(session: TenantSession, row: AppEnvironmentRow, deploym
         requested = DeploymentCancelRequested(subject_id=deployment_id, app_environment_id=encode("aev", row.id))
         record(session, requested, scope=row.scope)
     return bool(asked)
+
+
+async def request_promote(session: TenantSession, row: AppEnvironmentRow, deployment: DeploymentRow) -> None:
+    """Write the wish that a canary takes over now; raises Conflict where none is under way."""
+    canary = deployment.progress.get("canary")
+    if deployment.outcome is not None or not canary or canary["over"]:
+        raise Conflict("No canary is under way in this deployment.", code="not_a_canary")
+    await session.execute(queries.REQUEST_PROMOTE, org=session.org_id, deployment_id=deployment.id)
+    requested = DeploymentPromoteRequested(subject_id=deployment.id, app_environment_id=encode("aev", row.id))
+    record(session, requested, scope=row.scope)
+    enqueue(session, AdvanceDeployment(id=deployment.id, app_environment_id=row.id))
 
 
 async def deploy_image(

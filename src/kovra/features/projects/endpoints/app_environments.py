@@ -84,7 +84,9 @@ async def get_app_environment(
 
 
 @router.patch("/v1/app-environments/{app_environment_id}", operation_id="updateAppEnvironment")
-@refuses("403 plan_lacks_private_networking", "409 maintenance_not_configured", "409 not_routed")
+@refuses(
+    "403 plan_lacks_private_networking", "409 canary_needs_gateway", "409 maintenance_not_configured", "409 not_routed"
+)
 async def update_app_environment(
     body: AppEnvironmentPatch,
     app_environment_id: str,
@@ -103,6 +105,8 @@ async def update_app_environment(
     changes = changes_of(body, "overlap_policy", "egress")
     if changes.get("maintenance") and not addresses.has_page:
         raise Conflict("This installation has no page for maintenance.", code="maintenance_not_configured")
+    if (changes.get("rollout") or {}).get("strategy") == "canary" and not addresses.shares:
+        raise Conflict("This installation's routes share nothing out by weight.", code="canary_needs_gateway")
     after = await service.update_app_environment(session, row, changes)
     shown = AppEnvironmentOut.of(after, addresses)
     etags.answer(content(shown))

@@ -310,7 +310,7 @@ UPDATE_APP_ENVIRONMENT = command(
         watch_window_s=bindparam("watch_window_s"), auto_rollback=bindparam("auto_rollback"),
         auto_deploy_paused=bindparam("auto_deploy_paused"), drift_policy=bindparam("drift_policy"),
         exposure=bindparam("exposure"), egress=bindparam("egress"),
-        maintenance=bindparam("maintenance"),
+        maintenance=bindparam("maintenance"), rollout=bindparam("rollout", type_=JSONB),
         updated_at=func.now(),
     )
 )  # fmt: skip

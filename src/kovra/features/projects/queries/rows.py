@@ -103,6 +103,7 @@ class AppEnvironmentRow:
     exposure: str
     egress: str | None
     maintenance: bool
+    rollout: dict[str, Any]
     last_config_number: int
     last_release_number: int
     last_deployment_number: int

@@ -34,7 +34,7 @@ def _app_environment() -> Select[Any]:
             _e.kind.label("environment_kind"), _k.apps_domain.label("cluster_domain"),
             _e.protected, _e.overlap_policy.label("environment_overlap_policy"),
             _x.scale, _x.overlap_policy, _x.watch_window_s, _x.auto_rollback, _x.suspended, _x.auto_deploy_paused,
-            _x.drift_policy, _x.exposure, _x.egress, _x.maintenance,
+            _x.drift_policy, _x.exposure, _x.egress, _x.maintenance, _x.rollout,
             _x.last_config_number, _x.last_release_number, _x.last_deployment_number, _x.current_release_id,
             _r.number.label("current_release_number"), _r.image.label("current_release_image"),
             _r.digest.label("current_release_digest"), _x.current_deployment_id, _x.health, _x.watch_until,

@@ -15,7 +15,7 @@ from kovra.foundation.web.includes import embedded
 Kind = Literal["development", "preview", "staging", "production"]
 OverlapPolicy = Literal["queue_latest", "queue_all", "override", "reject"]
 SizeName = Literal["nano", "micro", "small", "medium", "large"]
-ProcessName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")]
+ProcessName = Annotated[str, StringConstraints(pattern=r"^[a-z](-?[a-z0-9])*$", max_length=20)]
 
 
 def _word(value: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from kovra.features.projects.queries.rows import AppEnvironmentRow, AppRow, EnvironmentRow, ProjectRow
 from kovra.features.projects.rules import host_label, internal_host
@@ -26,6 +27,47 @@ class ReleaseRef(Output):
     number: int = Field(description="Counts up within the app environment.")
     image: str = Field(description="The reference as it was given.")
     digest: str
+
+
+class CanaryStepIn(Input):
+    """One step of a canary."""
+
+    weight: Annotated[int, Field(ge=1, le=100)] = Field(description="Of a hundred requests, so many go to it.")
+    pause_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        description="Seconds it must stay good before the next one."
+    )
+
+
+class RolloutIn(Input):
+    """How a release takes over from the one before."""
+
+    strategy: Literal["rolling", "canary"] = Field(description="Instance by instance; or by steps beside the old one.")
+    steps: Annotated[list[CanaryStepIn], Field(min_length=1, max_length=10)] | None = Field(
+        default=None, description="Of a canary: each with a larger weight than the one before."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> RolloutIn:
+        weights = [step.weight for step in self.steps or []]
+        if (self.strategy == "canary") != bool(weights):
+            raise PydanticCustomError("steps_misplaced", "A canary has steps, a rolling one has none.")
+        if weights != sorted(set(weights)):
+            raise PydanticCustomError("weights_not_growing", "Each step has a larger weight than the one before.")
+        return self
+
+
+class CanaryStepOut(Output):
+    """One step of a canary."""
+
+    weight: int = Field(description="Of a hundred requests, so many go to it.")
+    pause_s: int = Field(description="Seconds it must stay good before the next one.")
+
+
+class RolloutOut(Output):
+    """How a release takes over from the one before."""
+
+    strategy: Literal["rolling", "canary"] = Field(description="Instance by instance; or by steps beside the old one.")
+    steps: list[CanaryStepOut] = Field(description="Of a canary.")
 
 
 class AppEnvironmentPatch(Input):
@@ -72,6 +114,11 @@ class AppEnvironmentPatch(Input):
         examples=[True],
         description="Whether its address answers 503 with a page and `Retry-After`, while its instances go on running.",
     )
+    rollout: RolloutIn | None = Field(
+        default=None,
+        examples=[{"strategy": "canary", "steps": [{"weight": 10, "pause_s": 60}, {"weight": 50, "pause_s": 300}]}],
+        description="How releases take over, from the next deployment on.",
+    )
 
 
 class AppEnvironmentOut(Output):
@@ -101,6 +148,7 @@ class AppEnvironmentOut(Output):
     maintenance: bool = Field(
         description="Whether its address answers 503 with a page; deployments go on and do not end it."
     )
+    rollout: RolloutOut = Field(description="How releases take over.")
     suspended: bool = Field(description="Whether nothing runs because somebody asked for that.")
     config_revision: int = Field(description="The newest; 0: none yet.")
     current_release: ReleaseRef | None = Field(description="What serves; null: nothing yet.")
@@ -134,7 +182,9 @@ class AppEnvironmentOut(Output):
             watch_window_s=row.watch_window_s, auto_rollback=row.auto_rollback,
             auto_deploy_paused=row.auto_deploy_paused, drift_policy=row.drift_policy,
             internal_host=internal_host(row.app_slug, row.environment_id), exposure=row.exposure,
-            egress=row.egress_in_force, maintenance=row.maintenance, suspended=row.suspended,
+            egress=row.egress_in_force, maintenance=row.maintenance,
+            rollout=RolloutOut(strategy=row.rollout["strategy"], steps=[CanaryStepOut(**s) for s in row.rollout.get("steps") or []]),
+            suspended=row.suspended,
             config_revision=row.last_config_number, current_release=_release(row),
             current_deployment_id=row.current_deployment_id, health=row.health, created_at=row.created_at,
             updated_at=row.updated_at, project=ProjectOut.of(project) if project else None,

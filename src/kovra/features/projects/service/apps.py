@@ -164,6 +164,7 @@ async def update_app_environment(
         exposure=after.exposure,
         egress=after.egress,
         maintenance=after.maintenance,
+        rollout=after.rollout,
     )
     record(session, AppEnvironmentUpdated(subject_id=row.id, changed=changed), scope=row.scope)
     return await session.one(queries.APP_ENVIRONMENT, org_id=session.org_id, app_environment_id=row.id)
