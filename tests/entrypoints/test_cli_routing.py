@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kovra.foundation.ids import decode
+from tests.features.projects.test_purging import until
 from tests.support.commands import kovra
 from tests.support.product import App, Product
 
@@ -33,6 +34,26 @@ async def test_maintenance_is_refused_where_there_is_no_page_and_shown_where_the
     )
     assert "maintenance" in (await kovra("status", name)).out
     await kovra("maintenance", "off", name)
+
+
+async def test_a_canary_is_set_followed_and_promoted(shop: App) -> None:
+    name = f"{shop.project['slug']}/{shop.app['slug']}"
+    assert (await kovra("rollout", name)).out == "rolling\n"
+    assert (await kovra("promote", name)).code == 1
+    assert (await kovra("rollout", name, "--canary", "10")).code == 5
+    made = await kovra("rollout", name, "--canary", "10:3600,50:60")
+    assert made.out == "canary: 10 % for 3600 s, 50 % for 60 s\n"
+    deployment = await shop.start(image="registry.test/kovra/ok:2")
+
+    async def is_led() -> bool:
+        found = await shop.caller.get(f"/v1/deployments/{deployment['id']}")
+        return bool(found["canary"] and found["canary"]["weight"])
+
+    await until(is_led)
+    promoted = await kovra("promote", name, "-o", "json")
+    assert (promoted.code, promoted.json["id"]) == (0, deployment["id"])
+    assert (await shop.finished(deployment))["outcome"] == "live"
+    assert (await kovra("rollout", name, "--rolling", "-o", "json")).json["rollout"]["steps"] == []
 
 
 async def test_an_app_is_made_private_and_public_again(shop: App) -> None:

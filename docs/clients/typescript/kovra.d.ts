@@ -73,6 +73,8 @@ export interface AppEnvironmentOut {
   egress: "internet" | "none";
   /** Whether its address answers 503 with a page; deployments go on and do not end it. */
   maintenance: boolean;
+  /** How releases take over. */
+  rollout: RolloutOut;
   /** Whether nothing runs because somebody asked for that. */
   suspended: boolean;
   /** The newest; 0: none yet. */
@@ -122,6 +124,8 @@ export interface AppEnvironmentPatch {
   egress?: "internet" | "none" | null;
   /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
   maintenance?: boolean | null;
+  /** How releases take over, from the next deployment on. */
+  rollout?: RolloutIn | null;
 }
 
 /** null: as the environment says. */
@@ -157,6 +161,8 @@ export interface AppHere {
   egress?: "internet" | "none" | null;
   /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
   maintenance?: boolean | null;
+  /** How releases take over, from the next deployment on. */
+  rollout?: RolloutIn | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */
   config?: Record<string, string | null> | null;
   /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
@@ -302,6 +308,8 @@ export interface AppWanted {
   egress?: "internet" | "none" | null;
   /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
   maintenance?: boolean | null;
+  /** How releases take over, from the next deployment on. */
+  rollout?: RolloutIn | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */
   config?: Record<string, string | null> | null;
   /** Names of the secrets it needs. Their values are set with `kovra secrets set`, never here. */
@@ -349,6 +357,32 @@ export interface AutoscaleIn {
   cpu?: number | null;
   /** The same of memory; of both, whichever asks for more instances decides. */
   memory?: number | null;
+}
+
+/** How far a canary has come. */
+export interface CanaryOut {
+  /** Which of its steps, from 1. */
+  step: number;
+  /** How many there are. */
+  steps: number;
+  /** Of a hundred requests, so many go to the new release now; to no instance of it once it ended. */
+  weight: number;
+}
+
+/** One step of a canary. */
+export interface CanaryStepIn {
+  /** Of a hundred requests, so many go to it. */
+  weight: number;
+  /** Seconds it must stay good before the next one. */
+  pause_s: number;
+}
+
+/** One step of a canary. */
+export interface CanaryStepOut {
+  /** Of a hundred requests, so many go to it. */
+  weight: number;
+  /** Seconds it must stay good before the next one. */
+  pause_s: number;
 }
 
 /** One field that changes. */
@@ -783,6 +817,14 @@ export interface DemandOut {
   pods: number;
 }
 
+/** A canary gets its share of the requests: step `step` of `steps`, `weight` of a hundred. */
+export interface DeploymentCanaryStepped {
+  app_environment_id: string;
+  step: number;
+  steps: number;
+  weight: number;
+}
+
 /** Somebody asked for a deployment to stop. */
 export interface DeploymentCancelRequested {
   app_environment_id: string;
@@ -868,6 +910,8 @@ export interface DeploymentOut {
   phases: PhaseOut[];
   /** By process, as the cluster last showed them; null before `verifying`. */
   instances: Record<string, InstancesOut> | null;
+  /** How far a canary has come; null: there is none. */
+  canary: CanaryOut | null;
   /** null: it is its turn, or over. */
   queue: QueueOut | null;
   /** It fails then; null: it is not its turn yet. */
@@ -890,6 +934,11 @@ export interface DeploymentOut {
 export interface DeploymentProgressed {
   app_environment_id: string;
   instances: Record<string, Record<string, number>>;
+}
+
+/** Somebody asked for a canary to take over without its further steps. */
+export interface DeploymentPromoteRequested {
+  app_environment_id: string;
 }
 
 /** A deployment was accepted. */
@@ -2306,6 +2355,22 @@ export interface RollbackableOut {
   reasons: string[];
 }
 
+/** How a release takes over from the one before. */
+export interface RolloutIn {
+  /** Instance by instance; or by steps beside the old one. */
+  strategy: "rolling" | "canary";
+  /** Of a canary: each with a larger weight than the one before. */
+  steps?: CanaryStepIn[] | null;
+}
+
+/** How a release takes over from the one before. */
+export interface RolloutOut {
+  /** Instance by instance; or by steps beside the old one. */
+  strategy: "rolling" | "canary";
+  /** Of a canary. */
+  steps: CanaryStepOut[];
+}
+
 /** Which key to turn; none: those that seal config and secrets. */
 export interface RotateIn {
   /** `digest` makes the digests people compare; until they are renewed, comparisons say `unknown`. */
@@ -2999,11 +3064,13 @@ export interface FactPayloads {
   "cron_job.created": CronJobCreated;
   "cron_job.deleted": CronJobDeleted;
   "cron_job.updated": CronJobUpdated;
+  "deployment.canary_stepped": DeploymentCanaryStepped;
   "deployment.cancel_requested": DeploymentCancelRequested;
   "deployment.finished": DeploymentFinished;
   "deployment.image_copied": DeploymentImageCopied;
   "deployment.moved": DeploymentMoved;
   "deployment.progressed": DeploymentProgressed;
+  "deployment.promote_requested": DeploymentPromoteRequested;
   "deployment.requested": DeploymentRequested;
   "environment.created": EnvironmentCreated;
   "environment.deleted": EnvironmentDeleted;
@@ -4930,6 +4997,35 @@ export interface Operations {
       | "unsupported_media_type";
   };
   /**
+   * Let a canary take over now, without its further steps; its rollout is judged as every other. Needs
+   * `deployments:create`.
+   */
+  promote: {
+    method: "POST";
+    path: "/v1/deployments/{deployment_id}/actions/promote";
+    parameters: {
+      path: {
+        /** The id of a deployment. */
+        deployment_id: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      202: DeploymentOut;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
+      | "narrowing_exceeded" | "not_a_canary" | "not_found" | "number_too_large" | "overloaded" | "permission_missing"
+      | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
+      | "unsupported_media_type";
+  };
+  /**
    * Run a pod in the environment that tries to connect to what it must not reach, and to DNS; one at a time. Needs
    * `environments:update`.
    */
@@ -5632,8 +5728,8 @@ export interface Operations {
       200: AppEnvironmentOut;
     };
     codes:
-      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
-      | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
+      | "busy" | "canary_needs_gateway" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "database_busy" | "database_unavailable" | "duplicate_name" | "https_needed" | "idempotency_answer_not_kept"
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "if_match_invalid" | "invalid"
       | "length_invalid" | "maintenance_not_configured" | "narrowing_exceeded" | "not_found" | "not_routed"
       | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking" | "rate_limited"
@@ -5931,6 +6027,7 @@ export interface Paths {
   "/v1/deployments": { GET: Operations["listDeployments"] };
   "/v1/deployments/{deployment_id}": { GET: Operations["getDeployment"] };
   "/v1/deployments/{deployment_id}/actions/cancel": { POST: Operations["cancelDeployment"] };
+  "/v1/deployments/{deployment_id}/actions/promote": { POST: Operations["promote"] };
   "/v1/deployments/{deployment_id}/actions/redeploy": { POST: Operations["redeploy"] };
   "/v1/environments": { GET: Operations["listEnvironments"]; POST: Operations["createEnvironment"] };
   "/v1/environments/{environment_id}": { GET: Operations["getEnvironment"]; DELETE: Operations["deleteEnvironment"]; PATCH: Operations["updateEnvironment"] };

@@ -30,6 +30,7 @@ from kovra.adapters.cluster.workload import (
     Placement,
     Process,
     PullCredential,
+    Share,
     Toleration,
     Workload,
 )
@@ -65,6 +66,9 @@ SETS = {
     "workload-pool": workload_manifests(replace(WORKLOAD, pool=POOL, processes=(WEB,), hostname=None)),
     "workload-autoscaled": workload_manifests(replace(WORKLOAD, processes=(SCALED,), environment={}, hostname=None)),
     "workload-maintenance": workload_manifests(replace(WORKLOAD, processes=(WEB,), maintenance="kovra-maintenance")),
+    "workload-canary": workload_manifests(
+        replace(WORKLOAD, processes=(WEB,), canary=Share(process="web--canary", port=9090, weight=10))
+    ),
     "workload-closed": workload_manifests(
         replace(WORKLOAD, processes=(WEB,), hostname=None, private=True, internet=False)
     ),

@@ -5,8 +5,12 @@ from __future__ import annotations
 from kovra.client.models.app_environments import AppEnvironmentOut as AppEnvironmentOut
 from kovra.client.models.app_environments import AppEnvironmentPatch as AppEnvironmentPatch
 from kovra.client.models.app_environments import AppEnvironmentPatchOverlapPolicy as AppEnvironmentPatchOverlapPolicy
+from kovra.client.models.app_environments import CanaryStepIn as CanaryStepIn
+from kovra.client.models.app_environments import CanaryStepOut as CanaryStepOut
 from kovra.client.models.app_environments import ListOfAppEnvironmentOut as ListOfAppEnvironmentOut
 from kovra.client.models.app_environments import ReleaseRef as ReleaseRef
+from kovra.client.models.app_environments import RolloutIn as RolloutIn
+from kovra.client.models.app_environments import RolloutOut as RolloutOut
 from kovra.client.models.apps import AppIn as AppIn
 from kovra.client.models.apps import AppOut as AppOut
 from kovra.client.models.apps import AppPatch as AppPatch
@@ -61,6 +65,7 @@ from kovra.client.models.clusters import EksOut as EksOut
 from kovra.client.models.clusters import ListClustersSort as ListClustersSort
 from kovra.client.models.clusters import ListOfClusterOut as ListOfClusterOut
 from kovra.client.models.clusters import ReportOut as ReportOut
+from kovra.client.models.config import CanaryOut as CanaryOut
 from kovra.client.models.config import ConfigIn as ConfigIn
 from kovra.client.models.config import ConfigOut as ConfigOut
 from kovra.client.models.config import DeploymentOut as DeploymentOut
@@ -113,11 +118,13 @@ from kovra.client.models.facts_clusters import ClusterRiskRefused as ClusterRisk
 from kovra.client.models.facts_clusters import ClusterUpdated as ClusterUpdated
 from kovra.client.models.facts_deployments import AppEnvironmentHealthChanged as AppEnvironmentHealthChanged
 from kovra.client.models.facts_deployments import AppPurged as AppPurged
+from kovra.client.models.facts_deployments import DeploymentCanaryStepped as DeploymentCanaryStepped
 from kovra.client.models.facts_deployments import DeploymentCancelRequested as DeploymentCancelRequested
 from kovra.client.models.facts_deployments import DeploymentFinished as DeploymentFinished
 from kovra.client.models.facts_deployments import DeploymentImageCopied as DeploymentImageCopied
 from kovra.client.models.facts_deployments import DeploymentMoved as DeploymentMoved
 from kovra.client.models.facts_deployments import DeploymentProgressed as DeploymentProgressed
+from kovra.client.models.facts_deployments import DeploymentPromoteRequested as DeploymentPromoteRequested
 from kovra.client.models.facts_deployments import DeploymentRequested as DeploymentRequested
 from kovra.client.models.facts_deployments import EnvironmentPurged as EnvironmentPurged
 from kovra.client.models.facts_deployments import ProjectPurged as ProjectPurged

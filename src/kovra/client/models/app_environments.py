@@ -46,6 +46,8 @@ class AppEnvironmentOut(TypedDict):
     """In force: whether instances reach the internet."""
     maintenance: bool
     """Whether its address answers 503 with a page; deployments go on and do not end it."""
+    rollout: RolloutOut
+    """How releases take over."""
     suspended: bool
     """Whether nothing runs because somebody asked for that."""
     config_revision: int
@@ -94,6 +96,26 @@ class AppEnvironmentPatch(TypedDict):
     """
     maintenance: NotRequired[bool | None]
     """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
+    rollout: NotRequired[RolloutIn | None]
+    """How releases take over, from the next deployment on."""
+
+
+class CanaryStepIn(TypedDict):
+    """One step of a canary."""
+
+    weight: int
+    """Of a hundred requests, so many go to it."""
+    pause_s: int
+    """Seconds it must stay good before the next one."""
+
+
+class CanaryStepOut(TypedDict):
+    """One step of a canary."""
+
+    weight: int
+    """Of a hundred requests, so many go to it."""
+    pause_s: int
+    """Seconds it must stay good before the next one."""
 
 
 class ListOfAppEnvironmentOut(TypedDict):
@@ -118,6 +140,24 @@ class ReleaseRef(TypedDict):
     """The reference as it was given."""
     digest: str
     """What the image's tag stood for when the release was written."""
+
+
+class RolloutIn(TypedDict):
+    """How a release takes over from the one before."""
+
+    strategy: Literal["rolling", "canary"]
+    """Instance by instance; or by steps beside the old one."""
+    steps: NotRequired[list[CanaryStepIn] | None]
+    """Of a canary: each with a larger weight than the one before."""
+
+
+class RolloutOut(TypedDict):
+    """How a release takes over from the one before."""
+
+    strategy: Literal["rolling", "canary"]
+    """Instance by instance; or by steps beside the old one."""
+    steps: list[CanaryStepOut]
+    """Of a canary."""
 
 
 AppEnvironmentPatchOverlapPolicy: TypeAlias = Literal["queue_latest", "queue_all", "override", "reject"] | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
+from kovra.client.models.app_environments import RolloutIn
 from kovra.client.models.apps import ProcessIn
 
 
@@ -31,6 +32,8 @@ class AppHere(TypedDict):
     """
     maintenance: NotRequired[bool | None]
     """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
+    rollout: NotRequired[RolloutIn | None]
+    """How releases take over, from the next deployment on."""
     config: NotRequired[dict[str, str | None] | None]
     """Config vars by name: texts, in quotes where they look like something else. null removes."""
     secrets: NotRequired[list[str] | None]
@@ -80,6 +83,8 @@ class AppWanted(TypedDict):
     """
     maintenance: NotRequired[bool | None]
     """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
+    rollout: NotRequired[RolloutIn | None]
+    """How releases take over, from the next deployment on."""
     config: NotRequired[dict[str, str | None] | None]
     """Config vars by name: texts, in quotes where they look like something else. null removes."""
     secrets: NotRequired[list[str] | None]

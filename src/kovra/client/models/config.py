@@ -9,6 +9,17 @@ from kovra.client.models.apps import AppOut
 from kovra.client.models.environments import EnvironmentOut
 
 
+class CanaryOut(TypedDict):
+    """How far a canary has come."""
+
+    step: int
+    """Which of its steps, from 1."""
+    steps: int
+    """How many there are."""
+    weight: int
+    """Of a hundred requests, so many go to the new release now; to no instance of it once it ended."""
+
+
 class ConfigIn(TypedDict):
     """A map of changes: null removes (PATCH), or the whole set (PUT)."""
 
@@ -76,6 +87,8 @@ class DeploymentOut(TypedDict):
     """Each phase it was in."""
     instances: dict[str, InstancesOut] | None
     """By process, as the cluster last showed them; null before `verifying`."""
+    canary: CanaryOut | None
+    """How far a canary has come; null: there is none."""
     queue: QueueOut | None
     """null: it is its turn, or over."""
     deadline_at: str | None

@@ -18,6 +18,15 @@ class AppPurged(TypedDict):
     slug: str
 
 
+class DeploymentCanaryStepped(TypedDict):
+    """A canary gets its share of the requests: step `step` of `steps`, `weight` of a hundred."""
+
+    app_environment_id: str
+    step: int
+    steps: int
+    weight: int
+
+
 class DeploymentCancelRequested(TypedDict):
     """Somebody asked for a deployment to stop."""
 
@@ -55,6 +64,12 @@ class DeploymentProgressed(TypedDict):
 
     app_environment_id: str
     instances: dict[str, dict[str, int]]
+
+
+class DeploymentPromoteRequested(TypedDict):
+    """Somebody asked for a canary to take over without its further steps."""
+
+    app_environment_id: str
 
 
 class DeploymentRequested(TypedDict):

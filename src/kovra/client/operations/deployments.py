@@ -126,6 +126,24 @@ class Deployments(Session):
         }
         return self.each("/v1/deployments", "cursor", query)
 
+    def promote(
+        self,
+        deployment_id: str,
+        *,
+        idempotency_key: str | None = None,
+        answered: Answered | None = None,
+    ) -> models.DeploymentOut:
+        """Let a canary take over now, without its further steps; its rollout is judged as every other. Needs
+        `deployments:create`.
+        """
+        found: models.DeploymentOut = self.call(
+            "POST",
+            f"/v1/deployments/{segment(deployment_id)}/actions/promote",
+            key=idempotency_key,
+            answered=answered,
+        )
+        return found
+
     def redeploy(
         self,
         deployment_id: str,

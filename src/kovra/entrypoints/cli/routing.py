@@ -9,9 +9,10 @@ import typer
 from kovra.entrypoints.cli import kept
 from kovra.entrypoints.cli.named import AppName, Form, Where, find_pair
 from kovra.entrypoints.cli.output import Output, show
+from kovra.entrypoints.cli.trouble import LocalTrouble
 
 if TYPE_CHECKING:
-    from kovra.client.models import AppEnvironmentOut, AppEnvironmentPatch
+    from kovra.client.models import AppEnvironmentOut, AppEnvironmentPatch, CanaryStepIn
 
 maintenance = typer.Typer(help="The page that answers for an app meanwhile.", no_args_is_help=True)
 
@@ -19,6 +20,8 @@ maintenance = typer.Typer(help="The page that answers for an app meanwhile.", no
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     app.command()(expose)
+    app.command(name="rollout")(roll)
+    app.command()(promote)
     app.add_typer(maintenance, name="maintenance")
 
 
@@ -56,6 +59,48 @@ def maintenance_on(app: AppName, environment: Where = "production", output: Form
 def maintenance_off(app: AppName, environment: Where = "production", output: Form = Output.text) -> None:
     """Lead its address to the app again."""
     _maintain(app, environment, output, on=False)
+
+
+def roll(
+    app: AppName,
+    environment: Where = "production",
+    canary: Annotated[
+        str | None, typer.Option(help="Steps as WEIGHT:SECONDS, such as 10:60,50:300.", metavar="STEPS")
+    ] = None,
+    rolling: Annotated[bool, typer.Option("--rolling", help="Instance by instance, without steps.")] = False,
+    output: Form = Output.text,
+) -> None:
+    """Show or change how releases of an app take over, from the next deployment on."""
+    if canary and rolling:
+        raise typer.BadParameter("Give --canary or --rolling, not both.")
+    client = kept.connect()
+    found = find_pair(client, app, environment)
+    if rolling:
+        found = client.update_app_environment(found["id"], {"rollout": {"strategy": "rolling"}})
+    elif canary:
+        found = client.update_app_environment(found["id"], {"rollout": {"strategy": "canary", "steps": _steps(canary)}})
+    steps = ", ".join(f"{s['weight']} % for {s['pause_s']} s" for s in found["rollout"]["steps"])
+    show(found, output, found["rollout"]["strategy"] + (f": {steps}" if steps else ""))
+
+
+def _steps(text: str) -> list[CanaryStepIn]:
+    try:
+        pairs = [one.split(":") for one in text.split(",")]
+        return [{"weight": int(weight), "pause_s": int(pause)} for weight, pause in pairs]
+    except ValueError:
+        raise typer.BadParameter("Steps are WEIGHT:SECONDS, such as 10:60,50:300.") from None
+
+
+def promote(app: AppName, environment: Where = "production", output: Form = Output.text) -> None:
+    """Let the canary that is under way take over now, without its further steps."""
+    client = kept.connect()
+    pair = find_pair(client, app, environment)
+    listed = client.list_deployments(app=pair["app_id"], environment=pair["environment_id"], limit=50)["data"]
+    tried = [one for one in listed if one["canary"] and one["outcome"] is None]
+    if not tried:
+        raise LocalTrouble("no_canary", "No canary is under way.", "What was deployed: kovra status")
+    made = client.promote(tried[-1]["id"])
+    show(made, output, f"{made['id']} {made['phase']}")
 
 
 def _maintain(app: str, environment: str, output: Output, *, on: bool) -> None:

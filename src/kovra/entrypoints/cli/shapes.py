@@ -71,6 +71,8 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
     "deploy": Of("DeploymentOut"),
     "drift": Of("DriftOut"),
     "expose": Of("AppEnvironmentOut"),
+    "rollout": Of("AppEnvironmentOut"),
+    "promote": Of("DeploymentOut"),
     "maintenance on": Of("AppEnvironmentOut"),
     "maintenance off": Of("AppEnvironmentOut"),
     "encryption rotate": Of("EncryptionOut"),
