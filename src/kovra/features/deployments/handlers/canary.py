@@ -157,14 +157,15 @@ async def _lead(context: JobContext, step: Step, row: AppEnvironmentRow, canary:
         )
         record(session, stepped, scope=d.scope, origin="worker")
         await progress.remember(session, step, {"canary": led, "waiting_for": f"{_told(led)}: its pause"})
-        progress.again(session, d, after_s=min(POLL_S, max(canary["steps"][canary["step"]]["pause_s"], 0.02)))
+        progress.again(session, d, after_s=min(POLL_S, canary["steps"][canary["step"]]["pause_s"]))
 
 
 async def _wait(context: JobContext, step: Step, canary: dict[str, Any]) -> None:
     left = canary["steps"][canary["step"]]["pause_s"] - (clock.now().timestamp() - canary["since"])
     if left > 0:
         async with context.session() as session:
-            progress.again(session, step.deployment, after_s=min(POLL_S, max(left, 0.02)))
+            # Not at once: a job that waits holds no lock, and would find this step still at work.
+            progress.again(session, step.deployment, after_s=min(POLL_S, max(left, 0.5)))
     elif canary["step"] + 1 < len(canary["steps"]):
         later = {**canary, "step": canary["step"] + 1, "applied": False, "since": None}
         await _go_on(context, step, later, _told(later))
