@@ -16,6 +16,7 @@ from kovra.features.deployments import queries
 from kovra.features.deployments.compose import Placing, canary_in, canary_of, instances_of, placement_of
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
 from kovra.features.deployments.messages import CanaryStepped
+from kovra.features.deployments.queries import promoting
 from kovra.features.deployments.rules.reasons import Reason, reason
 from kovra.features.deployments.service import progress
 from kovra.features.deployments.service.acting import (
@@ -62,7 +63,7 @@ async def is_over(context: JobContext, step: Step) -> bool:
 
 async def _is_promoted(context: JobContext, step: Step) -> bool:
     async with context.session() as session:
-        found = await session.find(queries.PROMOTED, org_id=context.org_id, deployment_id=step.deployment.id)
+        found = await session.find(promoting.PROMOTED, org_id=context.org_id, deployment_id=step.deployment.id)
     return found is not None
 
 

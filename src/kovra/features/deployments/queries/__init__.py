@@ -29,13 +29,11 @@ __all__ = [
     "ADD_RELEASE",
     "DEPLOYMENT",
     "DEPLOYMENTS",
-    "EXTEND",
     "FINISH",
     "MOVE",
     "OPEN_DEPLOYMENTS",
     "OTHER_COPIED_APP",
     "PAUSE_AUTO_DEPLOY",
-    "PROMOTED",
     "PURGE_APP_ENVIRONMENT",
     "PURGE_DEPLOYMENTS",
     "PURGE_RELEASES",
@@ -46,7 +44,6 @@ __all__ = [
     "RELEASE_NUMBERED",
     "REMEMBER",
     "REQUEST_CANCEL",
-    "REQUEST_PROMOTE",
     "RUNNING_FROM",
     "SET_CURRENT",
     "SET_HEALTH",
@@ -205,17 +202,6 @@ REQUEST_CANCEL = command(
     .where(_d.org_id == bindparam("org"), _d.id == bindparam("deployment_id"), _d.outcome.is_(None))
     .values(cancel_requested_at=func.now(), cancel_requested_by=bindparam("by"), updated_at=func.now())
 )
-REQUEST_PROMOTE = command(
-    deployments.update()
-    .where(_d.org_id == bindparam("org"), _d.id == bindparam("deployment_id"), _d.outcome.is_(None))
-    .values(promote_requested_at=func.coalesce(_d.promote_requested_at, func.now()), updated_at=func.now())
-)
-PROMOTED = statement(
-    select(_d.id).where(
-        _d.org_id == bindparam("org_id"), _d.id == bindparam("deployment_id"), _d.promote_requested_at.is_not(None)
-    ),
-    Id,
-)
 TAKE_LEASE = statement(
     deployments.update()
     .where(
@@ -249,7 +235,6 @@ MOVE = command(
         deadline_at=bindparam("deadline_at"), updated_at=func.now(),
     )
 )  # fmt: skip
-EXTEND = command(deployments.update().where(*_FENCED).values(deadline_at=bindparam("deadline_at")))
 REMEMBER = command(
     deployments.update().where(*_FENCED).values(progress=bindparam("progress", type_=JSONB), updated_at=func.now())
 )

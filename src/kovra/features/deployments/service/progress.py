@@ -20,7 +20,7 @@ from kovra.features.deployments.messages import (
     HealthChanged,
     ReleaseCreated,
 )
-from kovra.features.deployments.queries import DeploymentRow, ReleaseRow
+from kovra.features.deployments.queries import DeploymentRow, ReleaseRow, promoting
 from kovra.features.deployments.rules.reasons import Reason
 from kovra.features.deployments.rules.reasons import reason as make_reason
 from kovra.features.deployments.states import Outcome, Phase
@@ -132,7 +132,7 @@ async def remember(session: TenantSession, step: Step, progress: Mapping[str, An
 async def extend(session: TenantSession, step: Step, *, lasts_s: float) -> None:
     """From now on it has so long."""
     extended = await session.execute(
-        queries.EXTEND,
+        promoting.EXTEND,
         org=session.org_id,
         deployment_id=step.deployment.id,
         fence_is=step.fence,

@@ -16,7 +16,7 @@ from kovra.features.deployments.messages import (
     DeploymentPromoteRequested,
     DeploymentRequested,
 )
-from kovra.features.deployments.queries import DeploymentRow, Open
+from kovra.features.deployments.queries import DeploymentRow, Open, promoting
 from kovra.features.deployments.rules.reasons import reason
 from kovra.features.deployments.service.room import foresee
 from kovra.features.deployments.states import RANK, Phase, Policy, Source
@@ -192,7 +192,7 @@ async def request_promote(session: TenantSession, row: AppEnvironmentRow, deploy
     canary = deployment.progress.get("canary")
     if deployment.outcome is not None or not canary or canary["over"]:
         raise Conflict("No canary is under way in this deployment.", code="not_a_canary")
-    await session.execute(queries.REQUEST_PROMOTE, org=session.org_id, deployment_id=deployment.id)
+    await session.execute(promoting.REQUEST_PROMOTE, org=session.org_id, deployment_id=deployment.id)
     requested = DeploymentPromoteRequested(subject_id=deployment.id, app_environment_id=encode("aev", row.id))
     record(session, requested, scope=row.scope)
     enqueue(session, AdvanceDeployment(id=deployment.id, app_environment_id=row.id))
