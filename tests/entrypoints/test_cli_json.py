@@ -54,6 +54,9 @@ async def test_every_command_prints_what_its_page_tells(
     await ok("autoscale web --off")
     await ok(f"drift {app}")
     await ok("isolation")
+    (tmp_path / "kovra.yaml").write_text((await kovra("export", shop.project["slug"])).out)
+    for words in (f"export {shop.project['slug']}", "plan", "apply"):
+        await ok(words)
     for words in (
         "run --no-follow --env A=1 -o json -- /testapp task 1",
         "run -o json -- /testapp task 1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from typing import Any
@@ -11,8 +12,13 @@ import typer.main
 from kovra.entrypoints.cli import app
 from kovra.entrypoints.cli.running import EXIT_CODES
 from kovra.entrypoints.cli.shapes import OUTPUTS, TROUBLE, Either, Lines, Many, Of, Shape
+from kovra.features.changesets.rules.kovrafile import read
+from kovra.features.changesets.rules.warnings import WARNINGS
+from kovra.features.changesets.schemas import LEFT_OUT, KovraFile
+from kovra.features.changesets.schemas import described as file_schema
 from kovra.foundation.events import CATALOGUE, Event
-from tests.laws.test_documents import SOURCE, same
+from tests.laws.test_documents import ROOT, SOURCE, same
+from tests.support.pages import blocks
 
 
 def payload_of(kind: type[Event]) -> str:
@@ -161,3 +167,77 @@ def test_what_commands_print_as_json_stands_in_its_page() -> None:
         f"Codes of the command line itself: {', '.join(f'`{code}`' for code in local_codes())}.",
     ]
     same("docs/reference/cli-json.md", "\n".join(lines).rstrip() + "\n")
+
+
+PARTS = {
+    "KovraFile": "The file", "AppWanted": "An app", "AppHere": "An app in one environment",
+    "EnvironmentWanted": "An environment", "ProcessIn": "A process", "ChecksIn": "Health checks", "CheckIn": "A health check",
+    "CronJobWish": "A cron job",
+}  # fmt: skip
+"""Definitions of the file's schema → headings of its page; another one is headed by its own name."""
+
+
+def heading(definition: str) -> str:
+    return PARTS.get(definition, definition)
+
+
+def value_of(schema: dict[str, Any], *, inside: bool = False) -> str:
+    """What a field holds, in words; whether null means something there, its description says."""
+    if "$ref" in schema:
+        name = heading(schema["$ref"].rsplit("/", 1)[1])
+        return f"[{name}](#{name.lower().replace(' ', '-')})"
+    if "anyOf" in schema:
+        members = [member for member in schema["anyOf"] if inside or member.get("type") != "null"]
+        return " or ".join(value_of(member, inside=True) for member in members)
+    if "const" in schema or "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    match schema.get("type"):
+        case "array":
+            return f"list of {value_of(schema['items'], inside=True)}"
+        case "object":
+            patterns = iter(schema.get("patternProperties", {}).values())
+            return f"map to {value_of(next(patterns, schema.get('additionalProperties')), inside=True)}"
+        case "integer" | "number":
+            least, most = schema.get("minimum"), schema.get("maximum")
+            return "number" if least is None else f"{least} to {most}"
+        case "boolean":
+            return "true or false"
+        case "null":
+            return "null"
+    return "text"
+
+
+def test_the_format_of_kovra_yaml_stands_in_its_page() -> None:
+    same("docs/reference/kovra.schema.json", file_schema())
+    schema = KovraFile.model_json_schema()
+    lines = [
+        "# kovra.yaml",
+        "",
+        "Every field of the file; what it is for, and how it is applied, is told in [change sets](../concepts/change-sets.md). The",
+        "same as [JSON Schema](kovra.schema.json), for editors. Generated from the source.",
+        "",
+    ]
+    definitions = {"KovraFile": schema, **schema["$defs"]}
+    order = [*(name for name in PARTS if name in definitions), *sorted(definitions.keys() - PARTS.keys())]
+    for name in order:
+        one = definitions[name]
+        lines += [f"## {heading(name)}", "", one.get("description", "").replace("\n", " "), ""]
+        if "properties" in one:
+            lines += ["| field | holds | |", "| --- | --- | --- |"]
+            for field, said in one["properties"].items():
+                needed = " Needed." if field in one.get("required", ()) else ""
+                about = said.get("description", "").replace("|", "\\|")
+                lines.append(f"| `{field}` | {value_of(said)} | {about}{needed} |")
+            lines.append("")
+    lines += ["## Left out", "", "Fields of the API that no file sets:", ""]
+    lines += [f"- `{name}`: {reason}" for name, reason in LEFT_OUT.items()]
+    lines += ["", "## Warnings", "", "What a change set warns of:", "", "| code | |", "| --- | --- |"]
+    lines += [f"| `{code}` | {text} |" for code, text in WARNINGS.items()]
+    same("docs/reference/kovra-yaml.md", "\n".join(lines).rstrip() + "\n")
+
+
+def test_the_file_that_the_page_shows_is_one() -> None:
+    shown = [b.text for b in blocks(ROOT / "docs/concepts/change-sets.md") if b.language == "yaml"]
+    assert shown
+    for text in shown:
+        KovraFile.model_validate_json(json.dumps(read(text).document))

@@ -3141,6 +3141,8 @@ export interface Operations {
       header?: {
         /** Repeat a request safely: within 24 hours the first answer is given again. */
         "Idempotency-Key"?: string;
+        /** Change only this version. */
+        "If-Match"?: string;
       };
     };
     body: undefined;
@@ -3152,10 +3154,11 @@ export interface Operations {
       | "change_set_stale" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
       | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
       | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
-      | "if_match_required" | "key_version_missing" | "length_invalid" | "narrowing_exceeded" | "not_found"
-      | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking" | "project_full"
-      | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid" | "too_deep" | "too_large"
-      | "too_many_cron_jobs" | "unsupported_media_type" | "value_unreadable" | "version_mismatch";
+      | "if_match_invalid" | "if_match_required" | "key_version_missing" | "length_invalid" | "narrowing_exceeded"
+      | "not_found" | "number_too_large" | "overloaded" | "permission_missing" | "plan_lacks_private_networking"
+      | "project_full" | "rate_limited" | "request_timeout" | "slug_taken" | "token_expired" | "token_invalid"
+      | "too_deep" | "too_large" | "too_many_cron_jobs" | "unsupported_media_type" | "value_unreadable"
+      | "version_mismatch";
   };
   /** Stop a deployment; what served before is put back. Needs `deployments:create`. */
   cancelDeployment: {

@@ -19,6 +19,7 @@ class ChangeSets(Session):
         change_set_id: str,
         *,
         idempotency_key: str | None = None,
+        if_match: str | None = None,
         answered: Answered | None = None,
     ) -> models.ChangeSetOut:
         """Apply a change set as it was seen (`If-Match`): all of it at once, and then its deployments start.
@@ -27,9 +28,11 @@ class ChangeSets(Session):
         nothing is done. Applied again it is the same, and nothing is done twice. Each change asks for the right that
         it asks for alone. Needs `apps:update`.
         """
+        headers = {"If-Match": if_match}
         found: models.ChangeSetOut = self.call(
             "POST",
             f"/v1/change-sets/{segment(change_set_id)}/actions/apply",
+            headers=headers,
             key=idempotency_key,
             answered=answered,
         )

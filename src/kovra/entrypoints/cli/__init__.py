@@ -16,6 +16,7 @@ from kovra.entrypoints.cli import (
     logins,
     looking,
     organization,
+    planning,
     registries,
     routing,
     running,
@@ -61,6 +62,7 @@ runs.add_to(app)
 cron.add_to(app)
 watching.add_to(app)
 drifting.add_to(app)
+planning.add_to(app)
 organization.add_to(app)
 registries.add_to(app)
 clusters.add_to(app)

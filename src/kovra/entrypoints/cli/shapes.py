@@ -52,6 +52,7 @@ _CONTEXT: Final[Fields] = {
 _REVISION: Final = Either(Of("ConfigOut"), Of("DeploymentOut"), "with `--deploy`")
 
 OUTPUTS: Final[Mapping[str, Shape]] = {
+    "apply": Of("ChangeSetOut"),
     "apps create": Of("AppOut"),
     "apps list": Many(Of("AppOut")),
     "apps show": Of("AppEnvironmentOut"),
@@ -80,6 +81,7 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
     "environments create": Of("EnvironmentOut"),
     "environments list": Many(Of("EnvironmentOut")),
     "events": Lines(Of("EventOut")),
+    "export": Of("KovraFile"),
     "init": {
         "path": "text", "url": "text", "organization": "text or null", "project": "text", "app": "text",
         "environment": "text or null",
@@ -105,6 +107,7 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
     "members remove": {"id": "text", "removed": "yes or no"},
     "members role": Of("MemberOut"),
     "open": {"url": "text"},
+    "plan": Of("ChangeSetOut"),
     "projects create": Of("ProjectOut"),
     "projects list": Many(Of("ProjectOut")),
     "clusters add": Of("ClusterOut"),

@@ -37,6 +37,8 @@ class Facts:
     """Whether it opens the request's transaction, and so keeps answers by idempotency key."""
     tags: bool
     """Whether it tags its answer."""
+    matches: bool
+    """Whether it does nothing without If-Match."""
 
     @property
     def unsafe(self) -> bool:
@@ -46,7 +48,7 @@ class Facts:
     @property
     def checks(self) -> bool:
         """Whether it changes only the version that If-Match names."""
-        return self.tags and self.method in ("PUT", "PATCH")
+        return self.matches or (self.tags and self.method in ("PUT", "PATCH"))
 
 
 def facts_of(guarded: GuardedRoute, method: str) -> Facts:
@@ -65,6 +67,7 @@ def facts_of(guarded: GuardedRoute, method: str) -> Facts:
         takes_body=route.body_field is not None,
         session="_open" in called,
         tags="_versions" in called,
+        matches=any(code == "if_match_required" for _, code in refusals_of(route.endpoint)),
     )
 
 

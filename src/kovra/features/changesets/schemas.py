@@ -13,7 +13,7 @@ from kovra.features.changesets.rules.differing import Values
 from kovra.features.changesets.rules.wanted import Defaults
 from kovra.features.changesets.states import MOST_APPS
 from kovra.features.changesets.states import shown as shown_state
-from kovra.features.projects.schemas import AppIn, AppPatch, Image, ProcessIn
+from kovra.features.projects.schemas import AppIn, AppPatch, Image, Processes, ProcessIn
 from kovra.features.projects.schemas.app_environments import AppEnvironmentPatch
 from kovra.features.runs.schemas import CronJobIn, CronJobPatch
 from kovra.foundation.web.actors import shown
@@ -61,6 +61,12 @@ class AppHere(_Named):
 
 class AppWanted(AppPatch, _Named):
     """What is wanted of an app. What is not named stays as it is."""
+
+    processes: Processes | None = Field(
+        default=None,
+        examples=[{"web": {"port": 8080, "checks": {"readiness": {"path": "/healthz"}}}}],
+        description="By name. Processes that are not named stay, and so do fields of those that are, unless `prune` is set.",
+    )
 
 
 class EnvironmentWanted(Input):
