@@ -320,7 +320,7 @@ export interface AppWanted {
   name?: string | null;
   /** What a deployment that names no image takes; null: none. */
   image?: string | null;
-  /** All of them: what is left out goes with the next deployment. */
+  /** By name. Processes that are not named stay, and so do fields of those that are, unless `prune` is set. */
   processes?: Record<string, ProcessIn> | null;
   /** Runs once before each rollout; null: none. */
   release_command?: string[] | null;

@@ -96,7 +96,7 @@ class AppWanted(TypedDict):
     image: NotRequired[str | None]
     """What a deployment that names no image takes; null: none."""
     processes: NotRequired[dict[str, ProcessIn] | None]
-    """All of them: what is left out goes with the next deployment."""
+    """By name. Processes that are not named stay, and so do fields of those that are, unless `prune` is set."""
     release_command: NotRequired[list[str] | None]
     """Runs once before each rollout; null: none."""
     drain_s: NotRequired[int | None]
