@@ -159,8 +159,6 @@ export interface AppHere {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
-  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
-  maintenance?: boolean | null;
   /** How releases take over, from the next deployment on. */
   rollout?: RolloutIn | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */
@@ -306,8 +304,6 @@ export interface AppWanted {
    * needs the business plan.
    */
   egress?: "internet" | "none" | null;
-  /** Whether its address answers 503 with a page and `Retry-After`, while its instances go on running. */
-  maintenance?: boolean | null;
   /** How releases take over, from the next deployment on. */
   rollout?: RolloutIn | null;
   /** Config vars by name: texts, in quotes where they look like something else. null removes. */

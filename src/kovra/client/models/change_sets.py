@@ -30,8 +30,6 @@ class AppHere(TypedDict):
     """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
     needs the business plan.
     """
-    maintenance: NotRequired[bool | None]
-    """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
     rollout: NotRequired[RolloutIn | None]
     """How releases take over, from the next deployment on."""
     config: NotRequired[dict[str, str | None] | None]
@@ -81,8 +79,6 @@ class AppWanted(TypedDict):
     """Whether instances reach the internet; null: `internet` where it is public, `none` where it is private. `none`
     needs the business plan.
     """
-    maintenance: NotRequired[bool | None]
-    """Whether its address answers 503 with a page and `Retry-After`, while its instances go on running."""
     rollout: NotRequired[RolloutIn | None]
     """How releases take over, from the next deployment on."""
     config: NotRequired[dict[str, str | None] | None]

@@ -21,6 +21,7 @@ from kovra.foundation.web.fields import Input, Output, Reference, Slug, Text, Ti
 
 LEFT_OUT: Final = {
     "auto_deploy_paused": "A rollback sets it until a person has looked; a file applied again must not clear it.",
+    "maintenance": "A person switches it on for a while; a file applied meanwhile must not end it.",
 }
 """Fields of an app environment that no file sets, each with its reason."""
 FORMAT: Final = 1

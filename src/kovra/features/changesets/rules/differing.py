@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 AT_ONCE: Final = frozenset(
-    {"name", "overlap_policy", "watch_window_s", "auto_rollback", "auto_deploy_paused", "drift_policy"}
+    {"name", "overlap_policy", "watch_window_s", "auto_rollback", "auto_deploy_paused", "drift_policy", "maintenance"}
 )
 """Settings that hold from the moment they are written; every other one takes a deployment."""
 _ABSENT: Final = object()
