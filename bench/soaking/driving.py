@@ -13,12 +13,12 @@ from typing import Any, Final
 from tests.support.watching import Person
 
 from bench.soaking import oracle
-from bench.soaking.oracle import FAILING, GOOD, LIVE, SKIPPED, SUPERSEDED, WrongVerdict, check
+from bench.soaking.oracle import FAILING, GOOD, LIVE, SKIPPED, SUPERSEDED, TAKEN, WrongVerdict, check
 from kovra.adapters.cluster.client import ClusterClient
 
 _SERVES_S: Final = 120.0
 """Within so long what should serve is there, also after a node was drained."""
-_TAKEN_S: Final = 60.0
+_TAKEN_S: Final = 120.0
 """So long after pods were taken away, their lines may be missing."""
 _WEIGHTS: Final = {
     "good": 8, "crash:1": 2, "oom:1": 1, "never-ready:1": 1, "missing:1": 2, "release_command": 1, "rollback": 3,
@@ -145,15 +145,19 @@ class Driven:
 
     async def _fails(self, started: dict[str, Any], legal: oracle.Legal) -> None:
         found = await self._ended(started)
-        check(found, legal)
+        # What was taken away has crashed less often, and may have no time left to crash again.
+        check(found, legal, *([TAKEN] if self._pods_were_taken() and legal.phases == TAKEN.phases else []))
         if legal.lines and len(found["reason"]["evidence"]) < 2:
             self._tally.without_lines += 1
-            if time.monotonic() - self._tally.pods_taken_at > _TAKEN_S:
+            if not self._pods_were_taken():
                 raise WrongVerdict(f"no last lines: {found}")
         # What was begun in the cluster was put right; what never came so far has changed nothing.
         restored = self.serves["id"] if self.serves and found["reason"]["phase"] == "verifying" else None
         if found["restored_release"] != restored:
             raise WrongVerdict(f"restored {found['restored_release']}, not {restored}: {found}")
+
+    def _pods_were_taken(self) -> bool:
+        return time.monotonic() - self._tally.pods_taken_at < _TAKEN_S
 
     async def _release_command_fails(self) -> None:
         app = f"/v1/apps/{self.app}"

@@ -47,6 +47,7 @@ FAILING: Final = {
     ),
 }  # fmt: skip
 """Image → how a deployment of it ends."""
+TAKEN: Final = Legal(outcome="failed", code="never_ready", phases=_VERIFYING)
 REFUSED_COMMAND: Final = Legal(
     outcome="failed",
     code="release_command_failed",

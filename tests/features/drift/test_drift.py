@@ -56,7 +56,7 @@ async def test_what_nobody_touched_is_in_sync(live: App, hands: Hands) -> None:
 
 
 async def test_a_deleted_network_policy_returns(live: App, hands: Hands) -> None:
-    """T131: the wall is up again, and the organization is told."""
+    """T131, T133: the wall is up again, and the organization is told."""
     await in_sync(live)
     await hands.delete("NetworkPolicy", "deny-all")
     item = await back(live, "NetworkPolicy", name="deny-all")
@@ -68,7 +68,7 @@ async def test_a_deleted_network_policy_returns(live: App, hands: Hands) -> None
 
 
 async def test_walls_return_whatever_the_policy_says(live: App, hands: Hands) -> None:
-    """T131: a rule added, a quota raised, Pod Security lowered; none of it stays."""
+    """T131, T133: a rule added, a quota raised, Pod Security lowered; none of it stays."""
     await live.caller.patch(live.path, {"drift_policy": "report"})
     await in_sync(live)
     await hands.patch("NetworkPolicy", "deny-all", added("/spec/ingress", [{}]))
