@@ -102,6 +102,23 @@ async def test_a_cancel_in_each_phase_leaves_what_served_and_nothing_else(runnin
     assert (contents(running, app), image_of(running, app)) == (before, image)
 
 
+async def test_nothing_is_asked_of_a_namespace_before_the_worker_is_let_in(running: Product) -> None:
+    """Under its own few rights on a real cluster, a first deployment with a release command ended as cluster_denied."""
+    app = await (await running.sign_up()).app(release_command=["migrate"])
+    within = f"/namespaces/{namespace(app)}/"
+    assert running.simulator is not None
+    looked = running.simulator.faults.add(Fault(path=f"{within}jobs/", method="GET", delay_s=0.01))
+    async with failing(running, f"/namespaces/{namespace(app)}$", method="PATCH", status=503) as walls:
+        started = await app.start()
+        await in_phase(app, started, "releasing")
+        for _ in range(600):
+            if walls.met:
+                break
+            await asyncio.sleep(0.05)
+        assert (walls.met > 0, looked.met) == (True, 0)
+    assert (await app.finished(started))["outcome"] == "live"
+
+
 async def test_a_failed_release_command_leaves_its_values_nowhere(running: Product) -> None:
     """Its Job stays for an hour to be looked at; the Secret made for it does not."""
     app = await (await running.sign_up()).app(release_command=["exit", "3"])

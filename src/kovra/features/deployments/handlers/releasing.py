@@ -42,9 +42,10 @@ async def _start(context: JobContext, step: Step) -> None:
     # What only this deployment brings: it is taken away again when the deployment comes to nothing.
     new = [ref.as_dict() for ref in refs if ref not in progress.inventory_of(opened.row)]
     brought = d.progress.get("brought") or new
+    # First of all: what binds this worker to its role in the namespace is among the walls, and before that it may not look.
+    await wall_in(context, opened)
     status = await observe_job(context.registry.get(ClusterClient), job.namespace, job.name)
     if not status.found:
-        await wall_in(context, opened)
         async with context.session() as session:
             await progress.add_to_inventory(session, opened.row, refs)
             await progress.remember(session, step, {"brought": brought})
