@@ -53,6 +53,7 @@ class CustomersEks:
     ) -> None:
         self._own, self._endpoint, self._deadline = own, endpoint, deadline_s
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="customers-eks")
+        self._account: str | None = None
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -72,8 +73,17 @@ class CustomersEks:
         session = assumed(role, own=self._own, endpoint=self._endpoint)
         return EksTokens(cluster, role.region, session=session, deadline_s=self._deadline)
 
+    def _refuse_own(self, role: Role) -> None:
+        """A role of Kovra's own account may trust Kovra without an external id: whoever named it would act as Kovra."""
+        if self._account is None:
+            sts = client_of(self._own or boto3.Session(), "sts", role.region, endpoint=self._endpoint)
+            self._account = str(sts.get_caller_identity()["Account"])
+        if role.account == self._account:
+            raise AwsRefused("The role must be one of the customer's own account.", code="role_refused")
+
     def _described(self, role: Role, cluster: str) -> Found:
         try:
+            self._refuse_own(role)
             session = assumed(role, own=self._own, endpoint=self._endpoint)
             eks = client_of(session, "eks", role.region, endpoint=self._endpoint)
             return _found(eks.describe_cluster(name=cluster)["cluster"])

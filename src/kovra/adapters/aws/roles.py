@@ -6,8 +6,9 @@ The external id is what keeps one customer from naming another one's role: that 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import boto3
 import botocore.session
@@ -16,6 +17,14 @@ from botocore.credentials import DeferredRefreshableCredentials, create_assume_r
 
 _PATIENCE = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
 """Of one call to AWS: whoever waits has a deadline of its own."""
+
+_DESCRIBES: Final = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": "*"}],
+    }
+)
+"""Whatever else the role may do is left out. The cluster's tokens need no right: they say who somebody is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,11 @@ class Role:
     external_id: str
     region: str
 
+    @property
+    def account(self) -> str:
+        """The account it is of."""
+        return self.arn.split(":")[4]
+
 
 def assumed(role: Role, *, own: boto3.Session | None = None, endpoint: str | None = None) -> boto3.Session:
     """A session as the role, whose credentials are got when they are first needed and renewed before they end.
@@ -33,7 +47,12 @@ def assumed(role: Role, *, own: boto3.Session | None = None, endpoint: str | Non
     ``own``: who assumes it; None: whatever this machine offers. Nothing is called here.
     """
     sts = client_of(own or boto3.Session(), "sts", role.region, endpoint=endpoint)
-    parameters = {"RoleArn": role.arn, "ExternalId": role.external_id, "RoleSessionName": "kovra"}
+    parameters = {
+        "RoleArn": role.arn,
+        "ExternalId": role.external_id,
+        "RoleSessionName": "kovra",
+        "Policy": _DESCRIBES,
+    }
     inner = botocore.session.get_session()
     refresh = create_assume_role_refresher(sts, parameters)
     inner._credentials = DeferredRefreshableCredentials(refresh, "sts-assume-role")
