@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from kovra.adapters.cluster.circuit import Circuit
 from kovra.adapters.cluster.simulator import Simulator
 from kovra.entrypoints.worker import Worker, working
+from kovra.features.clusters.service.fleet import Fleet
 from tests.conftest import settings_for, simulated_registry
 from tests.support.customers import Customer, Customers
 from tests.support.product import Product
@@ -40,4 +42,6 @@ async def worker(
     settings = settings_for(product.database, keyrings / "worker.json", kubeconfig=path, registries=registries)
     async with contextlib.AsyncExitStack() as stack:
         product.simulator = simulator
-        yield await stack.enter_async_context(working(settings, reach=customers))
+        made = await stack.enter_async_context(working(settings, reach=customers))
+        made.registry.get(Fleet).new_circuit = lambda: Circuit(first_s=0.5, longest_s=1.0)
+        yield made

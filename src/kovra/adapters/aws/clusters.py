@@ -99,7 +99,7 @@ def _found(told: dict[str, Any]) -> Found:
     encrypted = [resource for config in told.get("encryptionConfig") or [] for resource in config.get("resources", [])]
     return Found(
         endpoint=str(told["endpoint"]),
-        authority=base64.b64decode(told["certificateAuthority"]["data"], validate=True).decode("ascii"),
+        authority=base64.b64decode(told["certificateAuthority"]["data"], validate=True).decode("utf-8", "replace"),
         encrypts_secrets="secrets" in encrypted,
         version=str(told.get("version", "")),
         status=str(told["status"]),

@@ -141,6 +141,8 @@ class Fleet:
         self._known: OrderedDict[UUID, Connection] = OrderedDict()
         self._places: OrderedDict[UUID, UUID | None] = OrderedDict()
         self._lanes = _Lanes()
+        self.new_circuit: Callable[[], Circuit] = Circuit
+        """How long a cluster that fails is left alone."""
 
     async def close(self) -> None:
         """Close customers' connections; the home one is its maker's."""
@@ -261,7 +263,7 @@ class Fleet:
 
     def _client(self, row: ClusterRow, access: Access, tokens: TokenSource | None = None) -> ClusterClient:
         return customers_cluster(
-            access, self._reach, circuit=Circuit(), tokens=tokens, may_write_secrets=row.may_hold_secrets
+            access, self._reach, circuit=self.new_circuit(), tokens=tokens, may_write_secrets=row.may_hold_secrets
         )
 
 
