@@ -22,7 +22,7 @@ DOCUMENT = description.document()
 PREFIXES = {
     "project_id": "prj", "environment_id": "env", "app_id": "app", "app_environment_id": "aev", "deployment_id": "dep",
     "release_id": "rel", "member_id": "mem", "token_id": "tok", "session_id": "ses",
-    "credential_id": "reg", "run_id": "run", "cron_job_id": "crn",
+    "credential_id": "reg", "run_id": "run", "cron_job_id": "crn", "volume_id": "vol",
 }  # fmt: skip
 BODIES = [
     (method.upper(), path, operation["requestBody"]["content"]["application/json"])

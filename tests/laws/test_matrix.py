@@ -21,11 +21,11 @@ PARAMETERS = {
     "project_id": "prj", "environment_id": "env", "app_id": "app", "app_environment_id": "aev", "deployment_id": "dep",
     "release_id": "rel", "member_id": "mem", "token_id": "tok", "session_id": "ses",
     "credential_id": "reg", "run_id": "run", "cron_job_id": "crn", "isolation_proof_id": "prf", "change_set_id": "cs",
-    "cluster_id": "clu",
+    "cluster_id": "clu", "volume_id": "vol",
 }  # fmt: skip
 PLACED = (
     "project_id", "environment_id", "app_id", "app_environment_id", "deployment_id", "release_id", "run_id",
-    "cron_job_id", "isolation_proof_id", "change_set_id",
+    "cron_job_id", "isolation_proof_id", "change_set_id", "volume_id",
 )  # fmt: skip
 """Parameters that name something in a project."""
 BODIES: dict[str, Any] = {

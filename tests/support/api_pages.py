@@ -280,7 +280,7 @@ _PREFIXES: Final = {
     "app_environment_id": "aev", "app_id": "app", "cron_job_id": "crn", "deployment_id": "dep", "environment_id": "env",
     "change_set_id": "cs",
     "credential_id": "reg", "isolation_proof_id": "prf", "member_id": "mem",
-    "cluster_id": "clu",
+    "cluster_id": "clu", "volume_id": "vol",
     "project_id": "prj", "release_id": "rel", "run_id": "run", "session_id": "ses", "token_id": "tok",
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ ROUTERS: Final = (
     secrets.router,
     deployments.actions,
     deployments.usage,
+    deployments.volumes,
     runs.runs,
     runs.cron_jobs,
     logs.logs,

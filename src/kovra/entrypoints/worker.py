@@ -27,11 +27,11 @@ from kovra.features.changesets import handlers as changesets
 from kovra.features.changesets.messages import PlanChangeSet
 from kovra.features.clusters.handlers import at_cluster, check_cluster
 from kovra.features.clusters.messages import CheckCluster
-from kovra.features.clusters.queries import OF_APP_ENVIRONMENT, OF_DEPLOYMENT, OF_ENVIRONMENT, OF_PROOF, OF_RUN
+from kovra.features.clusters.queries import OF_APP_ENVIRONMENT, OF_DEPLOYMENT, OF_ENVIRONMENT, OF_PROOF, OF_RUN, OF_VOLUME
 from kovra.features.clusters.service.fleet import Fleet
 from kovra.features.clusters.watchers import FleetWatcher
 from kovra.features.deployments.compose import Placing
-from kovra.features.deployments.handlers import advance, pulling, purging, routing, upkeep
+from kovra.features.deployments.handlers import advance, pulling, purging, routing, upkeep, volumes
 from kovra.features.deployments.handlers.steps import Steps
 from kovra.features.deployments.messages import (
     AdvanceDeployment,
@@ -39,6 +39,7 @@ from kovra.features.deployments.messages import (
     CheckHealth,
     ReapplyRelease,
     RenewPull,
+    RemoveVolume,
 )
 from kovra.features.deployments.service.mirroring import Images
 from kovra.features.deployments.watchers import ClusterWatcher
@@ -97,6 +98,7 @@ def handlers() -> HandlerTable:
     table.add(AdvanceDeployment, advancing, given_up=deployment_given_up)
     table.add(CancelDeployment, advancing, given_up=deployment_given_up)
     table.add(ReapplyRelease, at_cluster(OF_APP_ENVIRONMENT, upkeep.reapply))
+    table.add(RemoveVolume, at_cluster(OF_VOLUME, volumes.remove_volume))
     table.add(CheckHealth, at_cluster(OF_APP_ENVIRONMENT, upkeep.check_health))
     table.add(RenewPulls, pulling.renew_all)
     table.add(RenewPull, at_cluster(OF_APP_ENVIRONMENT, pulling.renew))

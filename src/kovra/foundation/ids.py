@@ -50,6 +50,7 @@ PREFIXES: Final = frozenset(
         "inc",
         "prf",
         "reg",
+        "vol",
     ]
 )
 

@@ -13,6 +13,7 @@ from kovra.models import (
     registries,
     runs,
     secrets,
+    volumes,
 )
 from kovra.models.metadata import metadata
 
@@ -30,4 +31,5 @@ __all__ = [
     "registries",
     "runs",
     "secrets",
+    "volumes",
 ]

@@ -25,6 +25,8 @@ class EnvironmentQuota(BaseModel):
     container_cpu_millis: Annotated[int, Field(ge=100)] = 4000
     container_memory_mib: Annotated[int, Field(ge=128)] = 8192
     """One container at most."""
+    storage_gib: Annotated[int, Field(ge=0)] = 10
+    """Of volumes in one environment, detached ones included."""
     environments: Annotated[int, Field(ge=1)] = 50
     """Of one organization; deleted ones do not count."""
 
@@ -62,19 +64,20 @@ class NodePool(BaseModel):
 
 
 def _quota(  # two GiB go with a core
-    cores: int, pods: int, jobs: int, runs: int, *, largest: int, environments: int
+    cores: int, pods: int, jobs: int, runs: int, *, largest: int, environments: int, storage: int
 ) -> EnvironmentQuota:
     one = {
-        "container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest, "environments": environments
+        "container_cpu_millis": 1000 * largest, "container_memory_mib": 2048 * largest, "environments": environments,
+        "storage_gib": storage,
     }  # fmt: skip
     return EnvironmentQuota(cpu_millis=1000 * cores, memory_mib=2048 * cores, pods=pods, jobs=jobs, runs=runs, **one)
 
 
 QUOTAS: Final = {
-    "free": _quota(8, 60, 20, 3, largest=2, environments=50),
-    "team": _quota(16, 120, 40, 5, largest=4, environments=200),
-    "business": _quota(48, 300, 100, 10, largest=8, environments=1000),
-    "enterprise": _quota(128, 800, 200, 20, largest=16, environments=5000),
+    "free": _quota(8, 60, 20, 3, largest=2, environments=50, storage=10),
+    "team": _quota(16, 120, 40, 5, largest=4, environments=200, storage=50),
+    "business": _quota(48, 300, 100, 10, largest=8, environments=1000, storage=500),
+    "enterprise": _quota(128, 800, 200, 20, largest=16, environments=5000, storage=5000),
 }
 
 

@@ -32,6 +32,7 @@ from kovra.adapters.cluster.workload import (
     PullCredential,
     Share,
     Toleration,
+    Volume,
     Workload,
 )
 from kovra.foundation.keyring import SecretValue
@@ -59,6 +60,7 @@ POOL = NodePool(
 PULL = PullCredential(registry="reg.example.com", username="acme", password=SecretValue("may-pull"), version="1")
 PRIVATE = replace(WORKLOAD, pull=PULL, processes=(WEB,), environment={})
 SCALED = replace(WEB, instances=1, autoscale=Autoscale(least=1, most=6, cpu_percent=70, memory_percent=80))
+KEEPING = replace(WEB, instances=1, volumes=(Volume(name="data", path="/data", size_gib=5),))
 SETS = {
     "namespace": namespace_manifests(Isolation(placement=PLACEMENT)),
     "workload": workload_manifests(WORKLOAD),
@@ -72,6 +74,7 @@ SETS = {
     "workload-closed": workload_manifests(
         replace(WORKLOAD, processes=(WEB,), hostname=None, private=True, internet=False)
     ),
+    "workload-volumes": workload_manifests(replace(WORKLOAD, processes=(KEEPING,), environment={}, hostname=None)),
     "release-job": release_job(WORKLOAD),
     "private-workload": workload_manifests(PRIVATE),
     "private-release-job": release_job(PRIVATE),

@@ -89,7 +89,7 @@ async def take_over(simulator: Simulator, app: App) -> None:
     namespace = "kv-" + app.environment["id"][4:]
     for kind in (
         "LimitRange", "ResourceQuota", "ServiceAccount", "Service", "Namespace", "NetworkPolicy", "Ingress", "Deployment",
-        "PodDisruptionBudget", "HTTPRoute", "RoleBinding", "HorizontalPodAutoscaler",
+        "PodDisruptionBudget", "HTTPRoute", "RoleBinding", "HorizontalPodAutoscaler", "PersistentVolumeClaim",
     ):  # fmt: skip
         for item in simulator.store.list(kind, "" if kind == "Namespace" else namespace):
             if kind != "Namespace" or item["metadata"]["name"] == namespace:
@@ -110,7 +110,10 @@ async def _relabel(client: Any, api_version: str, kind: str, item: dict[str, Any
 async def lived(product: Product, simulator: Simulator) -> None:
     """All that an app goes through, until its environment is gone."""
     bounds = {"min": 2, "max": 3, "cpu": 70}
-    processes = {"web": {"port": 8080, "autoscale": bounds}, "more": {"port": 9090, "instances": 2}}
+    disk = {"name": "data", "path": "/data", "size_gib": 1}
+    processes: dict[str, Any] = {
+        "web": {"port": 8080, "autoscale": bounds}, "more": {"port": 9090, "instances": 2}, "disk": {"volumes": [disk]},
+    }  # fmt: skip
     app = await (await product.sign_up()).app(processes=processes, release_command=["/testapp", "task"])
     assert (await app.deploy())["outcome"] == "live"
 

@@ -10,6 +10,7 @@ _PLURALS: Final = {
     "Service": "services",
     "Secret": "secrets",
     "ServiceAccount": "serviceaccounts",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
     "ResourceQuota": "resourcequotas",
     "LimitRange": "limitranges",
     "Event": "events",

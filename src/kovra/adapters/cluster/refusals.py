@@ -94,7 +94,7 @@ def _forbidden(message: str) -> KovraError:
         return ClusterDenied("Kovra lacks a right in the cluster.")
     if is_over_limits(message):
         return ClusterRefused(message, kind="quota_exceeded")
-    if "violates PodSecurity" in message or "admission" in message:
+    if "violates PodSecurity" in message or "admission" in message or "can be resized" in message:
         return ClusterRefused(message, kind="admission_refused")
     if "because it is being terminated" in message:
         return ClusterUnreachable("The namespace is still being deleted.", retry_after_s=2)

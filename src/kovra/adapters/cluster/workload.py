@@ -53,6 +53,15 @@ class Autoscale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """What a process keeps while its instance is replaced."""
+
+    name: str
+    path: str
+    size_gib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """One kind of process of an app."""
 
@@ -68,6 +77,8 @@ class Process:
     liveness: HealthCheck | None = None
     run_as_user: int | None = None
     autoscale: Autoscale | None = None
+    volumes: tuple[Volume, ...] = ()
+    """With any, there is one instance at most, which ends before the next one begins."""
 
     @property
     def scaled_by_cluster(self) -> Autoscale | None:
@@ -204,6 +215,9 @@ class Quota:
     jobs: int = 20
     runs: int = 5
     """One-off and scheduled runs of one app in one environment at the same time; further ones wait."""
+    storage_gib: int = 10
+    """Of volumes, detached ones included."""
+    volumes: int = 20
     container_cpu_millis: int = 4000
     """At most, of one container; the largest size must fit."""
     container_memory_mib: int = 8192

@@ -101,6 +101,7 @@ _TAGS: Final = {
     "tokens": "Api tokens of the organization.",
     "projects": "Projects group apps and environments.",
     "environments": "Places apps run in.",
+    "volumes": "Disks of single instances.",
     "apps": "What can be deployed.",
     "app environments": "An app in an environment.",
     "metrics": "What an app uses, now and over time.",

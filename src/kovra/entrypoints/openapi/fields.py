@@ -64,6 +64,7 @@ _PATHS: Final[dict[str, str]] = {
     "token_id": "The id of an api token.",
     "credential_id": "The id of the registry credential.",
     "cluster_id": "The cluster (`clu_…`).",
+    "volume_id": "The id of the volume.",
 }
 
 

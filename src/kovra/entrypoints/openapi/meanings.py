@@ -73,6 +73,8 @@ MEANINGS: Final[dict[str, str]] = {
     "parent_deleted": "Its project is deleted; restore that first.",
     "password_changed_meanwhile": "The password was changed meanwhile.",
     "project_full": "The project holds as many apps and environments as it may.",
+    "not_confirmed": "What is gone for good needs its name as a confirmation.",
+    "volume_attached": "What serves mounts the volume.",
     "quota_exceeded": "The plan has no room for this: `facts.quota` says what was asked for, is used and is allowed.",
     "reference_missing": "This refers to something that is not there any more.",
     "address_not_allowed": "The address is not one that Kovra calls for customers: https, public, on one of the usual ports.",

@@ -70,6 +70,8 @@ REMEDIES: Final[dict[str, str]] = {
     "not_routed": "Make it public first, or give it a process `web` with a port.",
     "not_suspended": "Nothing to resume.",
     "nothing_live": "Deploy an image first.",
+    "not_confirmed": "Send the name as `confirm`.",
+    "volume_attached": "Take it out of the process, and deploy.",
     "quota_exceeded": "Use fewer or smaller instances, stop something else there, or choose a larger plan.",
     "canary_not_configured": "Ask the operator of the installation to set `KOVRA_CANARY_IMAGE`.",
     "parent_deleted": "Restore the project, then this.",

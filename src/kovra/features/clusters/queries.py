@@ -17,6 +17,7 @@ from kovra.models.deployments import deployments
 from kovra.models.drift import isolation_proofs
 from kovra.models.projects import app_environments, environments
 from kovra.models.runs import runs
+from kovra.models.volumes import volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,7 @@ def _place(table: Any) -> Statement[Place]:
 
 OF_DEPLOYMENT: Final = _place(deployments)
 OF_RUN: Final = _place(runs)
+OF_VOLUME: Final = _place(volumes)
 OF_APP_ENVIRONMENT: Final = statement(
     select(_e.cluster_id)
     .select_from(app_environments)

@@ -20,6 +20,7 @@ from kovra.adapters.cluster.workload import (
     PullCredential,
     Quota,
     Share,
+    Volume,
     Workload,
 )
 from kovra.features.deployments.queries import ReleaseRow
@@ -86,6 +87,8 @@ def instances_of(row: AppEnvironmentRow, processes: Mapping[str, Any]) -> dict[s
 
 def _instances(row: AppEnvironmentRow, name: str, process: Mapping[str, Any]) -> int:
     autoscale = process.get("autoscale")
+    if process.get("volumes"):  # a number from before it had any does not count
+        return min(1, int(row.scale.get(name, process.get("instances", 1))))
     return int(autoscale["min"] if autoscale else row.scale.get(name, process.get("instances", 1)))
 
 
@@ -175,6 +178,7 @@ def _process(name: str, document: Mapping[str, Any], instances: int, plans: Plan
         liveness=_check(checks.get("liveness")),
         run_as_user=document.get("run_as_user"),
         autoscale=_autoscale(document.get("autoscale")),
+        volumes=tuple(Volume(**volume) for volume in document.get("volumes") or ()),
     )
 
 

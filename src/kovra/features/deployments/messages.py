@@ -160,6 +160,44 @@ class ProjectPurged(Event):
     slug: str
 
 
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeRemovalRequested(Event):
+    """Somebody asked for a volume to be removed, with what is in it."""
+
+    type: ClassVar[str] = "volume.removal_requested"
+    prefix: ClassVar[str] = "vol"
+    app_environment_id: str
+    process: str
+    name: str
+
+
+@event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeRemoved(Event):
+    """A volume is gone for good, with what was in it."""
+
+    type: ClassVar[str] = "volume.removed"
+    prefix: ClassVar[str] = "vol"
+    app_environment_id: str
+    process: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveVolume(Job):
+    """Remove a volume that nothing mounts."""
+
+    name: ClassVar[str] = "deployments.remove_volume"
+
+    app_environment_id: UUID | None = None
+    """For the lock alone; not part of the payload."""
+
+    def lock(self) -> str | None:
+        """In order with its app environment's deployments."""
+        return f"aev:{self.app_environment_id}" if self.app_environment_id else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceDeployment(Job):
     """Do the next step of a deployment; one that finds nothing to do ends at once."""

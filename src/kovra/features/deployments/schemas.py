@@ -274,3 +274,19 @@ class EnvironmentUsageOut(Output):
     )
     runs: NeedOut = Field(description="Of that, what runs at work and cron jobs need.")
     sizes: dict[str, SizeOut] = Field(description="How large sizes are in this installation.")
+
+
+class VolumeOut(Output):
+    """A disk that outlives instances and releases."""
+
+    id: Annotated[UUID, wire("vol")]
+    object: Literal["volume"] = "volume"
+    app_environment_id: Annotated[UUID, wire("aev")]
+    process: str = Field(examples=["web"])
+    name: str = Field(examples=["data"])
+    size_gib: int = Field(description="The most it was ever asked to be.")
+    state: Literal["attached", "detached", "removing"] = Field(
+        description="Whether what serves mounts it; a detached one keeps what is in it."
+    )
+    created_at: Time
+    updated_at: Time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -62,8 +62,52 @@ def check_processes(processes: Mapping[str, Any]) -> None:
             if not reachable:
                 message = "Without a port of the process, a check needs a port or a command."
                 wrong.append(FieldError(pointer=f"{at}/checks/{kind}/port", code="port_needed", message=message))
+        wrong += _wrong_volumes(at, process)
     if wrong:
         raise Invalid(wrong[0].message, code=wrong[0].code, fields=wrong)
+
+
+_SYSTEM: Final = ("/proc", "/sys", "/dev", "/etc", "/var/run", "/run", "/bin", "/sbin", "/lib", "/lib64", "/usr")
+"""Where no volume may be, nor below: a container does not start, or is another, without what is there."""
+_ALONE: Final = "A process with volumes has one instance: a disk is in one place at a time."
+
+
+def _wrong_volumes(at: str, process: Mapping[str, Any]) -> list[FieldError]:
+    volumes: Sequence[Mapping[str, Any]] = process.get("volumes") or []
+    if not volumes:
+        return []
+    wrong = []
+    if process.get("instances", 1) > 1:
+        wrong.append(FieldError(pointer=f"{at}/instances", code="single_instance", message=_ALONE))
+    if process.get("autoscale"):
+        wrong.append(FieldError(pointer=f"{at}/autoscale", code="single_instance", message=_ALONE))
+    for n, volume in enumerate(volumes):
+        before, path = volumes[:n], volume["path"]
+        if any(volume["name"] == other["name"] for other in before):
+            message = "Another volume of this process has this name."
+            wrong.append(FieldError(pointer=f"{at}/volumes/{n}/name", code="name_taken", message=message))
+        if any(_are_within(path, other["path"]) for other in before) or any(_is_below(path, s) for s in _SYSTEM):
+            message = "Not within another volume, nor where the system is."
+            wrong.append(FieldError(pointer=f"{at}/volumes/{n}/path", code="path_not_allowed", message=message))
+    return wrong
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _are_within(one: str, other: str) -> bool:
+    return _is_below(one, other) or _is_below(other, one)
+
+
+def check_sizes_kept(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """No volume shrinks; raises Invalid."""
+    for name, process in after.items():
+        known = {v["name"]: v["size_gib"] for v in (before.get(name) or {}).get("volumes") or []}
+        for n, volume in enumerate(process.get("volumes") or []):
+            if volume["size_gib"] < known.get(volume["name"], 0):
+                pointer = f"/processes/{name}/volumes/{n}/size_gib"
+                raise Invalid.field(pointer, "volume_shrinks", "A volume never shrinks; make another one, and copy.")
 
 
 MAX_INSIDE: Final = 1000
@@ -117,3 +161,5 @@ def check_scale(scale: Mapping[str, int], processes: Mapping[str, Any]) -> None:
             raise Invalid.field(f"/scale/{name[:40]}", "unknown_process", "The app has no such process.")
         if processes[name].get("autoscale"):
             raise Invalid.field(f"/scale/{name}", "autoscaled", f"The process {name} is autoscaled; change its bounds.")
+        if processes[name].get("volumes") and scale[name] > 1:
+            raise Invalid.field(f"/scale/{name}", "single_instance", _ALONE)

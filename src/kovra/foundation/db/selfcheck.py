@@ -11,7 +11,7 @@ import asyncpg
 from kovra.foundation.db.failures import translated
 from kovra.foundation.errors import KovraError
 
-HEAD = "0030_canaries"
+HEAD = "0031_volumes"
 """The migration this program was written for; a law compares it with the newest revision."""
 
 

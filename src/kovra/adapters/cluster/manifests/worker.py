@@ -38,6 +38,7 @@ _INSIDE: Final = [
     _rule("", ["limitranges", "resourcequotas"], _KEPT),
     _rule("", ["serviceaccounts"], [*_KEPT, "list"]),
     _rule("", ["secrets"], _OWNED),
+    _rule("", ["persistentvolumeclaims"], _OWNED),
     _rule("", ["services"], [*_OWNED, "list"]),
     _rule("", ["events"], ["list"]),
     _rule("", ["pods"], ["get"]),

@@ -18,9 +18,11 @@ from kovra.adapters.cluster.manifests.labels import (
 )
 from kovra.adapters.cluster.manifests.namespace import SERVICE_ACCOUNT
 from kovra.adapters.cluster.manifests.scaling import autoscaler
+from kovra.adapters.cluster.manifests.volumes import claim, mount
 from kovra.adapters.cluster.workload import HealthCheck, NodePool, Process, Toleration, Workload
 
 WEB = "web"
+_ROLLING: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 PULL: Final = "-pull-"
 """Within the names of Secrets that images are pulled with, and of no others."""
 LEAVES_S: Final = 10
@@ -31,6 +33,7 @@ def workload_manifests(workload: Workload) -> list[dict[str, Any]]:
     """Everything a release runs, sorted so that what is needed comes first."""
     found = _secrets(workload)
     for process in sorted(workload.processes, key=lambda p: p.name):
+        found += [claim(workload, process.name, volume) for volume in process.volumes]
         found.append(_deployment(workload, process))
         if process.port is not None:
             found.append(_service(workload, process))
@@ -242,6 +245,8 @@ def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
     template = pod_template(workload, process)
     # Whatever the number of instances: the template is not to change with it, or scaling would restart them.
     template["spec"]["topologySpreadConstraints"] = _spread(workload, process)
+    if process.volumes:
+        mount(template["spec"], workload, process)
     return document(
         "apps/v1",
         "Deployment",
@@ -255,7 +260,7 @@ def _deployment(workload: Workload, process: Process) -> dict[str, Any]:
             "progressDeadlineSeconds": workload.progress_deadline_s,
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector(workload, process.name)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "strategy": {"type": "Recreate"} if process.volumes else _ROLLING,
             "template": template,
         },
     )

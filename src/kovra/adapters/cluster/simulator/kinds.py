@@ -58,6 +58,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("", "v1", "ServiceAccount", "serviceaccounts", answers_deleted=True),
     Kind("", "v1", "Event", "events"),
     Kind("", "v1", "Endpoints", "endpoints"),
+    Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", status=True, answers_deleted=True),
     Kind("", "v1", "ResourceQuota", "resourcequotas", status=True, answers_deleted=True),
     Kind("", "v1", "LimitRange", "limitranges"),
     Kind("apps", "v1", "Deployment", "deployments", status=True, scale=True),

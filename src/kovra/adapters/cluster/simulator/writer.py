@@ -289,6 +289,8 @@ def _first_status(kind: Kind, made: Object) -> None:
         case "PodDisruptionBudget":
             counts = ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
             made["status"] = dict.fromkeys(counts, 0)
+        case "PersistentVolumeClaim":
+            made["status"] = {"phase": "Pending"}
         case "HorizontalPodAutoscaler":
             made["status"] = {"currentMetrics": None, "desiredReplicas": 0}
         case "Deployment" | "Job" | "ResourceQuota":

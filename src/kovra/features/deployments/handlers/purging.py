@@ -18,6 +18,7 @@ from kovra.features.clusters.service.fleet import Fleet
 from kovra.features.deployments import queries
 from kovra.features.deployments.handlers.cluster import take_out
 from kovra.features.deployments.handlers.mirroring import forget_copies
+from kovra.features.deployments.handlers.volumes import remove_all
 from kovra.features.deployments.messages import AppPurged, EnvironmentPurged, ProjectPurged
 from kovra.features.deployments.service.acting import denied_later
 from kovra.features.deployments.service.mirroring import Images
@@ -85,6 +86,7 @@ async def purge_app(context: JobContext, job: PurgeApp) -> None:
         for pair in pairs:
             async with context.registry.get(Fleet).of_row(context, OF_APP_ENVIRONMENT, pair.id) as there:
                 await take_out(there, pair.id)
+                await remove_all(there, pair.id)
     await _forget_copies(context, [job.id])
     async with context.session() as session:
         app = await _app(session, job.id)

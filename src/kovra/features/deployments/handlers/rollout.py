@@ -14,7 +14,7 @@ from kovra.features.deployments.compose import Placing, autoscaled, canary_in, i
 from kovra.features.deployments.handlers.steps import POLL_S, StepFailed, Steps, release_id_of
 from kovra.features.deployments.messages import ReapplyRelease
 from kovra.features.deployments.queries import DeploymentRow
-from kovra.features.deployments.service import progress
+from kovra.features.deployments.service import progress, volumes
 from kovra.features.deployments.service.acting import (
     ROUTES,
     apply_all,
@@ -54,6 +54,7 @@ async def roll_out(context: JobContext, step: Step) -> None:
         workload = workload_of(context, opened, deployment_id=d.id, instances=instances, restarted_at=restarted_at)
         # What was tried on a few goes on serving them until the release serves all.
         documents = workload_manifests(replace(workload, canary=canary_in(d.progress)))
+        await volumes.keep(session, opened.row, opened.release)
         await progress.add_to_inventory(session, opened.row, refs_of(documents), begins=True)
     await wall_in(context, opened)
     generations = await apply_all(context, documents, progress.inventory_of(opened.row))

@@ -29,8 +29,10 @@ from kovra.models.deployments import deployments, releases
 from kovra.models.organizations import organizations
 from kovra.models.projects import app_environments, apps
 from kovra.models.runs import cron_jobs, runs
+from kovra.models.volumes import volumes
 
 _x, _r, _d, _a, _u, _k = app_environments.c, releases.c, deployments.c, apps.c, runs.c, cron_jobs.c
+_v = volumes.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Taking:
     suspended: bool | None
     seen: dict[str, Any] | None
     size: str | None
+    gib: int | None
+    """Of a volume."""
     plan: str
 
 
@@ -60,7 +64,7 @@ _PLAN = select(organizations.c.plan).where(organizations.c.id == bindparam("org_
 def _columns(kind: str, **known: Any) -> list[Any]:
     typed = {
         "id": Uuid, "app_environment_id": Uuid, "name": SqlText, "phase": SqlText, "processes": JSONB, "drain_s": Integer,
-        "has_command": Boolean, "scale": JSONB, "suspended": Boolean, "seen": JSONB, "size": SqlText,
+        "has_command": Boolean, "scale": JSONB, "suspended": Boolean, "seen": JSONB, "size": SqlText, "gib": Integer,
     }  # fmt: skip
     found = [known.get(name, cast(null(), kind_of)).label(name) for name, kind_of in typed.items()]
     return [literal(kind, SqlText).label("kind"), *found, _PLAN.label("plan")]
@@ -122,7 +126,14 @@ def _besides() -> list[Select[Any]]:
         .join(app_environments, and_(_x.org_id == _k.org_id, _x.id == _k.app_environment_id, inside))
         .where(_k.org_id == bindparam("org_id"), _k.deleted_at.is_(None), _k.enabled)
     )
-    return [working, ticking]
+    kept = (
+        select(*_columns(
+            "volume", id=_v.id, app_environment_id=_v.app_environment_id, name=_v.process + "/" + _v.name, gib=_v.size_gib,
+        ))
+        .join(app_environments, and_(_x.org_id == _v.org_id, _x.id == _v.app_environment_id))
+        .where(_v.org_id == bindparam("org_id"), _x.environment_id == bindparam("environment_id"))
+    )  # fmt: skip
+    return [working, ticking, kept]
 
 
 ROOM = statement(union_all(_live(), _open(), *_asked(), *_besides()), Taking)

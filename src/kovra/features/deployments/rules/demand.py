@@ -17,7 +17,13 @@ LEAVES_S: Final = 20
 """So long an instance may take to end besides what its app asks for: it goes on answering, and is ended in the end."""
 COMMAND: Final = Size(250, 256)
 """What a release command runs with."""
-_UNITS: Final = {"cpu_millis": "thousandths of a CPU", "memory_mib": "MiB of memory", "pods": "instances"}
+_RESOURCES: Final = ("cpu_millis", "memory_mib", "pods")
+_UNITS: Final = {
+    "cpu_millis": "thousandths of a CPU",
+    "memory_mib": "MiB of memory",
+    "pods": "instances",
+    "storage_gib": "GiB of volumes",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,7 @@ class Demand:
         return self._with(other, max)
 
     def _with(self, other: Demand, join: Any) -> Demand:
-        return Demand(**{name: join(getattr(self, name), getattr(other, name)) for name in _UNITS})
+        return Demand(**{name: join(getattr(self, name), getattr(other, name)) for name in _RESOURCES})
 
     def is_within(self, other: Demand) -> bool:
         """Whether it asks for no more of anything."""
@@ -55,11 +61,17 @@ class Running:
     processes: Mapping[str, tuple[int, Size]]
     drain_s: int = 10
     has_command: bool = False
+    alone: frozenset[str] = frozenset()
+    """Processes whose instance ends before the next one begins."""
 
     @property
     def steady(self) -> Demand:
         """What they need while nothing changes."""
         return total(Demand.of(size, n) for n, size in self.processes.values())
+
+    def only(self, name: str) -> Running:
+        """One of its processes."""
+        return Running(processes={known: what for known, what in self.processes.items() if known == name})
 
 
 NOTHING: Final = Running(processes={})
@@ -71,16 +83,19 @@ def running(
     """From the documents of processes; of autoscaled ones as many as the cluster may choose."""
     found = {}
     for name, process in processes.items():
-        n = int(instances.get(name, 0))
+        n = min(int(instances.get(name, 0)), 1 if process.get("volumes") else 50)
         scaled = process.get("autoscale")
         found[name] = (scaled["max"] if scaled and n else n, plans.size_of(process.get("size", "nano")))
-    return Running(processes=found, drain_s=drain_s, has_command=has_command)
+    alone = frozenset(name for name, process in processes.items() if process.get("volumes"))
+    return Running(processes=found, drain_s=drain_s, has_command=has_command, alone=alone)
 
 
 def replacing(before: Running, after: Running, plans: Plans) -> Demand:
     """At most so much is there while one takes the place of the other, whatever happens first."""
     rolling = total(
-        _replaced(before.processes.get(name), after.processes.get(name), before.drain_s, plans)
+        before.only(name).steady | after.only(name).steady
+        if name in after.alone
+        else _replaced(before.processes.get(name), after.processes.get(name), before.drain_s, plans)
         for name in sorted(before.processes.keys() | after.processes.keys())
     )
     command = before.steady + Demand.of(COMMAND) if after.has_command else Demand()
@@ -133,6 +148,6 @@ def lacking(asked: Demand, used: Demand, allowed: Demand) -> list[Over]:
     """What does not fit."""
     return [
         Over(resource=name, asked=getattr(asked, name), used=getattr(used, name), allowed=getattr(allowed, name))
-        for name in _UNITS
+        for name in _RESOURCES
         if getattr(asked, name) and getattr(asked, name) + getattr(used, name) > getattr(allowed, name)
     ]

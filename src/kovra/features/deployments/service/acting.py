@@ -11,9 +11,11 @@ from uuid import UUID
 from kovra.adapters.cluster.client import ClusterClient, to_remove
 from kovra.adapters.cluster.errors import ClusterDenied
 from kovra.adapters.cluster.manifests.scaling import AUTOSCALER, least_by_target
+from kovra.adapters.cluster.manifests.volumes import CLAIM
 from kovra.adapters.cluster.manifests.workload import route_manifests
 from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.status import PodFacts
+from kovra.adapters.cluster.storage import apply_claim
 from kovra.adapters.cluster.walls import raise_walls
 from kovra.adapters.cluster.workload import ObjectRef, PullCredential, Share, Workload
 from kovra.features.deployments.compose import Placing, compose, instances_of, isolation_of
@@ -151,6 +153,9 @@ async def apply_all(
         context.check_time()
         if document["kind"] == "Deployment" and (least := scaled.get(document["metadata"]["name"])):
             await apply_scaled(client, document, least)
+            continue
+        if document["kind"] == CLAIM:
+            await apply_claim(client, document)
             continue
         metadata = (await client.apply(document))["metadata"]
         if document["kind"] == "Deployment":

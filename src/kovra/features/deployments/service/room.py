@@ -7,8 +7,9 @@ more before anything is applied, one environment at a time: what it lets pass, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 from uuid import UUID
 
 from kovra.adapters.cluster.workload import Quota
@@ -132,12 +133,41 @@ def _over(room: Room, plans: Plans, row: AppEnvironmentRow, source: Source) -> l
     if source in (Source.scale, Source.suspend) and after.steady.is_within(before.steady):
         return []
     asked = replacing(before, after, plans)
-    return [*_too_large(after, plans.quota_of(room.plan)), *lacking(asked, room.without(row.id, plans), room.allowed)]
+    storage = _storage_over(room, here, _candidate(room, here, source), plans.quota_of(room.plan))
+    return [
+        *storage,
+        *_too_large(after, plans.quota_of(room.plan)),
+        *lacking(asked, room.without(row.id, plans), room.allowed),
+    ]
 
 
 def _candidate(room: Room, here: Taking, source: Source) -> Taking:
     kind = "app" if source is Source.image else "release"
     return next((t for t in room.takings if t.kind == kind), here)
+
+
+def _storage_over(room: Room, here: Taking, candidate: Taking, quota: Quota) -> list[Over]:
+    """Volumes that there is no storage for: what is kept counts, mounted or not."""
+    kept = {(t.app_environment_id, t.name): t.gib or 0 for t in room.takings if t.kind == "volume"}
+    coming = [(t.app_environment_id, t) for t in room.takings if t.kind == "open" and t.app_environment_id != here.id]
+    for place, what in coming:
+        for name, gib in volumes_of(what.processes or {}).items():
+            kept[place, name] = max(gib, kept.get((place, name), 0))
+    wanted = {(here.id, name): gib for name, gib in volumes_of(candidate.processes or {}).items()}
+    asked = sum(max(gib, kept.get(key, 0)) for key, gib in wanted.items())
+    used = sum(gib for key, gib in kept.items() if key not in wanted)
+    if not asked or asked + used <= quota.storage_gib:
+        return []
+    return [Over(resource="storage_gib", asked=asked, used=used, allowed=quota.storage_gib)]
+
+
+def volumes_of(processes: Mapping[str, Any]) -> dict[str, int]:
+    """GiB by process and name."""
+    return {
+        f"{process}/{volume['name']}": int(volume["size_gib"])
+        for process, document in processes.items()
+        for volume in document.get("volumes") or []
+    }
 
 
 def _too_large(after: Running, quota: Quota) -> list[Over]:

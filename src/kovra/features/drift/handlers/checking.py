@@ -12,6 +12,7 @@ from kovra.adapters.cluster.differences import EXACT, Difference, differences, s
 from kovra.adapters.cluster.errors import ClusterForeign, ClusterNotFound, ClusterRefused
 from kovra.adapters.cluster.manifests import workload_manifests
 from kovra.adapters.cluster.manifests.scaling import least_by_target
+from kovra.adapters.cluster.manifests.volumes import CLAIM
 from kovra.adapters.cluster.manifests.workload import PULL, name_of_content, route_manifests
 from kovra.adapters.cluster.scaling import apply_scaled
 from kovra.adapters.cluster.workload import ObjectRef, Workload
@@ -137,7 +138,10 @@ def _applied(row: AppEnvironmentRow, report: queries.ReportRow, workload: Worklo
     known = report.applied or {}
     if known.get("of") == key:
         return known
-    return {"of": key, "documents": [_valueless(document) for document in workload_manifests(workload)]}
+    return {
+        "of": key,
+        "documents": [_valueless(document) for document in workload_manifests(workload) if document["kind"] != CLAIM],
+    }
 
 
 def _valueless(document: dict[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,18 @@ class AutoscaleIn(Input):
         return self
 
 
+class VolumeIn(Input):
+    """A disk of a process. It has one instance then, which ends before the next one begins."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")] = Field(examples=["data"])
+    path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]{0,63}){1,8}$")] = Field(
+        examples=["/var/lib/app"], description="Where it is in the container; what the image has there is hidden."
+    )
+    size_gib: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        examples=[5], description="It may grow, where the cluster's storage lets it, and never shrinks."
+    )
+
+
 class ProcessIn(Input):
     """One kind of process of an app."""
 
@@ -112,6 +124,13 @@ class ProcessIn(Input):
         description=(
             "The cluster decides how many instances run; `instances` and scale do not count then. Takes effect with the "
             "next deployment."
+        ),
+    )
+    volumes: Annotated[list[VolumeIn], Field(min_length=1, max_length=5)] | None = Field(
+        default=None,
+        description=(
+            "Disks that outlive its instance. Each deployment then has a gap; a lost node means waiting until the disk can "
+            "be had elsewhere; Kovra makes no backups of them."
         ),
     )
 

@@ -19,7 +19,14 @@ from kovra.features.projects.messages import (
     RouteAppEnvironment,
 )
 from kovra.features.projects.queries import AppEnvironmentRow, AppRow
-from kovra.features.projects.rules import DEFAULT_PROCESSES, ImageRules, check_processes, check_reach, check_scale
+from kovra.features.projects.rules import (
+    DEFAULT_PROCESSES,
+    ImageRules,
+    check_processes,
+    check_reach,
+    check_scale,
+    check_sizes_kept,
+)
 from kovra.features.projects.service.shared import (
     UNDO_WINDOW,
     changed_fields,
@@ -90,6 +97,7 @@ async def update_app(session: TenantSession, app: AppRow, changes: Mapping[str, 
     after = replace(app, **changes)
     images.check(changes.get("image"))
     check_processes(changes.get("processes") or {})
+    check_sizes_kept(app.processes, changes.get("processes") or {})
     changed = changed_fields(app, after)
     if not changed:
         return app

@@ -80,6 +80,9 @@ def usage_of(kind: Kind, document: Object) -> dict[str, Decimal]:
                 found[f"{side}.{name}"] = amount(text)
                 if side == "requests":
                     found[name] = amount(text)
+    elif kind.kind == "PersistentVolumeClaim":
+        found["persistentvolumeclaims"] = Decimal(1)
+        found["requests.storage"] = amount(document["spec"]["resources"]["requests"]["storage"])
     elif kind.kind == "Service":
         form = document["spec"].get("type")
         nodeports = len(document["spec"].get("ports", [])) if form in ("NodePort", "LoadBalancer") else 0

@@ -12,7 +12,7 @@ from kovra.adapters.cluster.simulator.controllers.context import Context
 from kovra.adapters.cluster.simulator.controllers.deployments import Deployments
 from kovra.adapters.cluster.simulator.controllers.jobs import Jobs
 from kovra.adapters.cluster.simulator.controllers.namespaces import Namespaces
-from kovra.adapters.cluster.simulator.controllers.observers import Budgets, Endpoints, Quotas
+from kovra.adapters.cluster.simulator.controllers.observers import Budgets, Claims, Endpoints, Quotas
 from kovra.adapters.cluster.simulator.controllers.replicasets import ReplicaSets
 from kovra.adapters.cluster.simulator.events import Events
 from kovra.adapters.cluster.simulator.kinds import ApiError
@@ -37,6 +37,7 @@ class Controllers:
             ("Deployment", Deployments(context).step),
             ("ReplicaSet", ReplicaSets(context).step),
             ("Job", Jobs(context).step),
+            ("PersistentVolumeClaim", Claims(context).step),
             ("ResourceQuota", Quotas(context).step),
             ("PodDisruptionBudget", Budgets(context).step),
             ("Service", Endpoints(context).step),

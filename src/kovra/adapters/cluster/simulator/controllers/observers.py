@@ -34,6 +34,19 @@ class Quotas:
         self._context.report(quota, {"hard": hard, "used": in_use})
 
 
+class Claims:
+    """The volume controller: every claim finds a volume, and as large a one as it asks for."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def step(self, claim: Object) -> None:
+        """Bind one."""
+        spec = claim["spec"]
+        bound = {"accessModes": spec["accessModes"], "capacity": dict(spec["resources"]["requests"]), "phase": "Bound"}
+        self._context.report(claim, bound)
+
+
 class Budgets:
     """The disruption controller."""
 

@@ -181,6 +181,10 @@ def _autoscaler(autoscaler: Object) -> None:
         way.setdefault("selectPolicy", "Max")
 
 
+def _claim(claim: Object) -> None:
+    claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+
+
 def _endpoint_slice(slice_: Object) -> None:
     for port in slice_.get("ports", []):
         port.setdefault("name", "")
@@ -191,4 +195,5 @@ _BY_KIND: Final[dict[str, Callable[[Object], None]]] = {
     "Pod": _pod, "Deployment": _deployment, "ReplicaSet": _replica_set, "Job": _job, "Service": _service,
     "NetworkPolicy": _network_policy, "Secret": _secret, "LimitRange": _limit_range, "Namespace": _namespace,
     "EndpointSlice": _endpoint_slice, "HorizontalPodAutoscaler": _autoscaler,
+    "PersistentVolumeClaim": _claim,
 }  # fmt: skip

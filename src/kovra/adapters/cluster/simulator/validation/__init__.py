@@ -30,6 +30,7 @@ _RULES: Final[dict[str, Callable[[Object], Iterator[str]]]] = {
     "Ingress": networking.ingress,
     "PodDisruptionBudget": workloads.disruption_budget,
     "HorizontalPodAutoscaler": workloads.autoscaler,
+    "PersistentVolumeClaim": workloads.claim,
     "ResourceQuota": quotas.quota,
     "LimitRange": quotas.limit_range,
     "HTTPRoute": routes.http_route,
@@ -39,6 +40,7 @@ _CHANGES: Final[dict[str, Callable[[Object, Object], Iterator[str]]]] = {
     "Deployment": workloads.deployment_change,
     "ReplicaSet": workloads.deployment_change,
     "Job": workloads.job_change,
+    "PersistentVolumeClaim": workloads.claim_change,
     "Service": networking.service_change,
 }
 _DATA_IS_FIXED: Final = "data: Forbidden: field is immutable when `immutable` is set"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from kovra.adapters.cluster.quantities import amount
 from kovra.adapters.cluster.simulator.selectors import selected
 from kovra.adapters.cluster.simulator.validation import pods
 from kovra.adapters.cluster.simulator.validation.words import labels, least, one_of, shown
@@ -130,3 +131,25 @@ def autoscaler(document: Object) -> Iterator[str]:
             "spec.metrics: Forbidden: must specify at least one Object or External metric to support scaling to zero "
             "replicas"
         )
+
+
+def claim(document: Object) -> Iterator[str]:
+    """A PersistentVolumeClaim."""
+    spec = document["spec"]
+    if not spec.get("accessModes"):
+        yield "spec.accessModes: Required value: at least 1 access mode is required"
+    if "storage" not in ((spec.get("resources") or {}).get("requests") or {}):
+        yield "spec.resources[storage]: Required value"
+
+
+def claim_change(before: Object, document: Object) -> Iterator[str]:
+    """It may grow once it is bound, and nothing else."""
+    old, new = (amount(d["spec"]["resources"]["requests"]["storage"]) for d in (before, document))
+    kept = [{k: v for k, v in d["spec"].items() if k != "resources"} for d in (before, document)]
+    if kept[0] != kept[1] or (old != new and (before.get("status") or {}).get("phase") != "Bound"):
+        yield (
+            "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName "
+            "for bound claims"
+        )
+    elif new < old:
+        yield "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"
