@@ -50,6 +50,8 @@ async def test_every_command_prints_what_its_page_tells(
             await asyncio.sleep(0.2)
     await ok("logs")
     await ok("usage")
+    await ok("volumes list")
+    run.add("volumes remove")  # in test_cli_scaling.py, where there is one
     await ok("scale web=1")
     await ok("autoscale web --off")
     await ok(f"drift {app}")

@@ -35,3 +35,17 @@ async def test_a_number_is_scaled_to_and_bounds_are_kept_for_the_next_deployment
     assert (await kovra("autoscale", name, "web", "--off")).code == 0
     app = await shop.caller.get(f"/v1/apps/{shop.app['id']}")
     assert "autoscale" not in app["processes"]["web"]
+
+
+async def test_a_volume_is_listed_and_removed_by_its_name(shop: App) -> None:
+    name = f"{shop.project['slug']}/{shop.app['slug']}"
+    disk = {"name": "data", "path": "/data", "size_gib": 1}
+    for processes in ({"web": {"port": 8080, "volumes": [disk]}}, {"web": {"port": 8080}}):
+        await shop.caller.patch(f"/v1/apps/{shop.app['id']}", {"processes": processes})
+        assert (await shop.deploy())["outcome"] == "live"
+    listed = await kovra("volumes", "list", name, "-o", "json")
+    assert [(v["name"], v["state"]) for v in listed.json] == [("data", "detached")], listed.err
+    volume = listed.json[0]["id"]
+    assert (await kovra("volumes", "remove", volume, "--confirm", "wrong")).code == 5
+    removed = await kovra("volumes", "remove", volume, "--confirm", "data", "-o", "json")
+    assert (removed.code, removed.json["state"]) == (0, "removing"), removed.err

@@ -109,10 +109,21 @@ async def world(ada: Caller) -> tuple[App, dict[str, str]]:
         "token_id": token["id"],
         "session_id": session["id"],
         **await some(app),
+        "volume_id": await _volume(app),
         "credential_id": credential["id"],
         "change_set_id": (await app.wish())["id"],
         "cluster_id": cluster["id"],
     }
+
+
+async def _volume(app: App) -> str:
+    """Written as a rollout writes it."""
+    made, owner, place = new_id(), app.caller.organization["id"], app.pair["id"]
+    await app.caller.product.sql(
+        "insert into volumes (id, org_id, app_environment_id, process, name, size_gib) values ($1, $2, $3, 'web', 'd', 1)",
+        made, decode("org", owner), decode("aev", place),
+    )  # fmt: skip
+    return encode("vol", made)
 
 
 async def test_every_route_names_a_policy_and_every_permission_has_a_role(product: Product) -> None:

@@ -25,6 +25,7 @@ from kovra.entrypoints.cli import (
     server,
     switching,
     user,
+    volumes,
     watching,
 )
 from kovra.entrypoints.cli.appcommands import about_apps
@@ -58,6 +59,7 @@ logins.add_to(app)
 user.add_to(app)
 looking.add_to(app)
 scaling.add_to(app)
+volumes.add_to(app)
 runs.add_to(app)
 cron.add_to(app)
 watching.add_to(app)

@@ -138,6 +138,8 @@ OUTPUTS: Final[Mapping[str, Shape]] = {
     "tokens list": Many(Of("TokenOut")),
     "tokens revoke": {"id": "text", "revoked": "yes or no"},
     "usage": Of("EnvironmentUsageOut"),
+    "volumes list": Many(Of("VolumeOut")),
+    "volumes remove": Of("VolumeOut"),
     "whoami": Of("MeOut"),
 }  # fmt: skip
 
