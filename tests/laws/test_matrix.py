@@ -11,7 +11,7 @@ from fastapi import APIRouter
 
 from kovra.features.organizations.roles import ROLES
 from kovra.foundation.access import Permission, Role
-from kovra.foundation.ids import encode, new_id
+from kovra.foundation.ids import decode, encode, new_id
 from kovra.foundation.web.guard import GuardedRoute, guarded_routes
 from tests.support.customers import kubeconfig
 from tests.support.product import App, Caller, Product

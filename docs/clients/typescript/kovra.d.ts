@@ -1629,6 +1629,15 @@ export interface ListOfTokenOut {
   has_more: boolean;
 }
 
+export interface ListOfVolumeOut {
+  /** The objects of this page. */
+  data: VolumeOut[];
+  /** The `cursor` of the next page; null: there is none. */
+  next: string | null;
+  /** Whether there is another page. */
+  has_more: boolean;
+}
+
 /** The order; a minus: falling. */
 export type ListProjectsSort = "-created_at" | "created_at" | "-name" | "name" | "-slug" | "slug";
 
@@ -1986,6 +1995,11 @@ export interface ProcessIn {
    * deployment.
    */
   autoscale?: AutoscaleIn | null;
+  /**
+   * Disks that outlive its instance. Each deployment then has a gap; a lost node means waiting until the disk can
+   * be had elsewhere; Kovra makes no backups of them.
+   */
+  volumes?: VolumeIn[] | null;
 }
 
 /** One process at this moment, over all its instances. */
@@ -3011,6 +3025,52 @@ export interface ValuesResealed {
   rows: string[];
 }
 
+/** A disk of a process. It has one instance then, which ends before the next one begins. */
+export interface VolumeIn {
+  /** For people to read. */
+  name: string;
+  /** Where it is in the container; what the image has there is hidden. */
+  path: string;
+  /** It may grow, where the cluster's storage lets it, and never shrinks. */
+  size_gib: number;
+}
+
+/** A disk that outlives instances and releases. */
+export interface VolumeOut {
+  /** Its id, for ever. */
+  id: string;
+  /** What kind of object this is. */
+  object: "volume";
+  /** The app environment it belongs to. */
+  app_environment_id: string;
+  /** A process of the app. */
+  process: string;
+  /** For people to read. */
+  name: string;
+  /** The most it was ever asked to be. */
+  size_gib: number;
+  /** Whether what serves mounts it; a detached one keeps what is in it. */
+  state: "attached" | "detached" | "removing";
+  /** When it was made. */
+  created_at: string;
+  /** When it last changed. */
+  updated_at: string;
+}
+
+/** Somebody asked for a volume to be removed, with what is in it. */
+export interface VolumeRemovalRequested {
+  app_environment_id: string;
+  process: string;
+  name: string;
+}
+
+/** A volume is gone for good, with what was in it. */
+export interface VolumeRemoved {
+  app_environment_id: string;
+  process: string;
+  name: string;
+}
+
 /** Something to know before it is applied. */
 export interface WarningOut {
   /** For programs. */
@@ -3111,6 +3171,8 @@ export interface FactPayloads {
   "user.password_changed": UserPasswordChanged;
   "user.signed_up": UserSignedUp;
   "values.resealed": ValuesResealed;
+  "volume.removal_requested": VolumeRemovalRequested;
+  "volume.removed": VolumeRemoved;
 }
 
 /** Codes that any operation may answer with. */
@@ -4344,6 +4406,29 @@ export interface Operations {
       | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
       | "token_expired" | "token_invalid";
   };
+  /** One volume. Needs `apps:read`. */
+  getVolume: {
+    method: "GET";
+    path: "/v1/volumes/{volume_id}";
+    parameters: {
+      path: {
+        /** The id of the volume. */
+        volume_id: string;
+      };
+      header?: {
+        /** Answer 304 while this is the version. */
+        "If-None-Match"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      200: VolumeOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "database_busy"
+      | "database_unavailable" | "https_needed" | "not_found" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
   /** Alive; asks no database. */
   health: {
     method: "GET";
@@ -4903,6 +4988,31 @@ export interface Operations {
       | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "permission_missing" | "rate_limited"
       | "token_expired" | "token_invalid";
   };
+  /** Volumes, newest first unless `sort` says otherwise; also those that nothing mounts any more. Needs `apps:read`. */
+  listVolumes: {
+    method: "GET";
+    path: "/v1/volumes";
+    parameters: {
+      query?: {
+        /** App environment id. */
+        app_environment?: string;
+        /** How many at most. */
+        limit?: number;
+        /** `next` of the page before. */
+        cursor?: string;
+        /** The order; a minus: falling. */
+        sort?: "-created_at" | "created_at";
+      };
+    };
+    body: undefined;
+    answers: {
+      200: ListOfVolumeOut;
+    };
+    codes:
+      | "busy" | "credential_ended" | "credential_malformed" | "credential_missing" | "cursor_invalid" | "database_busy"
+      | "database_unavailable" | "https_needed" | "invalid" | "overloaded" | "permission_missing" | "rate_limited"
+      | "token_expired" | "token_invalid";
+  };
   /** Exchange a password for a pair of tokens of that, or the last used, organization. */
   logIn: {
     method: "POST";
@@ -5307,6 +5417,39 @@ export interface Operations {
       | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused" | "length_invalid"
       | "narrowing_exceeded" | "not_found" | "number_too_large" | "overloaded" | "permission_missing" | "rate_limited"
       | "request_timeout" | "token_expired" | "token_invalid" | "too_deep" | "too_large" | "unsupported_media_type";
+  };
+  /**
+   * Remove a volume that nothing mounts, and what is in it for good: there is no backup and no undo. Needs
+   * `apps:delete`.
+   */
+  removeVolume: {
+    method: "DELETE";
+    path: "/v1/volumes/{volume_id}";
+    parameters: {
+      path: {
+        /** The id of the volume. */
+        volume_id: string;
+      };
+      query?: {
+        /** The volume's name, as a word that this is meant. */
+        confirm?: string;
+      };
+      header?: {
+        /** Repeat a request safely: within 24 hours the first answer is given again. */
+        "Idempotency-Key"?: string;
+      };
+    };
+    body: undefined;
+    answers: {
+      202: VolumeOut;
+    };
+    codes:
+      | "body_unexpected" | "busy" | "credential_ended" | "credential_malformed" | "credential_missing"
+      | "database_busy" | "database_unavailable" | "deployment_in_progress" | "duplicate_name" | "https_needed"
+      | "idempotency_answer_not_kept" | "idempotency_in_flight" | "idempotency_key_invalid" | "idempotency_key_reused"
+      | "invalid" | "length_invalid" | "narrowing_exceeded" | "not_confirmed" | "not_found" | "number_too_large"
+      | "overloaded" | "permission_missing" | "rate_limited" | "request_timeout" | "token_expired" | "token_invalid"
+      | "too_deep" | "too_large" | "unsupported_media_type" | "volume_attached";
   };
   /** Replace all config vars; needs If-Match with the revision that was seen. Needs `config:write`. */
   replaceConfig: {
@@ -6062,6 +6205,8 @@ export interface Paths {
   "/v1/sessions/{session_id}": { DELETE: Operations["endSession"] };
   "/v1/tokens": { GET: Operations["listTokens"]; POST: Operations["createToken"] };
   "/v1/tokens/{token_id}": { GET: Operations["getToken"]; DELETE: Operations["revokeToken"] };
+  "/v1/volumes": { GET: Operations["listVolumes"] };
+  "/v1/volumes/{volume_id}": { GET: Operations["getVolume"]; DELETE: Operations["removeVolume"] };
   "/v1/ws-tickets": { POST: Operations["createTicket"] };
 }
 

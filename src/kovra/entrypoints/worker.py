@@ -27,7 +27,14 @@ from kovra.features.changesets import handlers as changesets
 from kovra.features.changesets.messages import PlanChangeSet
 from kovra.features.clusters.handlers import at_cluster, check_cluster
 from kovra.features.clusters.messages import CheckCluster
-from kovra.features.clusters.queries import OF_APP_ENVIRONMENT, OF_DEPLOYMENT, OF_ENVIRONMENT, OF_PROOF, OF_RUN, OF_VOLUME
+from kovra.features.clusters.queries import (
+    OF_APP_ENVIRONMENT,
+    OF_DEPLOYMENT,
+    OF_ENVIRONMENT,
+    OF_PROOF,
+    OF_RUN,
+    OF_VOLUME,
+)
 from kovra.features.clusters.service.fleet import Fleet
 from kovra.features.clusters.watchers import FleetWatcher
 from kovra.features.deployments.compose import Placing
@@ -38,8 +45,8 @@ from kovra.features.deployments.messages import (
     CancelDeployment,
     CheckHealth,
     ReapplyRelease,
-    RenewPull,
     RemoveVolume,
+    RenewPull,
 )
 from kovra.features.deployments.service.mirroring import Images
 from kovra.features.deployments.watchers import ClusterWatcher

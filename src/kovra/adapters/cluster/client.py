@@ -53,8 +53,7 @@ def to_remove(inventory: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> list
     """What was recorded as applied and is wanted no more, in the order it is to go: routes, then Services, before what
     they lead to; what pods read when they start again, last.
     """
-    gone = (ref for ref in set(inventory) - set(keep) if ref.kind != "PersistentVolumeClaim")  # what people keep
-    return sorted(gone, key=lambda ref: (_REMOVED.get(ref.kind, 2), ref))
+    return sorted(set(inventory) - set(keep), key=lambda ref: (_REMOVED.get(ref.kind, 2), ref))
 
 
 class ClusterClient:

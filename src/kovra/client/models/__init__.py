@@ -20,6 +20,7 @@ from kovra.client.models.apps import ChecksIn as ChecksIn
 from kovra.client.models.apps import ListAppsSort as ListAppsSort
 from kovra.client.models.apps import ListOfAppOut as ListOfAppOut
 from kovra.client.models.apps import ProcessIn as ProcessIn
+from kovra.client.models.apps import VolumeIn as VolumeIn
 from kovra.client.models.auth import ListOfSessionOut as ListOfSessionOut
 from kovra.client.models.auth import LoginIn as LoginIn
 from kovra.client.models.auth import MeOut as MeOut
@@ -129,6 +130,8 @@ from kovra.client.models.facts_deployments import DeploymentRequested as Deploym
 from kovra.client.models.facts_deployments import EnvironmentPurged as EnvironmentPurged
 from kovra.client.models.facts_deployments import ProjectPurged as ProjectPurged
 from kovra.client.models.facts_deployments import ReleaseCreated as ReleaseCreated
+from kovra.client.models.facts_deployments import VolumeRemovalRequested as VolumeRemovalRequested
+from kovra.client.models.facts_deployments import VolumeRemoved as VolumeRemoved
 from kovra.client.models.facts_drift import AppEnvironmentDrifted as AppEnvironmentDrifted
 from kovra.client.models.facts_drift import AppEnvironmentDriftRestored as AppEnvironmentDriftRestored
 from kovra.client.models.facts_drift import EnvironmentDrifted as EnvironmentDrifted
@@ -273,3 +276,5 @@ from kovra.client.models.tokens import Permission as Permission
 from kovra.client.models.tokens import TokenCreatedOut as TokenCreatedOut
 from kovra.client.models.tokens import TokenIn as TokenIn
 from kovra.client.models.tokens import TokenOut as TokenOut
+from kovra.client.models.volumes import ListOfVolumeOut as ListOfVolumeOut
+from kovra.client.models.volumes import VolumeOut as VolumeOut

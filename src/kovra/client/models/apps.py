@@ -149,6 +149,21 @@ class ProcessIn(TypedDict):
     """The cluster decides how many instances run; `instances` and scale do not count then. Takes effect with the next
     deployment.
     """
+    volumes: NotRequired[list[VolumeIn] | None]
+    """Disks that outlive its instance. Each deployment then has a gap; a lost node means waiting until the disk can be
+    had elsewhere; Kovra makes no backups of them.
+    """
+
+
+class VolumeIn(TypedDict):
+    """A disk of a process. It has one instance then, which ends before the next one begins."""
+
+    name: str
+    """For people to read."""
+    path: str
+    """Where it is in the container; what the image has there is hidden."""
+    size_gib: int
+    """It may grow, where the cluster's storage lets it, and never shrinks."""
 
 
 ListAppsSort: TypeAlias = Literal["-created_at", "created_at", "-name", "name", "-slug", "slug"]

@@ -101,3 +101,19 @@ class ReleaseCreated(TypedDict):
     digest: str
     config_revision: int
     copied_from: str | None
+
+
+class VolumeRemovalRequested(TypedDict):
+    """Somebody asked for a volume to be removed, with what is in it."""
+
+    app_environment_id: str
+    process: str
+    name: str
+
+
+class VolumeRemoved(TypedDict):
+    """A volume is gone for good, with what was in it."""
+
+    app_environment_id: str
+    process: str
+    name: str

@@ -25,6 +25,7 @@ from kovra.client.operations.runs import Runs
 from kovra.client.operations.secrets import Secrets
 from kovra.client.operations.shells import Shells
 from kovra.client.operations.tokens import Tokens
+from kovra.client.operations.volumes import Volumes
 
 
 class Client(
@@ -36,6 +37,7 @@ class Client(
     Tokens,
     Projects,
     Environments,
+    Volumes,
     Apps,
     AppEnvironments,
     Metrics,

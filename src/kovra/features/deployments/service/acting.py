@@ -164,9 +164,9 @@ async def apply_all(
 
 
 async def prune(context: JobContext, recorded: Iterable[ObjectRef], keep: Iterable[ObjectRef]) -> None:
-    """Delete what was recorded and is wanted no more, while this run's time lasts."""
+    """Delete what was recorded and is wanted no more, while this run's time lasts; but for volumes, which people keep."""
     client = context.registry.get(ClusterClient)
-    for ref in to_remove(recorded, keep):
+    for ref in to_remove((ref for ref in recorded if ref.kind != CLAIM), keep):
         context.check_time()
         await client.remove(ref)
 
