@@ -86,6 +86,7 @@ async def _side(product: Product, superuser: asyncpg.Connection) -> Side:
         "last_number, lines, size_bytes, data) values ($1, $2, $3, 'p', 'k', 'web', 1, 0, 1, 0, 1, 1, 'd')",
         "insert into log_positions (org_id, app_environment_id, pod, pod_key, last_ns, last_number, updated_at) "
         "values ($2, $3, $1::uuid::text, 'k', 1, 0, now())",
+        "insert into volumes (id, org_id, app_environment_id, process, name, size_gib) values ($1, $2, $3, 'web', 'd', 1)",
     ):
         await superuser.execute(statement, new_id(), org_id, _id(made[0].pair))
     await superuser.execute(
