@@ -15,7 +15,8 @@ from tests.adapters.cluster.contract.conftest import Raw
 
 def claim(namespace: str, size: str, mode: str = "ReadWriteOnce") -> dict[str, Any]:
     spec = {"accessModes": [mode], "resources": {"requests": {"storage": size}}}
-    metadata = {"name": "v", "namespace": namespace}
+    labels = {"app.kubernetes.io/managed-by": "kovra"}
+    metadata = {"name": "v", "namespace": namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
