@@ -81,6 +81,8 @@ async def _needs_none(context: JobContext, step: Step) -> bool:
         both = [one.processes.get("web", {}).get("port") for one in (release, current)]
         if None in both or not instances_of(row, release.processes)["web"]:
             return True
+        if any(one.processes["web"].get("volumes") for one in (release, current)):  # its disk is in one place at a time
+            return True
         if context.registry.get(Placing).routing != "gateway":
             raise StepFailed(reason("canary_needs_gateway", d.phase))
         begun = {
