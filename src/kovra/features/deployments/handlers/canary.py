@@ -167,8 +167,8 @@ async def _wait(context: JobContext, step: Step, canary: dict[str, Any]) -> None
     left = canary["steps"][canary["step"]]["pause_s"] - (clock.now().timestamp() - canary["since"])
     if left > 0:
         async with context.session() as session:
-            # Not at once: a job that waits holds no lock, and would find this step still at work.
-            progress.again(session, step.deployment, after_s=min(POLL_S, max(left, 0.5)))
+            # A job for later holds no lock: one for so soon would find this step still at work, and be lost.
+            progress.again(session, step.deployment, after_s=min(POLL_S, left) if left >= 1 else 0.0)
     elif canary["step"] + 1 < len(canary["steps"]):
         later = {**canary, "step": canary["step"] + 1, "applied": False, "since": None}
         await _go_on(context, step, later, _told(later))
