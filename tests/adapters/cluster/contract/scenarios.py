@@ -538,6 +538,8 @@ EVICTIONS: Final = [
     evict("pending"),
     post("poddisruptionbudgets", budget(spec={"minAvailable": 1, **_TWO})),
     *[post("pods", labelled(pod(name, nodeSelector=_NOWHERE), a="b")) for name in ("one", "two")],
+    # The scheduler's word first: what it set is not ours then.
+    *[get("pods", name, until="PodScheduled") for name in ("one", "two")],
     *[patch("pods", name, _GOOD, STRATEGIC, below="status") for name in ("one", "two")],
     get("poddisruptionbudgets", "b", until='"disruptionsAllowed": 1'),
     evict("one", dryRun="All"),

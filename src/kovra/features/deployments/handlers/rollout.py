@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ from kovra.foundation.jobs.handling import JobContext
 from kovra.foundation.jobs.messages import enqueue
 from kovra.foundation.observability import logger
 
+_SHORT_S: Final = 0.5
+"""What is over so soon is waited for within the step."""
 MOST_PUT_RIGHT: Final = 10
 """So often what others change is put right within one deployment."""
 
@@ -143,11 +146,15 @@ async def _settle(context: JobContext, step: Step, verdict: Verdict) -> None:
     since = d.progress.get("good_since")
     now = clock.now().timestamp()
     if since is None or now - float(since) < needed:
+        left = needed - (now - float(since or now))
+        if left < _SHORT_S:
+            # A job that comes so soon would meet this step at work, and be dropped.
+            await asyncio.sleep(left)
         async with context.session() as session:
             if since is None:
                 facts = {"good_since": now, "waiting_for": "the settling time"}
                 await progress.seen(session, step, verdict, facts)
-            progress.again(session, d, after_s=max(needed - (now - float(since or now)), 0.02))
+            progress.again(session, d, after_s=left if left >= _SHORT_S else 0.0)
         return
     if canary_in(d.progress) is not None:
         await _lead_back(context, step)
