@@ -110,7 +110,7 @@ async def test_answers_are_those_of_the_description(
             response = await client.request(
                 sent["method"], sent["url"], params=sent.get("params"), headers=headers, content=content
             )
-            case.validate_response(response, checks=[*CHECKS, *_no_server_error(response), *_negative(case)])
+            case.validate_response(response, checks=[*_checks(response), *_no_server_error(response), *_negative(case)])
 
 
 def test_the_judge_is_awake() -> None:
@@ -120,6 +120,12 @@ def test_the_judge_is_awake() -> None:
         answer.elapsed = timedelta(0)
         with pytest.raises(FailureGroup):
             case.validate_response(answer, checks=[*CHECKS, not_a_server_error])
+
+
+def _checks(response: httpx.Response) -> list[Any]:
+    """All; but YAML is described as the text that it is, and the judge reads it."""
+    is_yaml = response.headers.get("content-type", "").startswith("application/yaml")
+    return [check for check in CHECKS if not (is_yaml and check is response_schema_conformance)]
 
 
 def _no_server_error(response: httpx.Response) -> list[Any]:

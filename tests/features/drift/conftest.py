@@ -74,7 +74,7 @@ def added(path: str, value: Any) -> dict[str, Any]:
 
 async def until(asked: Callable[[], Awaitable[Any]]) -> Any:
     """What it answers once that is something."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (found := await asked()):
             await asyncio.sleep(0.05)
         return found

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from kovra.adapters.cluster.connect import from_kubeconfig
+from kovra.adapters.cluster.simulator import Simulator
+from kovra.adapters.cluster.simulator.faults import Fault
+from kovra.adapters.cluster.workload import Isolation
+from kovra.features.drift.handlers import walls
+from tests.adapters.cluster.test_manifests import PLACEMENT
 from tests.features.drift.conftest import Hands, added, replaced, until
 from tests.support.product import App
 
@@ -65,6 +71,18 @@ async def test_a_deleted_network_policy_returns(live: App, hands: Hands) -> None
     (drifted,) = await live.caller.events("environment.drifted", live.environment["id"])
     assert drifted["payload"]["items"][0]["name"] == "deny-all"
     assert len(await live.caller.events("environment.drift_restored", live.environment["id"])) == 1
+
+
+async def test_a_lost_namespace_is_not_looked_into(simulator: Simulator) -> None:
+    """Found on a real cluster: with it goes the binding that lets Kovra look, so the walls were never raised again."""
+    within = f"/namespaces/{PLACEMENT.namespace}/"
+    client = await from_kubeconfig(simulator.kubeconfig())
+    simulator.faults.add(Fault(path=within, times=100, status=403))
+    look = await walls._look(client, Isolation(placement=PLACEMENT), "gateway", {})
+    simulator.faults.clear()
+    await client.close()
+    assert {item.change for item in look.found} == {"deleted"}
+    assert {"Namespace", "NetworkPolicy", "ResourceQuota"} <= {item.kind for item in look.found}
 
 
 async def test_walls_return_whatever_the_policy_says(live: App, hands: Hands) -> None:

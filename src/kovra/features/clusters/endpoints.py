@@ -115,5 +115,6 @@ async def remove_cluster(cluster_id: str, who: Manager, session: Session) -> Non
 @router.post("/v1/clusters/{cluster_id}/actions/check", operation_id="checkCluster", status_code=202)
 async def check_cluster(cluster_id: str, who: Manager, session: Session, response: Response) -> ClusterOut:
     """Look at a cluster now. `checked_at` tells when that was done; a change of health is an event."""
-    response.headers["Location"] = f"/v1/clusters/{cluster_id}"
-    return ClusterOut.of(await registering.request_check(session, path_id("clu", cluster_id)))
+    row = await registering.request_check(session, path_id("clu", cluster_id))
+    response.headers["Location"] = f"/v1/clusters/{encode('clu', row.id)}"
+    return ClusterOut.of(row)

@@ -88,11 +88,15 @@ async def _look(client: ClusterClient, isolation: Isolation, routing: str, known
     wanted = namespace_manifests(isolation)
     digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     is_renewed = known.get("wanted") not in (None, digest)
-    found, renewed = [], []
+    found: list[Found] = []
+    renewed: list[dict[str, Any]] = []
+    is_lost = False
     for document in wanted:
-        live = await client.find(ObjectRef.of(document))
+        # With its namespace goes all that stood in it, and the right to look there.
+        live = None if is_lost else await client.find(ObjectRef.of(document))
         kind, name = document["kind"], document["metadata"]["name"]
         if live is None or "deletionTimestamp" in live["metadata"]:
+            is_lost = is_lost or kind == "Namespace"
             found.append(Found(kind=kind, name=name, change="deleted"))
             continue
         paths = differences(document, live)
