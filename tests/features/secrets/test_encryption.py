@@ -95,8 +95,8 @@ async def test_progress_is_seen_batch_by_batch(app: App, worker: Registry, monke
             position = await rules.reseal_batch(session, worker.get(HolderKeyStore), rotation, position)
         (turn,) = (await ada.get(STATE))["rotations"]
         seen.append((turn["resealed"], turn["remaining"], turn["finished_at"] is not None))
-    # The first turn is that of registry credentials, of which there are none.
-    assert seen == [(0, 5, False), (2, 3, False), (4, 1, False), (5, 0, True)]
+    # Other columns have a turn, too, and nothing in them.
+    assert list(dict.fromkeys(seen)) == [(0, 5, False), (2, 3, False), (4, 1, False), (5, 0, True)]
     events = (await ada.get("/v1/events?type=values.resealed"))["data"]
     versions = (await ada.get(f"{app.path}/secrets"))["data"]
     assert sorted(len(e["payload"]["rows"]) for e in events) == [1, 2, 2]

@@ -23,7 +23,7 @@ def test_no_column_with_a_key_version_is_left_out() -> None:
     }
     assert {f"{c.table}.{c.column}" for c in keyed_columns(metadata)} == versioned
     assert versioned == {
-        "change_sets.content",
+        "change_sets.content", "clusters.credentials",
         "config_revisions.vars", "registry_credentials.password", "secret_versions.value", "secret_versions.digest",
     }  # fmt: skip
 

@@ -67,7 +67,11 @@ class ClusterIn(Input):
     name: Name = Field(examples=["Our own"])
     slug: Slug | None = Field(default=None, examples=["our-own"], description="Default: made of the name.")
     kubeconfig: Kubeconfig | None = Field(default=None, description=_KUBECONFIG)
-    eks: EksIn | None = Field(default=None, description="Instead of a kubeconfig.")
+    eks: EksIn | None = Field(
+        default=None,
+        examples=[{"cluster": "production", "region": "us-east-1", "role_arn": _EXAMPLE}],
+        description="Instead of a kubeconfig.",
+    )
     apps_domain: Domain | None = Field(default=None, examples=["apps.example.com"], description=_DOMAIN)
     routing: Routing = Field(default="gateway", description=_ROUTING)
 
