@@ -142,7 +142,9 @@ async def lived(product: Product, simulator: Simulator) -> None:
 
 async def _empty(simulator: Simulator, app: App) -> bool:
     namespace = "kv-" + app.environment["id"][4:]
-    return not any(simulator.store.list(kind, namespace) for kind in ("Deployment", "Secret", "Service"))
+    return not any(
+        simulator.store.list(kind, namespace) for kind in ("Deployment", "Secret", "Service", "PersistentVolumeClaim")
+    )
 
 
 async def test_each_right_of_the_worker_is_needed_and_no_other(

@@ -134,7 +134,7 @@ class ClusterOut(Output):
     name: str = Field(examples=["Our own"])
     slug: str = Field(examples=["our-own"])
     kind: Literal["kubeconfig", "eks"] = Field(description="How it is reached.")
-    server: str | None = Field(description="Its API server.", examples=["https://k8s.example.com:6443"])
+    server: str | None = Field(description="Its API server.", examples=["https://k8s.customer.example:6443"])
     eks: EksOut | None = Field(default=None, description="Of one that is reached by a role.")
     apps_domain: str | None = Field(description=_DOMAIN)
     routing: Routing = Field(description=_ROUTING)

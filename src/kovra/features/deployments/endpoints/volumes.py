@@ -61,7 +61,7 @@ async def remove_volume(
     volume_id: str,
     who: Annotated[Principal, requires(Permission.apps_delete)],
     session: Session,
-    confirm: Annotated[Reference, Query(description="The volume's name, as a word that this is meant.")] = "",
+    confirm: Annotated[Reference | None, Query(description="The volume's name, as a word that this is meant.")] = None,
 ) -> VolumeOut:
     """Remove a volume that nothing mounts, and what is in it for good: there is no backup and no undo."""
     return _out(await volumes.request_removal(session, path_id("vol", volume_id), confirm))

@@ -34,7 +34,7 @@ async def keep(session: TenantSession, row: AppEnvironmentRow, release: ReleaseR
         await session.execute_many(KEEP, rows)
 
 
-async def request_removal(session: TenantSession, volume_id: UUID, confirm: str) -> VolumeRow:
+async def request_removal(session: TenantSession, volume_id: UUID, confirm: str | None) -> VolumeRow:
     """Have a volume that nothing mounts removed, with what is in it; ``confirm`` is its name. Raises Conflict, Invalid."""
     seen = await session.one(VOLUME, org_id=session.org_id, volume_id=volume_id)
     row = await lock(session, seen.app_environment_id)
