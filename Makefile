@@ -15,7 +15,7 @@ PYTEST = PYTEST=$(BIN)/pytest tests/run
 # Every process would compile all that it imports, again and again: 5 seconds for each start of a program.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-postgres test-cluster set-up lint types laws unit golden openapi docs migration bench clean
+.PHONY: help run test test-postgres test-cluster test-disturbed set-up lint types laws unit golden openapi docs migration bench clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -57,7 +57,11 @@ test-postgres: set-up ## What uses the database, on another PostgreSQL (15 or ne
 
 test-cluster: set-up ## Tests on real Kubernetes: KOVRA_TEST_KUBECONFIG or KUBEBUILDER_ASSETS, and KOVRA_TEST_REGISTRY
 	@test -n "$$KOVRA_TEST_KUBECONFIG$$KUBEBUILDER_ASSETS" || { echo "set KOVRA_TEST_KUBECONFIG (a cluster for tests) or KUBEBUILDER_ASSETS (etcd, kube-apiserver); see CONTRIBUTING.md"; exit 2; }
-	$(PYTEST) -m "cluster or node" $(ARGS)
+	$(PYTEST) -m "(cluster or node) and not disturbing" $(ARGS)
+
+test-disturbed: set-up ## Verdicts on a node that is drained, stopped and cut off meanwhile; by hand, needs it alone
+	@test -n "$$KOVRA_TEST_KUBECONFIG" -a -n "$$KOVRA_TEST_REGISTRY" || { echo "set KOVRA_TEST_KUBECONFIG and KOVRA_TEST_REGISTRY; see CONTRIBUTING.md"; exit 2; }
+	$(BIN)/pytest -n0 -m disturbing $(ARGS)
 
 golden: set-up ## Write the golden manifests and generated documents anew; read the diff
 	KOVRA_UPDATE_GOLDEN=1 $(BIN)/pytest -n0 tests/adapters/cluster/test_manifests.py tests/adapters/cluster/test_streamer_rights.py tests/adapters/cluster/test_worker_manifests.py tests/adapters/cluster/contract/test_verdicts.py tests/laws/test_documents.py tests/laws/test_reference_pages.py tests/laws/test_api_pages.py::test_every_operation_stands_in_the_page_of_its_tag

@@ -150,7 +150,9 @@ async def until(asked: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_S) -
         return found
 
 
-@pytest.fixture(scope="module", params=["simulator", pytest.param("real", marks=pytest.mark.node)])
+@pytest.fixture(
+    scope="module", params=["simulator", pytest.param("real", marks=[pytest.mark.node, pytest.mark.disturbing])]
+)
 def api_server(request: pytest.FixtureRequest) -> str:
     """Pods must run: an API server alone is not enough."""
     return str(request.param)
