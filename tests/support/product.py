@@ -108,8 +108,11 @@ class App:
         return await self.caller.post(f"/v1/apps/{self.app['id']}/deployments", {"environment": "production", **body})
 
     async def finished(self, deployment: dict[str, Any], wait: int = 40) -> Any:
-        """Wait for the verdict."""
-        found = await self.caller.get(f"/v1/deployments/{deployment['id']}?wait={wait}&until=terminal")
+        """Wait for the verdict; twice, for a step that was missed is found by the sweep after half a minute."""
+        for _ in range(2):
+            found = await self.caller.get(f"/v1/deployments/{deployment['id']}?wait={wait}&until=terminal")
+            if found["outcome"] is not None:
+                break
         assert found["outcome"] is not None, found
         return found
 
