@@ -144,11 +144,7 @@ async def _let_go(place: Place, held: ObjectRef) -> None:
 
 @case
 async def the_namespace_deleted_by_hand(place: Place) -> None:
-    """What serves comes back by itself. On a real cluster the worker's few rights go with the namespace, and it comes back
-    with the next list of everything, up to ten minutes later: no test waits for that.
-    """
-    if place.simulator is None:
-        pytest.skip("it takes up to ten minutes")
+    """What serves comes back by itself, though the worker's few rights there go with the namespace."""
     app = await place.app()
     release = await live(app)
     before = await place.admin.get(_namespace(app))
