@@ -131,7 +131,7 @@ _LATER: Final = ("taking away what is old", "putting back what served")
 async def prepared(idle: Place) -> dict[str, tuple[App, dict[str, Any]]]:
     """An app for each step, and what it must still serve should the deployment fail."""
     if idle.simulator is None:
-        pytest.skip("on a node the steps are minutes apart; there a soak kills workers")
+        pytest.skip("not shown on a node yet")
     async with working(idle.settings):
         apps = {step: await idle.app(release_command=["/testapp", "task"]) for step in STEPS}
         for app in apps.values():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kovra.features.projects.plans import SIZES
+from kovra.features.projects.plans import Plans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +33,14 @@ class Demand:
         return all(n <= other.document()[name] for name, n in self.document().items())
 
 
-def demand_of(processes: Mapping[str, Any], instances: Mapping[str, int]) -> Demand:
+def demand_of(processes: Mapping[str, Any], instances: Mapping[str, int], plans: Plans) -> Demand:
     """What so many instances of these processes ask for."""
-    return together(_times(processes[name], n) for name, n in instances.items() if name in processes)
+    return together(_times(processes[name], n, plans) for name, n in instances.items() if name in processes)
 
 
-def surge_of(processes: Mapping[str, Any], instances: Mapping[str, int]) -> Demand:
+def surge_of(processes: Mapping[str, Any], instances: Mapping[str, int], plans: Plans) -> Demand:
     """What a rollout asks for besides: one more instance of each process that runs."""
-    return together(_times(processes[name], 1) for name, n in instances.items() if n and name in processes)
+    return together(_times(processes[name], 1, plans) for name, n in instances.items() if n and name in processes)
 
 
 def together(parts: Iterable[Demand]) -> Demand:
@@ -48,6 +48,6 @@ def together(parts: Iterable[Demand]) -> Demand:
     return sum(parts, Demand())
 
 
-def _times(process: Mapping[str, Any], n: int) -> Demand:
-    size = SIZES[process.get("size", "nano")]
+def _times(process: Mapping[str, Any], n: int, plans: Plans) -> Demand:
+    size = plans.size_of(process.get("size", "nano"))
     return Demand(cpu_millis=n * size.cpu_millis, memory_mib=n * size.memory_mib, pods=n)

@@ -92,7 +92,7 @@ async def rehearse(
     decided = deciding.decide(before, after, wanted, await deciding.pending_images(session, place))
     changes, values = without_values(decided.changes)
     rollouts = [await _rollout(session, plan, before, after) for plan in decided.apps if plan.deploys]
-    effect, exceeded = await _quota(session, place, before, after, rollouts, limits)
+    effect, exceeded = await _quota(session, place, before, after, rollouts, limits, plans)
     plan = {
         "apps": [app.document() for app in decided.apps],
         "changes": [change.document() for change in changes],
@@ -152,20 +152,23 @@ async def _quota(
     after: Snapshot,
     rollouts: list[Rollout],
     limits: Quota,
+    plans: Plans,
 ) -> tuple[dict[str, Any], bool]:
     """What the environment's instances ask for, of all apps that are live or about to be."""
     everything = await snapshot.take(session, place, None, None)
     rolled = {rollout.slug: rollout for rollout in rollouts}
-    old = quota.together([await _runs(session, before.get(slug, state)) for slug, state in everything.items()])
-    old += quota.together([await _runs(session, before[slug]) for slug in sorted(before.keys() - everything.keys())])
+    old = quota.together([await _runs(session, before.get(slug, state), plans) for slug, state in everything.items()])
+    old += quota.together(
+        [await _runs(session, before[slug], plans) for slug in sorted(before.keys() - everything.keys())]
+    )
     surge, parts = Demand(), []
     for slug, state in everything.items():
         if (rollout := rolled.get(slug)) is None:
-            parts.append(await _runs(session, after.get(slug, state)))
+            parts.append(await _runs(session, after.get(slug, state), plans))
             continue
         instances = instances_of(rollout.pair, rollout.release.processes)
-        parts.append(quota.demand_of(rollout.release.processes, instances))
-        surge += quota.surge_of(rollout.release.processes, instances)
+        parts.append(quota.demand_of(rollout.release.processes, instances, plans))
+        surge += quota.surge_of(rollout.release.processes, instances, plans)
     new = quota.together(parts)
     limit = Demand(cpu_millis=limits.cpu_millis, memory_mib=limits.memory_mib, pods=limits.pods)
     effect: Mapping[str, Demand] = {"before": old, "after": new, "surge": surge, "limit": limit}
@@ -173,10 +176,10 @@ async def _quota(
     return shown, bool(rollouts) and not (new + surge).is_within(limit)
 
 
-async def _runs(session: TenantSession, state: AppState) -> Demand:
+async def _runs(session: TenantSession, state: AppState, plans: Plans) -> Demand:
     """What an app that nothing is deployed for asks for now."""
     live = await _live(session, state.pair)
     if live is None:
         return Demand()
     instances: dict[str, int] = state.pair.seen.get("instances") or instances_of(state.pair, live.processes)
-    return quota.demand_of(live.processes, instances)
+    return quota.demand_of(live.processes, instances, plans)
